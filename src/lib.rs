@@ -1,0 +1,6 @@
+//! A gRPC payment-gateway sidecar for Zentra: one contract, one payment policy, exactly-once
+//! effects, full traces and no secrets in the callers.
+
+pub mod clock;
+#[cfg(feature = "simulator")]
+pub mod simulator;

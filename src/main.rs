@@ -1,0 +1,3 @@
+//! The command `zentra-sidecar`.
+
+fn main() {}
