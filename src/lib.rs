@@ -2,5 +2,7 @@
 //! effects, full traces and no secrets in the callers.
 
 pub mod clock;
+pub mod domain;
+pub mod idempotency;
 #[cfg(feature = "simulator")]
 pub mod simulator;

@@ -1,0 +1,5 @@
+//! Exactly-once effects.
+
+mod digest;
+
+pub use digest::{KeyDigest, Scope};
