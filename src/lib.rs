@@ -3,6 +3,10 @@
 
 pub mod clock;
 pub mod domain;
+pub mod error;
+pub mod gateway;
 pub mod idempotency;
 #[cfg(feature = "simulator")]
 pub mod simulator;
+pub mod upstream;
+pub mod zentra;

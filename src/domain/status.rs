@@ -41,10 +41,21 @@ impl ChargeStatus {
         }
     }
 
-    /// True where money came in and some of it may still be there to be given back.
+    /// True where money came in, whatever became of it later.
     #[must_use]
-    pub fn is_refundable(self) -> bool {
-        matches!(self, Self::Succeeded | Self::PartiallyRefunded)
+    pub fn was_paid(self) -> bool {
+        match self {
+            Self::Succeeded
+            | Self::PartiallyRefunded
+            | Self::Refunded
+            | Self::Disputed
+            | Self::Reversed => true,
+            Self::Pending
+            | Self::RequiresAction
+            | Self::Failed
+            | Self::Cancelled
+            | Self::Unrecognized => false,
+        }
     }
 }
 
