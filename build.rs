@@ -20,10 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .build_transport(true)
         // These hold card data: their `Debug` is written by hand and shows none of it.
-        .skip_debug([
-            ".zentra.gateway.v1.Card",
-            ".zentra.gateway.v1.BankAccount",
-        ])
+        .skip_debug([".zentra.gateway.v1.Card", ".zentra.gateway.v1.BankAccount"])
         .file_descriptor_set_path(&out)
         .compile_fds(descriptors)?;
     Ok(())
