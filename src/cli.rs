@@ -22,6 +22,9 @@ enum Command {
     /// Try everything without an account: a simulator and a sidecar in one process
     #[cfg(feature = "simulator")]
     Dev(commands::dev::DevArgs),
+    /// Serve the simulated Zentra alone, for tests in any language
+    #[cfg(feature = "simulator")]
+    Simulate(crate::simulator::SimulateArgs),
     /// Show the effective settings of `serve`, secrets masked
     Config(ServeArgs),
     /// Ask a sidecar whether it serves; for exec probes
@@ -36,6 +39,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => commands::serve::run(&args).await,
         #[cfg(feature = "simulator")]
         Command::Dev(args) => commands::dev::run(args).await,
+        #[cfg(feature = "simulator")]
+        Command::Simulate(args) => commands::simulate::run(args).await,
         Command::Config(args) => commands::config::run(&args),
         Command::Health(args) => commands::health::run(args).await,
         Command::Proto(args) => commands::proto::run(&args),

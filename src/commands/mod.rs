@@ -6,6 +6,8 @@ pub mod dev;
 pub mod health;
 pub mod proto;
 pub mod serve;
+#[cfg(feature = "simulator")]
+pub mod simulate;
 
 use std::fmt::Display;
 use std::io::Write;
