@@ -1,1 +1,4 @@
 //! The integration tests, one binary.
+
+#[cfg(feature = "simulator")]
+mod simulator;

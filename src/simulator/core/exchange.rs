@@ -218,9 +218,10 @@ fn names(target: &Target, request: &Request) -> (Option<String>, Option<String>)
     let text = |name: &str| body[name].as_str().map(str::to_owned);
     let in_path = Some(target.subject.clone()).filter(|subject| !subject.is_empty());
     let reference = in_path.or_else(|| text("reference"));
-    let reference = match target.route {
-        Route::CreateRefund => reference.or_else(|| text("charge_reference")),
-        _ => reference,
+    let reference = match reference {
+        // A refund may come without a reference of its own.
+        None if target.route == Route::CreateRefund => text("charge_reference"),
+        known => known,
     };
     (reference, text("idempotency_key"))
 }
@@ -295,7 +296,16 @@ impl Action {
                 ..
             } => Some(by_status(*status, None)),
             Self::Redirect { status, .. } => Some(by_status(*status, Some("redirect"))),
-            _ => None,
+            Self::DelayBefore(_)
+            | Self::DelayAfter(_)
+            | Self::ResetBefore
+            | Self::ResetAfter
+            | Self::AnswerLost { .. }
+            | Self::LateEffect { status: None, .. }
+            | Self::Truncated { .. }
+            | Self::NotJson { .. }
+            | Self::Huge { .. }
+            | Self::Wrong(_) => None,
         }
     }
 

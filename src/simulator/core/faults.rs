@@ -194,6 +194,17 @@ impl Action {
         }
     }
 
+    /// For the two kinds that only delay: the waits before and after the effect.
+    fn delays(&self) -> Option<(Duration, Duration)> {
+        if let Self::DelayBefore(by) = self {
+            Some((*by, Duration::ZERO))
+        } else if let Self::DelayAfter(by) = self {
+            Some((Duration::ZERO, *by))
+        } else {
+            None
+        }
+    }
+
     fn effect(&self) -> Effect {
         match self {
             Self::ResetBefore
@@ -346,22 +357,21 @@ impl FaultPlan {
     pub fn decide(&mut self, route: Route, reference: Option<&str>, key: Option<&str>) -> Decision {
         let mut decision = Decision::default();
         for planned in &mut self.planned {
-            let action = &planned.fault.action;
-            let delay = matches!(action, Action::DelayBefore(_) | Action::DelayAfter(_));
-            if (!delay && decision.action.is_some())
+            let delays = planned.fault.action.delays();
+            if (delays.is_none() && decision.action.is_some())
                 || !planned.matches(route, reference, key)
                 || !planned.fires(&mut self.chance)
             {
                 continue;
             }
-            decision.fired.push(planned.fault.action.kind());
-            match &planned.fault.action {
-                Action::DelayBefore(by) => decision.delay_before += *by,
-                Action::DelayAfter(by) => decision.delay_after += *by,
-                other => {
-                    decision.effect = other.effect();
-                    decision.action = Some(other.clone());
-                }
+            let action = &planned.fault.action;
+            decision.fired.push(action.kind());
+            if let Some((before, after)) = delays {
+                decision.delay_before += before;
+                decision.delay_after += after;
+            } else {
+                decision.effect = action.effect();
+                decision.action = Some(action.clone());
             }
         }
         decision

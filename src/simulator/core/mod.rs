@@ -32,6 +32,8 @@ mod settings;
 mod signature;
 mod status;
 mod table;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod view;
 mod zentra;
