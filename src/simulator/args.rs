@@ -23,13 +23,7 @@ pub struct SimulateArgs {
     )]
     pub secret_key: String,
     /// The form of success and error bodies
-    #[arg(
-        long,
-        env = "SIMULATOR_ENVELOPE",
-        value_enum,
-        default_value_t,
-        ignore_case = true
-    )]
+    #[arg(long, env = "SIMULATOR_ENVELOPE", value_enum, default_value_t, ignore_case = true)]
     pub envelope: EnvelopeForm,
     /// Whether a repeated idempotency_key gives the first result
     #[arg(long, env = "SIMULATOR_DEDUPE_BY_KEY", default_value_t = true, action = clap::ArgAction::Set)]
@@ -38,11 +32,7 @@ pub struct SimulateArgs {
     #[arg(long, env = "SIMULATOR_DEDUPE_BY_REFERENCE", default_value_t = true, action = clap::ArgAction::Set)]
     pub dedupe_by_reference: bool,
     /// Seconds for which an idempotency_key is remembered
-    #[arg(
-        long,
-        env = "SIMULATOR_KEY_RETENTION_SECONDS",
-        default_value_t = 86_400
-    )]
+    #[arg(long, env = "SIMULATOR_KEY_RETENTION_SECONDS", default_value_t = 86_400)]
     pub key_retention_seconds: u64,
     /// Requests let through in a minute; 0 refuses none
     #[arg(long, env = "SIMULATOR_REQUESTS_PER_MINUTE", default_value_t = 0)]
@@ -126,10 +116,7 @@ mod tests {
     #[test]
     fn the_flags_defaults_are_the_options_defaults_but_for_the_port() {
         let parsed = Command::try_parse_from(["simulate"]).unwrap().args;
-        let options = Options {
-            listen: Options::default().listen,
-            ..parsed.into()
-        };
+        let options = Options { listen: Options::default().listen, ..parsed.into() };
         assert_eq!(format!("{options:?}"), format!("{:?}", Options::default()));
     }
 }

@@ -19,11 +19,7 @@ pub(crate) enum SimBody {
     /// Sent, flushed, and then failed: hyper closes the connection.
     Cut(Cut),
     /// Parts still to send: head, padding bytes, tail.
-    Huge {
-        head: Bytes,
-        padding: u64,
-        tail: Bytes,
-    },
+    Huge { head: Bytes, padding: u64, tail: Bytes },
 }
 
 /// How far a body that is cut off has got.
@@ -44,11 +40,7 @@ impl SimBody {
         let frame = (HUGE_HEAD.len() + HUGE_TAIL.len()) as u64;
         let padding = bytes.saturating_sub(frame);
         let (head, tail) = (Bytes::from_static(HUGE_HEAD), Bytes::from_static(HUGE_TAIL));
-        Self::Huge {
-            head,
-            padding,
-            tail,
-        }
+        Self::Huge { head, padding, tail }
     }
 }
 
@@ -68,11 +60,7 @@ impl Body for SimBody {
         let bytes = match &mut *self {
             Self::Whole(bytes) => std::mem::take(bytes),
             Self::Cut(cut) => return cut.poll(context),
-            Self::Huge {
-                head,
-                padding,
-                tail,
-            } => {
+            Self::Huge { head, padding, tail } => {
                 if !head.is_empty() {
                     std::mem::take(head)
                 } else if *padding > 0 {
@@ -92,11 +80,9 @@ impl Body for SimBody {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             // The header tells the full length: the client must see that something is missing.
             Self::Cut(_) => SizeHint::default(),
-            Self::Huge {
-                head,
-                padding,
-                tail,
-            } => SizeHint::with_exact(head.len() as u64 + padding + tail.len() as u64),
+            Self::Huge { head, padding, tail } => {
+                SizeHint::with_exact(head.len() as u64 + padding + tail.len() as u64)
+            }
         }
     }
 

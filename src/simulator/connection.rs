@@ -127,9 +127,7 @@ async fn exchange(
         }
         How::Lost(close_after) => {
             let now = shared.quietly(|_, now| now);
-            shared
-                .pause(now, close_after.unwrap_or(LOST_FOR).min(LOST_FOR))
-                .await;
+            shared.pause(now, close_after.unwrap_or(LOST_FOR).min(LOST_FOR)).await;
             cutter.cut(End::Close);
             std::future::pending().await
         }

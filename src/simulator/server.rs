@@ -35,9 +35,7 @@ pub async fn start(options: Options, clock: Arc<dyn Clock>) -> io::Result<Simula
     let zentra = Zentra::new(options.settings(local_addr, clock.now()));
     let shared = Arc::new(Shared::new(zentra, clock));
     shared.tasks.spawn(webhooks::run(shared.clone(), client));
-    shared
-        .tasks
-        .spawn(accept(listener, shared.clone(), options.connections.max(1)));
+    shared.tasks.spawn(accept(listener, shared.clone(), options.connections.max(1)));
     Ok(Simulator { local_addr, shared })
 }
 
@@ -121,15 +119,13 @@ impl Simulator {
     /// Sets a charge to any status, with a failure's code where it has one. `None` where there is
     /// no such charge.
     pub fn settle(&self, reference: &str, status: &str, failure: Option<&str>) -> Option<Charge> {
-        self.shared
-            .with(|zentra, now| zentra.settle(now, reference, status, failure))
+        self.shared.with(|zentra, now| zentra.settle(now, reference, status, failure))
     }
 
     /// Completes, or fails, a charge that waits for its customer. False where it does not.
     #[must_use]
     pub fn customer_acts(&self, charge_id: &str, completes: bool) -> bool {
-        self.shared
-            .with(|zentra, now| zentra.customer_acts(now, charge_id, completes))
+        self.shared.with(|zentra, now| zentra.customer_acts(now, charge_id, completes))
     }
 
     /// Sends events again, each `copies` times. Gives how many events that were.
@@ -139,8 +135,7 @@ impl Simulator {
         copies: u32,
         order: ResendOrder,
     ) -> usize {
-        self.shared
-            .with(|zentra, now| zentra.resend_webhooks(now, wanted, copies, order))
+        self.shared.with(|zentra, now| zentra.resend_webhooks(now, wanted, copies, order))
     }
 
     /// Stops: the port is free and all connections are closed when this returns.

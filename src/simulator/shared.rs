@@ -34,10 +34,7 @@ struct Account {
 impl Shared {
     pub(crate) fn new(zentra: Zentra, clock: Arc<dyn Clock>) -> Self {
         Self {
-            account: Mutex::new(Account {
-                zentra,
-                ahead: Duration::ZERO,
-            }),
+            account: Mutex::new(Account { zentra, ahead: Duration::ZERO }),
             clock,
             due: Notify::new(),
             moved: Notify::new(),

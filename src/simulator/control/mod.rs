@@ -83,10 +83,7 @@ fn faults(shared: &Shared, request: &Request, segments: &[&str]) -> Result<Value
         ("POST", ["faults"]) => {
             let faults = read::faults(&request.body)?;
             let ids = shared.with(|zentra, _| {
-                faults
-                    .into_iter()
-                    .map(|fault| zentra.faults().inject(fault))
-                    .collect::<Vec<_>>()
+                faults.into_iter().map(|fault| zentra.faults().inject(fault)).collect::<Vec<_>>()
             });
             Ok(json!({ "ids": ids }))
         }
@@ -96,16 +93,9 @@ fn faults(shared: &Shared, request: &Request, segments: &[&str]) -> Result<Value
             Ok(json!({}))
         }
         ("DELETE", ["faults", id]) => {
-            let id = id
-                .parse()
-                .map(super::core::FaultId)
-                .map_err(|_| Refused::Missing("fault"))?;
+            let id = id.parse().map(super::core::FaultId).map_err(|_| Refused::Missing("fault"))?;
             let found = shared.with(|zentra, _| zentra.faults().remove(id));
-            if found {
-                Ok(json!({}))
-            } else {
-                Err(Refused::Missing("fault"))
-            }
+            if found { Ok(json!({})) } else { Err(Refused::Missing("fault")) }
         }
         _ => Err(Refused::Path),
     }
@@ -120,12 +110,7 @@ fn options(shared: &Shared) -> Value {
 }
 
 fn resend(shared: &Shared, body: &Map<String, Value>) -> Result<Value> {
-    let read::Resend {
-        event_id,
-        kind,
-        copies,
-        order,
-    } = read::resend(body)?;
+    let read::Resend { event_id, kind, copies, order } = read::resend(body)?;
     let events = shared.with(|zentra, now| {
         zentra.resend_webhooks(
             now,
@@ -141,11 +126,7 @@ fn resend(shared: &Shared, body: &Map<String, Value>) -> Result<Value> {
 }
 
 fn settle(shared: &Shared, body: &Map<String, Value>) -> Result<Value> {
-    let read::Settle {
-        reference,
-        status,
-        failure_code,
-    } = read::settle(body)?;
+    let read::Settle { reference, status, failure_code } = read::settle(body)?;
     let charge =
         shared.with(|zentra, now| zentra.settle(now, &reference, &status, failure_code.as_deref()));
     let charge = charge.ok_or(Refused::Missing("charge"))?;
@@ -163,18 +144,10 @@ fn customer(shared: &Shared, request: &Request, charge_id: &str) -> Response {
         Some(_) => return Response::new(422, "text/plain", "result must be ok or fail\n"),
     };
     if !shared.with(|zentra, now| zentra.customer_acts(now, charge_id, completes)) {
-        return Response::new(
-            404,
-            "text/plain",
-            "No charge of this id waits for its customer\n",
-        );
+        return Response::new(404, "text/plain", "No charge of this id waits for its customer\n");
     }
     let done = if completes { "completed" } else { "refused" };
-    Response::new(
-        200,
-        "text/plain",
-        format!("The customer {done} the payment\n"),
-    )
+    Response::new(200, "text/plain", format!("The customer {done} the payment\n"))
 }
 
 /// The body as an object; no body is an empty one.
@@ -192,10 +165,7 @@ fn json_response(status: u16, value: &Value) -> Response {
 impl Refused {
     fn response(self) -> Response {
         let problem = |status, message: &str, errors: Vec<Value>| {
-            json_response(
-                status,
-                &json!({"error": {"message": message, "errors": errors}}),
-            )
+            json_response(status, &json!({"error": {"message": message, "errors": errors}}))
         };
         match self {
             Self::Path => problem(404, "No such path or method in the control API", vec![]),

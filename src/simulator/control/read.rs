@@ -18,11 +18,7 @@ const BILLION: u64 = 1_000_000_000;
 
 fn done<T>(fields: Fields<'_>, value: T) -> Result<T> {
     let faults = fields.finish_strict();
-    if faults.is_empty() {
-        Ok(value)
-    } else {
-        Err(Refused::Fields(faults))
-    }
+    if faults.is_empty() { Ok(value) } else { Err(Refused::Fields(faults)) }
 }
 
 /// A body with no fields.
@@ -33,12 +29,8 @@ pub(super) fn nothing(body: &Map<String, Value>) -> Result<()> {
 /// `{"advance_ms": …}` or `{"advance_seconds": …}`.
 pub(super) fn advance(body: &Map<String, Value>) -> Result<Duration> {
     let mut fields = Fields::new(body, "");
-    let ms = fields
-        .whole("advance_ms", (0, MOST_MS))
-        .map(Duration::from_millis);
-    let seconds = fields
-        .whole("advance_seconds", (0, MOST_MS / 1000))
-        .map(Duration::from_secs);
+    let ms = fields.whole("advance_ms", (0, MOST_MS)).map(Duration::from_millis);
+    let seconds = fields.whole("advance_seconds", (0, MOST_MS / 1000)).map(Duration::from_secs);
     done(fields, ms.unwrap_or_default() + seconds.unwrap_or_default())
 }
 
@@ -52,10 +44,7 @@ pub(super) struct Resend {
 
 pub(super) fn resend(body: &Map<String, Value>) -> Result<Resend> {
     let mut fields = Fields::new(body, "");
-    let words = [
-        ("as_made", ResendOrder::AsMade),
-        ("reversed", ResendOrder::Reversed),
-    ];
+    let words = [("as_made", ResendOrder::AsMade), ("reversed", ResendOrder::Reversed)];
     let resend = Resend {
         event_id: fields.text("event_id", Text::ID),
         kind: fields.text("type", Text::ID),
@@ -76,9 +65,7 @@ pub(super) fn settle(body: &Map<String, Value>) -> Result<Settle> {
     let mut fields = Fields::new(body, "");
     let settle = Settle {
         reference: fields.required_text("reference", Text::ID),
-        status: fields
-            .text("status", Text::ID)
-            .unwrap_or_else(|| "successful".to_owned()),
+        status: fields.text("status", Text::ID).unwrap_or_else(|| "successful".to_owned()),
         failure_code: fields.text("failure_code", Text::ID),
     };
     done(fields, settle)
@@ -86,23 +73,10 @@ pub(super) fn settle(body: &Map<String, Value>) -> Result<Settle> {
 
 pub(super) fn settings(body: &Map<String, Value>) -> Result<SettingsChange> {
     let mut fields = Fields::new(body, "");
-    let forms = [
-        ("a", EnvelopeForm::A),
-        ("b", EnvelopeForm::B),
-        ("c", EnvelopeForm::C),
-    ];
-    let signatures = [
-        ("hex", SignatureForm::Hex),
-        ("timestamped", SignatureForm::Timestamped),
-    ];
-    let declines = [
-        ("object", DeclineForm::Object),
-        ("error", DeclineForm::Error),
-    ];
-    let references = [
-        ("caller", RefundReference::Caller),
-        ("own", RefundReference::Own),
-    ];
+    let forms = [("a", EnvelopeForm::A), ("b", EnvelopeForm::B), ("c", EnvelopeForm::C)];
+    let signatures = [("hex", SignatureForm::Hex), ("timestamped", SignatureForm::Timestamped)];
+    let declines = [("object", DeclineForm::Object), ("error", DeclineForm::Error)];
+    let references = [("caller", RefundReference::Caller), ("own", RefundReference::Own)];
     let change = SettingsChange {
         secret_keys: fields.texts("secret_keys", 10),
         expired_keys: fields.texts("expired_keys", 10),
@@ -136,10 +110,7 @@ fn webhook_url(fields: &mut Fields<'_>) -> Option<String> {
     };
     let url = value.as_str().filter(|text| good(text));
     if url.is_none() {
-        fields.malformed(
-            "webhook_url",
-            "an http or https URL, or empty to switch it off",
-        );
+        fields.malformed("webhook_url", "an http or https URL, or empty to switch it off");
     }
     url.map(str::to_owned)
 }
@@ -148,15 +119,11 @@ fn webhook_url(fields: &mut Fields<'_>) -> Option<String> {
 pub(super) fn faults(body: &[u8]) -> Result<Vec<Fault>> {
     let body: Map<String, Value> = serde_json::from_slice(body).map_err(|_| Refused::Body)?;
     let Some(list) = body.get("faults") else {
-        return fault(&body)
-            .map(|fault| vec![fault])
-            .map_err(Refused::Fields);
+        return fault(&body).map(|fault| vec![fault]).map_err(Refused::Fields);
     };
     let mut fields = Fields::new(&body, "");
     fields.take("faults");
-    let list = list
-        .as_array()
-        .filter(|list| list.len() <= MOST_FAULTS_AT_ONCE);
+    let list = list.as_array().filter(|list| list.len() <= MOST_FAULTS_AT_ONCE);
     if list.is_none() {
         fields.malformed("faults", "a list of at most 100 faults");
     }
@@ -172,10 +139,7 @@ pub(super) fn faults(body: &[u8]) -> Result<Vec<Fault>> {
             Err(faults) => fields.absorb(
                 faults
                     .into_iter()
-                    .map(|f| FieldFault {
-                        field: format!("{name}.{}", f.field),
-                        ..f
-                    })
+                    .map(|f| FieldFault { field: format!("{name}.{}", f.field), ..f })
                     .collect(),
             ),
         }
@@ -195,28 +159,19 @@ fn fault(body: &Map<String, Value>) -> std::result::Result<Fault, Vec<FieldFault
     let key = fields.text("key", Text::KEY);
     let skip = number(&mut fields, "skip", BILLION).unwrap_or(0);
     let probability = fields.take("probability").map(|value| {
-        value
-            .as_f64()
-            .filter(|p| (0.0..=1.0).contains(p))
-            .unwrap_or_else(|| {
-                fields.malformed("probability", "a number from 0 to 1");
-                0.0
-            })
+        value.as_f64().filter(|p| (0.0..=1.0).contains(p)).unwrap_or_else(|| {
+            fields.malformed("probability", "a number from 0 to 1");
+            0.0
+        })
     });
     let times = number(&mut fields, "times", BILLION);
     let times = times.unwrap_or(u32::from(probability.is_none()));
     let action = action(&mut fields);
     let faults = fields.finish_strict();
     match action {
-        Some(action) if faults.is_empty() => Ok(Fault {
-            route,
-            reference,
-            key,
-            skip,
-            times,
-            probability,
-            action,
-        }),
+        Some(action) if faults.is_empty() => {
+            Ok(Fault { route, reference, key, skip, times, probability, action })
+        }
         _ => Err(faults),
     }
 }
@@ -251,9 +206,7 @@ fn action(fields: &mut Fields<'_>) -> Option<Action> {
         },
         "reset_before" => Action::ResetBefore,
         "reset_after" => Action::ResetAfter,
-        "answer_lost" => Action::AnswerLost {
-            close_after: milliseconds(fields, "close_after_ms"),
-        },
+        "answer_lost" => Action::AnswerLost { close_after: milliseconds(fields, "close_after_ms") },
         "late_effect" => Action::LateEffect {
             after: required_ms(fields, "after_ms"),
             status: status(fields, (200, 599)),
@@ -261,18 +214,12 @@ fn action(fields: &mut Fields<'_>) -> Option<Action> {
         },
         "truncated" => {
             let keep = fields.whole("keep_bytes", (0, BILLION));
-            Action::Truncated {
-                keep: keep.and_then(|keep| usize::try_from(keep).ok()),
-            }
+            Action::Truncated { keep: keep.and_then(|keep| usize::try_from(keep).ok()) }
         }
-        "not_json" => Action::NotJson {
-            body: fields.text("body", Text::LONG),
-        },
+        "not_json" => Action::NotJson { body: fields.text("body", Text::LONG) },
         "huge" => {
             fields.require("bytes");
-            Action::Huge {
-                bytes: fields.whole("bytes", (0, 1 << 30)).unwrap_or_default(),
-            }
+            Action::Huge { bytes: fields.whole("bytes", (0, 1 << 30)).unwrap_or_default() }
         }
         "redirect" => Action::Redirect {
             status: status(fields, (300, 399)).unwrap_or(302),
@@ -286,19 +233,15 @@ fn action(fields: &mut Fields<'_>) -> Option<Action> {
 fn wrong(fields: &mut Fields<'_>) -> Option<Tamper> {
     let words = ["amount", "currency", "reference"];
     fields.require("field");
-    Some(
-        match fields.word("field", &words.map(|word| (word, word)))? {
-            "amount" => Tamper::Amount(fields.amount("value")),
-            "currency" => Tamper::Currency(fields.text("value", Text::ID)),
-            _ => Tamper::Reference(fields.text("value", Text::ID)),
-        },
-    )
+    Some(match fields.word("field", &words.map(|word| (word, word)))? {
+        "amount" => Tamper::Amount(fields.amount("value")),
+        "currency" => Tamper::Currency(fields.text("value", Text::ID)),
+        _ => Tamper::Reference(fields.text("value", Text::ID)),
+    })
 }
 
 fn number(fields: &mut Fields<'_>, name: &'static str, most: u64) -> Option<u32> {
-    fields
-        .whole(name, (0, most))
-        .and_then(|number| u32::try_from(number).ok())
+    fields.whole(name, (0, most)).and_then(|number| u32::try_from(number).ok())
 }
 
 fn milliseconds(fields: &mut Fields<'_>, name: &'static str) -> Option<Duration> {
@@ -311,9 +254,7 @@ fn required_ms(fields: &mut Fields<'_>, name: &'static str) -> Duration {
 }
 
 fn status(fields: &mut Fields<'_>, range: (u64, u64)) -> Option<u16> {
-    fields
-        .whole("status", range)
-        .and_then(|status| u16::try_from(status).ok())
+    fields.whole("status", range).and_then(|status| u16::try_from(status).ok())
 }
 
 fn required_status(fields: &mut Fields<'_>, range: (u64, u64)) -> u16 {

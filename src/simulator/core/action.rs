@@ -27,43 +27,26 @@ impl Fault {
     /// Hits the next request of a route.
     #[must_use]
     pub fn on(route: Route, action: Action) -> Self {
-        Self {
-            route: Some(route),
-            ..Self::any(action)
-        }
+        Self { route: Some(route), ..Self::any(action) }
     }
 
     /// Hits the next request of any route.
     #[must_use]
     pub fn any(action: Action) -> Self {
         let (route, reference, key) = (None, None, None);
-        Self {
-            route,
-            reference,
-            key,
-            skip: 0,
-            times: 1,
-            probability: None,
-            action,
-        }
+        Self { route, reference, key, skip: 0, times: 1, probability: None, action }
     }
 
     /// Only for this reference.
     #[must_use]
     pub fn reference(self, reference: &str) -> Self {
-        Self {
-            reference: Some(reference.to_owned()),
-            ..self
-        }
+        Self { reference: Some(reference.to_owned()), ..self }
     }
 
     /// Only for this `idempotency_key`.
     #[must_use]
     pub fn key(self, key: &str) -> Self {
-        Self {
-            key: Some(key.to_owned()),
-            ..self
-        }
+        Self { key: Some(key.to_owned()), ..self }
     }
 
     /// After this many matching requests.
@@ -81,11 +64,7 @@ impl Fault {
     /// With this probability, until it is cleared.
     #[must_use]
     pub fn probability(self, probability: f64) -> Self {
-        Self {
-            probability: Some(probability),
-            times: 0,
-            ..self
-        }
+        Self { probability: Some(probability), times: 0, ..self }
     }
 }
 
@@ -202,10 +181,7 @@ impl Action {
             Self::ResetBefore
             | Self::Status { effect: false, .. }
             | Self::Redirect { effect: false, .. } => Effect::Never,
-            Self::LateEffect { after, lock, .. } => Effect::Later {
-                after: *after,
-                lock: *lock,
-            },
+            Self::LateEffect { after, lock, .. } => Effect::Later { after: *after, lock: *lock },
             Self::DelayBefore(_)
             | Self::DelayAfter(_)
             | Self::Status { .. }

@@ -49,10 +49,8 @@ impl Zentra {
             return Ok(());
         }
         let details = json!({"retry_after": 60});
-        Err(
-            Answer::problem(429, "rate_limit_exceeded", "Too many requests")
-                .with(None, Some(details)),
-        )
+        Err(Answer::problem(429, "rate_limit_exceeded", "Too many requests")
+            .with(None, Some(details)))
     }
 
     fn authorise(&self, header: Option<&str>) -> Result<(), Answer> {
@@ -61,10 +59,7 @@ impl Zentra {
             return refuse("unauthorized", "The header Authorization is missing");
         };
         let Some(key) = header.strip_prefix("Bearer ") else {
-            return refuse(
-                "unauthorized",
-                "The header Authorization must hold a Bearer key",
-            );
+            return refuse("unauthorized", "The header Authorization must hold a Bearer key");
         };
         let among = |keys: &[String]| keys.iter().any(|known| known == key);
         if among(&self.settings.expired_keys) {
@@ -72,10 +67,7 @@ impl Zentra {
         } else if among(&self.settings.secret_keys) {
             Ok(())
         } else if key.starts_with("sk_sandbox_") || key.starts_with("sk_live_") {
-            refuse(
-                "wrong_environment",
-                "The key belongs to another environment",
-            )
+            refuse("wrong_environment", "The key belongs to another environment")
         } else {
             refuse("invalid_api_key", "The key is not valid")
         }
@@ -91,18 +83,13 @@ impl Zentra {
         let conflict = |code, message: &str| {
             Err(Answer::problem(409, code, message).with(Some("idempotency_key"), None))
         };
-        match self
-            .keys
-            .look(now, self.settings.key_retention, &key, &print)
-        {
-            Known::Running => conflict(
-                "idempotency_key_in_use",
-                "The first request with this key is running",
-            ),
-            Known::Mismatch => conflict(
-                "idempotency_key_mismatch",
-                "This key was used with another body",
-            ),
+        match self.keys.look(now, self.settings.key_retention, &key, &print) {
+            Known::Running => {
+                conflict("idempotency_key_in_use", "The first request with this key is running")
+            }
+            Known::Mismatch => {
+                conflict("idempotency_key_mismatch", "This key was used with another body")
+            }
             Known::Done(row) if self.made(kind, row).is_some() => Ok(Hold::Again(kind, row)),
             Known::Done(_) | Known::New => {
                 self.keys.start(now, key.clone(), print);
@@ -114,21 +101,15 @@ impl Zentra {
     /// A row's id and what the API shows of it now. `None` where the ledger has forgotten it.
     fn made(&self, kind: Kind, row: u64) -> Option<(String, Value)> {
         Some(match kind {
-            Kind::Charge => self
-                .ledger
-                .charges
-                .get(row)
-                .map(|charge| (charge.id.clone(), charge.show()))?,
-            Kind::Refund => self
-                .ledger
-                .refunds
-                .get(row)
-                .map(|refund| (refund.id.clone(), refund.show()))?,
-            Kind::Token => self
-                .ledger
-                .tokens
-                .get(row)
-                .map(|token| (token.id.clone(), token.show()))?,
+            Kind::Charge => {
+                self.ledger.charges.get(row).map(|charge| (charge.id.clone(), charge.show()))?
+            }
+            Kind::Refund => {
+                self.ledger.refunds.get(row).map(|refund| (refund.id.clone(), refund.show()))?
+            }
+            Kind::Token => {
+                self.ledger.tokens.get(row).map(|token| (token.id.clone(), token.show()))?
+            }
         })
     }
 
@@ -139,10 +120,7 @@ impl Zentra {
             && let Some((id, shown)) = self.made(kind, row)
         {
             let outcome = Outcome::Replay { id };
-            return Applied {
-                outcome,
-                ..Applied::read(Answer::one(200, shown))
-            };
+            return Applied { outcome, ..Applied::read(Answer::one(200, shown)) };
         }
         let result = match command {
             Command::CreateCharge(new) => self.create_charge(now, new),
@@ -151,9 +129,9 @@ impl Zentra {
             Command::Verify(reference) => self.verify(&reference),
             Command::GetCharge(reference) => self.get_charge(&reference),
             Command::GetRefund(reference) => self.get_refund(&reference),
-            Command::ListCharges(page) => Ok(Applied::read(
-                page.cut(self.ledger.charges.iter(), |charge| charge.show()),
-            )),
+            Command::ListCharges(page) => {
+                Ok(Applied::read(page.cut(self.ledger.charges.iter(), |charge| charge.show())))
+            }
             Command::ListTokens(customer, page) => Ok(self.list_tokens(&customer, page)),
         };
         if let Hold::First(key) = hold {
@@ -168,8 +146,6 @@ impl Zentra {
 
 impl Outcome {
     pub(crate) fn refused(answer: &Answer) -> Self {
-        Self::Refused {
-            code: answer.code().unwrap_or(status::FAILED).to_owned(),
-        }
+        Self::Refused { code: answer.code().unwrap_or(status::FAILED).to_owned() }
     }
 }

@@ -56,25 +56,14 @@ impl Answer {
     /// An object.
     #[must_use]
     pub fn one(status: u16, data: Value) -> Self {
-        Self {
-            status,
-            data: Data::One(data),
-        }
+        Self { status, data: Data::One(data) }
     }
 
     /// An error.
     #[must_use]
     pub fn problem(status: u16, code: &str, message: impl Into<String>) -> Self {
         let (code, message) = (code.to_owned(), message.into());
-        Self {
-            status,
-            data: Data::Problem(Problem {
-                code,
-                message,
-                field: None,
-                details: None,
-            }),
-        }
+        Self { status, data: Data::Problem(Problem { code, message, field: None, details: None }) }
     }
 
     /// An error that names a field and carries details.
@@ -97,12 +86,8 @@ impl Answer {
             .iter()
             .map(|f| json!({"field": f.field, "code": f.code, "message": f.message}))
             .collect();
-        Self::problem(
-            422,
-            first.code,
-            format!("{} {}", first.field, first.message),
-        )
-        .with(Some(&first.field), Some(json!({ "errors": all })))
+        Self::problem(422, first.code, format!("{} {}", first.field, first.message))
+            .with(Some(&first.field), Some(json!({ "errors": all })))
     }
 
     /// The error's code, if it is one.
@@ -164,12 +149,7 @@ fn error(
     meta: &Value,
     request: &Request,
 ) -> Value {
-    let Problem {
-        code,
-        message,
-        field,
-        details,
-    } = problem;
+    let Problem { code, message, field, details } = problem;
     if form == EnvelopeForm::C {
         let mut meta = meta.clone();
         meta["path"] = json!(request.path);
@@ -199,12 +179,7 @@ fn error(
 
 impl Pagination {
     fn render(self, form: EnvelopeForm) -> Value {
-        let Self {
-            page,
-            limit,
-            offset,
-            total,
-        } = self;
+        let Self { page, limit, offset, total } = self;
         let pages = total.div_ceil(limit.max(1));
         if form == EnvelopeForm::B {
             return json!({"page": page, "limit": limit, "total": total, "totalPages": pages});
@@ -258,9 +233,7 @@ mod tests {
 
     fn all_forms(answer: &Answer) -> String {
         let forms = [EnvelopeForm::A, EnvelopeForm::B, EnvelopeForm::C];
-        forms
-            .map(|form| format!("{form:?} {}", body(form, answer)))
-            .join("\n")
+        forms.map(|form| format!("{form:?} {}", body(form, answer))).join("\n")
     }
 
     #[test]
@@ -270,12 +243,7 @@ mod tests {
 
     #[test]
     fn a_page_in_each_form() {
-        let page = Pagination {
-            page: 2,
-            limit: 2,
-            offset: 2,
-            total: 5,
-        };
+        let page = Pagination { page: 2, limit: 2, offset: 2, total: 5 };
         let data = Data::Page(vec![json!({"customer_id": "a"})], page);
         insta::assert_snapshot!(all_forms(&Answer { status: 200, data }));
     }

@@ -23,28 +23,16 @@ pub(crate) struct Applied {
 
 impl Applied {
     pub(crate) fn read(answer: Answer) -> Self {
-        Self {
-            answer,
-            outcome: Outcome::Read,
-            hold: Duration::ZERO,
-            row: None,
-        }
+        Self { answer, outcome: Outcome::Read, hold: Duration::ZERO, row: None }
     }
 
     pub(crate) fn refused(answer: Answer) -> Self {
-        Self {
-            outcome: Outcome::refused(&answer),
-            ..Self::read(answer)
-        }
+        Self { outcome: Outcome::refused(&answer), ..Self::read(answer) }
     }
 
     pub(crate) fn made(row: u64, id: String, shown: Value) -> Self {
         let outcome = Outcome::Effect { id };
-        Self {
-            outcome,
-            row: Some(row),
-            ..Self::read(Answer::one(201, shown))
-        }
+        Self { outcome, row: Some(row), ..Self::read(Answer::one(201, shown)) }
     }
 }
 
@@ -57,29 +45,20 @@ struct Start {
 
 impl Start {
     fn of(instrument: Option<Instrument>, mode: CaptureMode) -> Self {
-        let start = |status| Self {
-            status,
-            failure: None,
-            hold: Duration::ZERO,
-        };
+        let start = |status| Self { status, failure: None, hold: Duration::ZERO };
         let renewal = mode == CaptureMode::MerchantInitiated;
         match instrument {
             Some(Instrument::Good) => start(status::SUCCESSFUL),
-            Some(Instrument::Declined(code)) => Self {
-                failure: Some(code),
-                ..start(status::FAILED)
-            },
-            Some(Instrument::RenewalsDeclined) if renewal => Self {
-                failure: Some("card_declined"),
-                ..start(status::FAILED)
-            },
+            Some(Instrument::Declined(code)) => {
+                Self { failure: Some(code), ..start(status::FAILED) }
+            }
+            Some(Instrument::RenewalsDeclined) if renewal => {
+                Self { failure: Some("card_declined"), ..start(status::FAILED) }
+            }
             Some(Instrument::CustomerActs) if renewal => start(status::SUCCESSFUL),
             Some(Instrument::RenewalsDeclined) => start(status::SUCCESSFUL),
             Some(Instrument::Settles) => start(status::PENDING),
-            Some(Instrument::Slow) => Self {
-                hold: SLOW_BY,
-                ..start(status::SUCCESSFUL)
-            },
+            Some(Instrument::Slow) => Self { hold: SLOW_BY, ..start(status::SUCCESSFUL) },
             // With no saved method the customer has to choose one.
             Some(Instrument::CustomerActs) | None => start(status::REQUIRES_ACTION),
         }
@@ -95,11 +74,7 @@ impl Zentra {
         if self.settings.dedupe_by_reference && self.ledger.charge(&new.reference).is_some() {
             return Err(duplicate_reference());
         }
-        let token = new
-            .token
-            .as_deref()
-            .map(|id| self.usable_token(id, &new))
-            .transpose()?;
+        let token = new.token.as_deref().map(|id| self.usable_token(id, &new)).transpose()?;
         let start = Start::of(token.map(|token| token.instrument), new.mode);
         if let Some(code) = start.failure
             && self.settings.declines == super::DeclineForm::Error
@@ -129,14 +104,10 @@ impl Zentra {
         let shown = charge.show();
         let row = self.ledger.add_charge(charge);
         if start.status == status::PENDING {
-            self.timers
-                .add(later(now, SETTLES_AFTER), Timer::Settle(row));
+            self.timers.add(later(now, SETTLES_AFTER), Timer::Settle(row));
         }
         self.emit(now, &format!("charge.{}", start.status), shown.clone());
-        Ok(Applied {
-            hold: start.hold,
-            ..Applied::made(row, id, shown)
-        })
+        Ok(Applied { hold: start.hold, ..Applied::made(row, id, shown) })
     }
 
     fn usable_token(&self, id: &str, new: &NewCharge) -> Result<&Token, Answer> {
@@ -156,10 +127,7 @@ impl Zentra {
     }
 
     pub(crate) fn get_charge(&self, reference: &str) -> Result<Applied, Answer> {
-        let charge = self
-            .ledger
-            .charge(reference)
-            .ok_or_else(|| Self::not_found("charge"))?;
+        let charge = self.ledger.charge(reference).ok_or_else(|| Self::not_found("charge"))?;
         Ok(Applied::read(Answer::one(200, charge.show())))
     }
 
@@ -176,15 +144,8 @@ impl Zentra {
         if let Some(token) = token.and_then(|token| self.ledger.token_mut(&token)) {
             token.bound_by.get_or_insert_with(|| id.clone());
         }
-        let outcome = if first {
-            Outcome::Effect { id }
-        } else {
-            Outcome::Read
-        };
-        Ok(Applied {
-            outcome,
-            ..Applied::read(Answer::one(200, shown))
-        })
+        let outcome = if first { Outcome::Effect { id } } else { Outcome::Read };
+        Ok(Applied { outcome, ..Applied::read(Answer::one(200, shown)) })
     }
 
     /// Completes a charge as its customer would. False where it does not wait for that.
@@ -221,10 +182,7 @@ impl Failure {
             "authentication_failed" => "The customer did not complete the payment",
             _ => "The payment failed",
         };
-        Self {
-            code: code.to_owned(),
-            message: message.to_owned(),
-        }
+        Self { code: code.to_owned(), message: message.to_owned() }
     }
 }
 

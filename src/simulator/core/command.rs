@@ -92,11 +92,7 @@ fn body(request: &Request) -> Result<Map<String, Value>, Answer> {
 
 fn checked(fields: Fields<'_>, command: Command) -> Result<Command, Answer> {
     let faults = fields.finish();
-    if faults.is_empty() {
-        Ok(command)
-    } else {
-        Err(Answer::faults(&faults))
-    }
+    if faults.is_empty() { Ok(command) } else { Err(Answer::faults(&faults)) }
 }
 
 fn currency(fields: &mut Fields<'_>) -> Option<String> {
@@ -127,15 +123,7 @@ fn new_charge(body: &Map<String, Value>) -> Result<Command, Answer> {
     if mode == CaptureMode::MerchantInitiated {
         fields.require("payment_token_id");
     }
-    let charge = NewCharge {
-        key,
-        reference,
-        amount_minor,
-        currency,
-        customer_id,
-        token,
-        mode,
-    };
+    let charge = NewCharge { key, reference, amount_minor, currency, customer_id, token, mode };
     checked(fields, Command::CreateCharge(charge))
 }
 
@@ -172,10 +160,7 @@ fn new_card(body: &Map<String, Value>, today: (u64, u64), seed: u64) -> Result<C
         card.fault("expiry_year", "validation_error", "the card has expired");
     }
     let length = if brand(&number) == "amex" { 4 } else { 3 };
-    if card
-        .text("cvv", Text::DIGITS)
-        .is_some_and(|cvv| cvv.len() != length)
-    {
+    if card.text("cvv", Text::DIGITS).is_some_and(|cvv| cvv.len() != length) {
         card.malformed("cvv", "3 digits, or 4 for amex");
     }
     let holder = card.text("holder_name", Text::FREE).unwrap_or_default();
@@ -185,24 +170,10 @@ fn new_card(body: &Map<String, Value>, today: (u64, u64), seed: u64) -> Result<C
     }
     fields.absorb(card.finish());
     let brand = brand(&number).to_owned();
-    let kind = TokenKind::Card {
-        brand,
-        last4: last4(&number),
-        expiry_month,
-        expiry_year,
-    };
+    let kind = TokenKind::Card { brand, last4: last4(&number), expiry_month, expiry_year };
     let digest = digest(seed, &[&number, &holder]);
     let instrument = Instrument::of_card(&number);
-    checked(
-        fields,
-        Command::Tokenize(NewToken {
-            key,
-            customer_id,
-            kind,
-            instrument,
-            digest,
-        }),
-    )
+    checked(fields, Command::Tokenize(NewToken { key, customer_id, kind, instrument, digest }))
 }
 
 fn new_account(body: &Map<String, Value>, seed: u64) -> Result<Command, Answer> {
@@ -222,29 +193,14 @@ fn new_account(body: &Map<String, Value>, seed: u64) -> Result<Command, Answer> 
         account = Fields::new(&empty, "");
     }
     fields.absorb(account.finish());
-    let kind = TokenKind::BankAccount {
-        bank_code,
-        last4: last4(&number),
-    };
+    let kind = TokenKind::BankAccount { bank_code, last4: last4(&number) };
     let digest = digest(seed, &[&number, &name]);
     let instrument = Instrument::of_account(&number);
-    checked(
-        fields,
-        Command::Tokenize(NewToken {
-            key,
-            customer_id,
-            kind,
-            instrument,
-            digest,
-        }),
-    )
+    checked(fields, Command::Tokenize(NewToken { key, customer_id, kind, instrument, digest }))
 }
 
 fn last4(digits: &str) -> String {
-    digits
-        .get(digits.len().saturating_sub(4)..)
-        .unwrap_or_default()
-        .to_owned()
+    digits.get(digits.len().saturating_sub(4)..).unwrap_or_default().to_owned()
 }
 
 fn digest(seed: u64, parts: &[&str]) -> Print {
@@ -282,10 +238,7 @@ impl Command {
                     token,
                     mode,
                 } = new;
-                format!(
-                    "{:?}",
-                    (reference, amount_minor, currency, customer_id, token, mode)
-                )
+                format!("{:?}", (reference, amount_minor, currency, customer_id, token, mode))
             }
             Self::CreateRefund(new) => {
                 let NewRefund {
@@ -296,19 +249,10 @@ impl Command {
                     currency,
                     reason,
                 } = new;
-                format!(
-                    "{:?}",
-                    (reference, charge_reference, amount_minor, currency, reason)
-                )
+                format!("{:?}", (reference, charge_reference, amount_minor, currency, reason))
             }
             // No number can get in here: only its digest is left.
-            Self::Tokenize(NewToken {
-                key: _,
-                customer_id,
-                kind,
-                instrument: _,
-                digest,
-            }) => {
+            Self::Tokenize(NewToken { key: _, customer_id, kind, instrument: _, digest }) => {
                 format!("{:?}", (customer_id, kind, digest))
             }
             Self::ListCharges(_)

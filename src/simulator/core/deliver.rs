@@ -49,16 +49,8 @@ pub(crate) fn by_status(status: u16, code: Option<&str>) -> Answer {
         504 => "gateway_timeout",
         _ => "internal_error",
     };
-    let answer = Answer::problem(
-        status,
-        code.unwrap_or(usual),
-        "A fault asked for by the test",
-    );
-    if status == 429 {
-        answer.with(None, Some(json!({"retry_after": 60})))
-    } else {
-        answer
-    }
+    let answer = Answer::problem(status, code.unwrap_or(usual), "A fault asked for by the test");
+    if status == 429 { answer.with(None, Some(json!({"retry_after": 60}))) } else { answer }
 }
 
 impl Action {
@@ -66,10 +58,7 @@ impl Action {
     pub(crate) fn instead(&self) -> Option<Answer> {
         match self {
             Self::Status { status, code, .. } => Some(by_status(*status, code.as_deref())),
-            Self::LateEffect {
-                status: Some(status),
-                ..
-            } => Some(by_status(*status, None)),
+            Self::LateEffect { status: Some(status), .. } => Some(by_status(*status, None)),
             Self::Redirect { status, .. } => Some(by_status(*status, Some("redirect"))),
             Self::DelayBefore(_)
             | Self::DelayAfter(_)
@@ -91,12 +80,8 @@ impl Action {
             Self::ResetBefore | Self::ResetAfter => How::Reset,
             Self::AnswerLost { close_after } => How::Lost(close_after),
             Self::LateEffect { status: None, .. } => How::Lost(None),
-            Self::LateEffect {
-                status: Some(_), ..
-            } => How::Whole(response),
-            Self::Status {
-                body, retry_after, ..
-            } => {
+            Self::LateEffect { status: Some(_), .. } => How::Whole(response),
+            Self::Status { body, retry_after, .. } => {
                 replace_body(&mut response, body);
                 if let Some(value) = retry_after {
                     response.headers.remove(http::header::RETRY_AFTER);
@@ -129,11 +114,7 @@ impl Action {
 fn replace_body(response: &mut Response, body: Option<String>) {
     let Some(body) = body else { return };
     let json = serde_json::from_str::<Value>(&body).is_ok();
-    let kind = if json {
-        "application/json"
-    } else {
-        "text/html"
-    };
+    let kind = if json { "application/json" } else { "text/html" };
     response.set(http::header::CONTENT_TYPE, kind);
     response.body = body.into();
 }
@@ -149,11 +130,7 @@ impl Tamper {
                 data["amount_minor"] = json!(amount.unwrap_or(real.saturating_add(1)));
             }
             Self::Currency(currency) => {
-                let other = if data["currency"] == "EUR" {
-                    "USD"
-                } else {
-                    "EUR"
-                };
+                let other = if data["currency"] == "EUR" { "USD" } else { "EUR" };
                 data["currency"] = json!(currency.as_deref().unwrap_or(other));
             }
             Self::Reference(reference) => {

@@ -36,11 +36,7 @@ pub(crate) struct Timers {
 
 impl Timers {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self {
-            due: BTreeMap::new(),
-            made: 0,
-            capacity: capacity.max(1),
-        }
+        Self { due: BTreeMap::new(), made: 0, capacity: capacity.max(1) }
     }
 
     /// Beyond the capacity what is due first happens never: tests are far from it.
@@ -65,10 +61,7 @@ impl Timers {
 
     /// Late effects that have not landed.
     pub(crate) fn late(&self) -> usize {
-        self.due
-            .values()
-            .filter(|timer| matches!(timer, Timer::Land(_)))
-            .count()
+        self.due.values().filter(|timer| matches!(timer, Timer::Land(_))).count()
     }
 }
 
@@ -124,8 +117,7 @@ impl Zentra {
     /// Records an event, to be delivered if webhooks are on.
     pub(crate) fn emit(&mut self, now: Timestamp, kind: &str, data: serde_json::Value) {
         let id = self.ids.next("evt");
-        self.outbox
-            .emit(now, &self.settings, id, kind.to_owned(), data);
+        self.outbox.emit(now, &self.settings, id, kind.to_owned(), data);
     }
 
     /// Remembers what became of a request.

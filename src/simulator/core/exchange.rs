@@ -15,13 +15,8 @@ use super::{
 };
 
 /// Headers that the ledger keeps.
-const KEPT_HEADERS: [&str; 5] = [
-    "tracestate",
-    "baggage",
-    "user-agent",
-    "x-request-id",
-    "idempotency-key",
-];
+const KEPT_HEADERS: [&str; 5] =
+    ["tracestate", "baggage", "user-agent", "x-request-id", "idempotency-key"];
 /// Characters kept of a header.
 const MOST_OF_HEADER: usize = 256;
 
@@ -69,12 +64,7 @@ impl Zentra {
         self.tick(now);
         let target = Target::of(&request.method, &request.path);
         let request_id = self.ids.next("req");
-        let mut asked = Asked {
-            request,
-            target,
-            seen: None,
-            request_id,
-        };
+        let mut asked = Asked { request, target, seen: None, request_id };
         let mut decision = Decision::default();
         if let Some(target) = &asked.target {
             let (reference, key) = names(target, &asked.request);
@@ -87,12 +77,7 @@ impl Zentra {
             asked.seen = Some(self.ledger.add_seen(seen));
         }
         let stage = self.stage(now, &asked, &decision);
-        Received {
-            delay: decision.delay_before,
-            asked,
-            decision,
-            stage,
-        }
+        Received { delay: decision.delay_before, asked, decision, stage }
     }
 
     fn stage(&mut self, now: Timestamp, asked: &Asked, decision: &Decision) -> Stage {
@@ -113,12 +98,8 @@ impl Zentra {
             Ok(admitted) => admitted,
             Err(refused) => return Stage::Refused(refused),
         };
-        let late = Late {
-            asked: asked.clone(),
-            admitted,
-        };
-        self.timers
-            .add(later(now, late_by), Timer::Land(Box::new(late)));
+        let late = Late { asked: asked.clone(), admitted };
+        self.timers.add(later(now, late_by), Timer::Land(Box::new(late)));
         Stage::Withheld
     }
 
@@ -145,12 +126,7 @@ impl Zentra {
     /// Answers a request that cannot be taken in, such as one that is too large.
     pub fn refuse(&mut self, now: Timestamp, request: Request, answer: &Answer) -> Response {
         let request_id = self.ids.next("req");
-        let asked = Asked {
-            request,
-            target: None,
-            seen: None,
-            request_id,
-        };
+        let asked = Asked { request, target: None, seen: None, request_id };
         self.render(now, &asked, answer)
     }
 
@@ -178,8 +154,7 @@ impl Zentra {
     pub(crate) fn render(&mut self, now: Timestamp, asked: &Asked, answer: &Answer) -> Response {
         let form = self.settings.envelope;
         let mut response = answer.render(form, now, &asked.request_id, &asked.request);
-        self.limit
-            .describe(now, self.settings.requests_per_minute, &mut response);
+        self.limit.describe(now, self.settings.requests_per_minute, &mut response);
         if answer.status == 429 {
             response.set(http::header::RETRY_AFTER, "60");
         }
@@ -210,10 +185,7 @@ fn see(
     faults: Vec<&'static str>,
 ) -> Seen {
     let header = |name: &str| {
-        asked
-            .request
-            .header(name)
-            .map(|value| value.chars().take(MOST_OF_HEADER).collect())
+        asked.request.header(name).map(|value| value.chars().take(MOST_OF_HEADER).collect())
     };
     let headers: BTreeMap<String, String> = KEPT_HEADERS
         .into_iter()

@@ -76,11 +76,7 @@ impl FaultPlan {
     /// A plan with no faults; the seed decides those with a probability.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self {
-            planned: Vec::new(),
-            made: 0,
-            chance: Chance::new(seed),
-        }
+        Self { planned: Vec::new(), made: 0, chance: Chance::new(seed) }
     }
 
     /// Adds a fault. A plan holds 1,000 of them: beyond that the oldest makes room.
@@ -90,12 +86,7 @@ impl FaultPlan {
         }
         self.made += 1;
         let id = FaultId(self.made);
-        self.planned.push(Planned {
-            id,
-            fault,
-            matched: 0,
-            fired: 0,
-        });
+        self.planned.push(Planned { id, fault, matched: 0, fired: 0 });
         id
     }
 
@@ -157,10 +148,7 @@ impl Planned {
         self.matched = self.matched.saturating_add(1);
         let fires = self.matched > self.fault.skip
             && (self.fault.times == 0 || self.fired < self.fault.times)
-            && self
-                .fault
-                .probability
-                .is_none_or(|probability| chance.hits(probability));
+            && self.fault.probability.is_none_or(|probability| chance.hits(probability));
         self.fired += u32::from(fires);
         fires
     }
@@ -193,15 +181,9 @@ mod tests {
     #[test]
     fn a_counted_fault_skips_then_fires_then_is_used_up() {
         let mut plan = FaultPlan::new(1);
-        plan.inject(
-            Fault::on(Route::CreateCharge, Action::ResetAfter)
-                .skip(1)
-                .times(2),
-        );
+        plan.inject(Fault::on(Route::CreateCharge, Action::ResetAfter).skip(1).times(2));
         assert!(kinds(&mut plan, Route::GetCharge).is_empty());
-        let fired: Vec<_> = (0..4)
-            .map(|_| kinds(&mut plan, Route::CreateCharge).len())
-            .collect();
+        let fired: Vec<_> = (0..4).map(|_| kinds(&mut plan, Route::CreateCharge).len()).collect();
         assert_eq!(fired, [0, 1, 1, 0]);
         assert_eq!((plan.view()[0].matched, plan.view()[0].fired), (4, 2));
     }
@@ -212,10 +194,7 @@ mod tests {
         plan.inject(Fault::any(Action::ResetBefore).reference("other"));
         plan.inject(Fault::any(Action::ResetAfter).key("k"));
         assert_eq!(kinds(&mut plan, Route::CreateRefund), ["reset_after"]);
-        assert_eq!(
-            plan.decide(Route::ListCharges, None, None),
-            Decision::default()
-        );
+        assert_eq!(plan.decide(Route::ListCharges, None, None), Decision::default());
     }
 
     #[test]
@@ -223,22 +202,12 @@ mod tests {
         let second = Duration::from_secs(1);
         let mut plan = FaultPlan::new(1);
         plan.inject(Fault::any(Action::DelayBefore(second)));
-        plan.inject(Fault::any(Action::LateEffect {
-            after: second,
-            status: None,
-            lock: true,
-        }));
+        plan.inject(Fault::any(Action::LateEffect { after: second, status: None, lock: true }));
         plan.inject(Fault::any(Action::ResetBefore));
         plan.inject(Fault::any(Action::DelayBefore(second)));
         let decision = plan.decide(Route::CreateCharge, None, None);
         assert_eq!(decision.delay_before, second * 2);
-        assert_eq!(
-            decision.effect,
-            Effect::Later {
-                after: second,
-                lock: true
-            }
-        );
+        assert_eq!(decision.effect, Effect::Later { after: second, lock: true });
         assert_eq!(kinds(&mut plan, Route::CreateCharge), ["reset_before"]);
     }
 
@@ -247,9 +216,7 @@ mod tests {
         let run = |seed| {
             let mut plan = FaultPlan::new(seed);
             plan.inject(Fault::any(Action::ResetAfter).probability(0.5));
-            (0..64)
-                .map(|_| kinds(&mut plan, Route::GetCharge).len())
-                .collect::<Vec<_>>()
+            (0..64).map(|_| kinds(&mut plan, Route::GetCharge).len()).collect::<Vec<_>>()
         };
         assert_eq!(run(3), run(3));
         assert_ne!(run(3), run(4));

@@ -41,17 +41,11 @@ impl Text {
         expected: "1 to 255 characters without control characters",
     };
     /// A URL, a secret or a body given to the control API.
-    pub const LONG: Self = Self {
-        most: 65_536,
-        allowed: |_| true,
-        expected: "a text of at most 65536 characters",
-    };
+    pub const LONG: Self =
+        Self { most: 65_536, allowed: |_| true, expected: "a text of at most 65536 characters" };
     /// A number written in digits.
-    pub const DIGITS: Self = Self {
-        most: 34,
-        allowed: |c| c.is_ascii_digit(),
-        expected: "digits only",
-    };
+    pub const DIGITS: Self =
+        Self { most: 34, allowed: |c| c.is_ascii_digit(), expected: "digits only" };
 }
 
 /// The fields of one object. Whatever is taken with a fault gives the type's default.
@@ -67,12 +61,7 @@ impl<'a> Fields<'a> {
     /// Reads `map`; `prefix` (such as `card.`) goes before the names in the faults.
     #[must_use]
     pub fn new(map: &'a Map<String, Value>, prefix: &'static str) -> Self {
-        Self {
-            map,
-            prefix,
-            taken: Vec::new(),
-            faults: Vec::new(),
-        }
+        Self { map, prefix, taken: Vec::new(), faults: Vec::new() }
     }
 
     /// The value of a field; absent and null are the same.
@@ -84,11 +73,7 @@ impl<'a> Fields<'a> {
     /// Adds a fault.
     pub fn fault(&mut self, name: &str, code: &'static str, message: impl Into<String>) {
         let field = format!("{}{name}", self.prefix);
-        self.faults.push(Fault {
-            field,
-            code,
-            message: message.into(),
-        });
+        self.faults.push(Fault { field, code, message: message.into() });
     }
 
     /// Says that a field has not the expected form.
@@ -135,15 +120,10 @@ impl<'a> Fields<'a> {
     /// A whole number within a range (both ends included), as a number or in digits.
     pub fn whole(&mut self, name: &'static str, range: (u64, u64)) -> Option<u64> {
         let value = self.take(name)?;
-        let number = value
-            .as_u64()
-            .or_else(|| value.as_str().and_then(|text| text.parse().ok()));
+        let number = value.as_u64().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
         let number = number.filter(|number| (range.0..=range.1).contains(number));
         if number.is_none() {
-            self.malformed(
-                name,
-                &format!("a whole number from {} to {}", range.0, range.1),
-            );
+            self.malformed(name, &format!("a whole number from {} to {}", range.0, range.1));
         }
         number
     }
@@ -171,14 +151,9 @@ impl<'a> Fields<'a> {
     /// A list of texts that may be absent.
     pub fn texts(&mut self, name: &'static str, most: usize) -> Option<Vec<String>> {
         let value = self.take(name)?;
-        let texts = value
-            .as_array()
-            .filter(|list| list.len() <= most)
-            .and_then(|list| {
-                list.iter()
-                    .map(|item| item.as_str().map(str::to_owned))
-                    .collect::<Option<Vec<_>>>()
-            });
+        let texts = value.as_array().filter(|list| list.len() <= most).and_then(|list| {
+            list.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+        });
         if texts.is_none() {
             self.malformed(name, &format!("a list of at most {most} texts"));
         }
@@ -220,17 +195,10 @@ impl<'a> Fields<'a> {
     /// The faults, with one for each field that was never taken.
     #[must_use]
     pub fn finish_strict(mut self) -> Vec<Fault> {
-        let unknown = self
-            .map
-            .keys()
-            .filter(|name| !self.taken.contains(&name.as_str()));
+        let unknown = self.map.keys().filter(|name| !self.taken.contains(&name.as_str()));
         for name in unknown.cloned().collect::<Vec<_>>() {
             let known = self.taken.join(", ");
-            self.fault(
-                &name,
-                "validation_error",
-                format!("is not known here; known: {known}"),
-            );
+            self.fault(&name, "validation_error", format!("is not known here; known: {known}"));
         }
         self.faults
     }

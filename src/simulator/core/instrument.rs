@@ -27,10 +27,7 @@ pub(crate) const SLOW_BY: Duration = Duration::from_secs(3);
 const CARDS: [(&str, Instrument); 8] = [
     ("4242424242424242", Instrument::Good),
     ("4000000000000002", Instrument::Declined("card_declined")),
-    (
-        "4000000000009995",
-        Instrument::Declined("insufficient_funds"),
-    ),
+    ("4000000000009995", Instrument::Declined("insufficient_funds")),
     ("4000000000000069", Instrument::Declined("expired_card")),
     ("4000002500003155", Instrument::CustomerActs),
     ("4000000000000077", Instrument::Settles),
@@ -103,11 +100,7 @@ pub(crate) fn luhn(number: &str) -> bool {
 
 /// The brand, by the number's first digits.
 pub(crate) fn brand(number: &str) -> &'static str {
-    let first = |digits: usize| {
-        number
-            .get(..digits)
-            .and_then(|text| text.parse::<u32>().ok())
-    };
+    let first = |digits: usize| number.get(..digits).and_then(|text| text.parse::<u32>().ok());
     match (first(1), first(2), first(4)) {
         (Some(4), ..) => "visa",
         (_, Some(51..=55), _) | (_, _, Some(2221..=2720)) => "mastercard",
@@ -129,13 +122,7 @@ mod tests {
 
     #[test]
     fn brands_are_told_apart() {
-        let brands = [
-            "4242424242424242",
-            "5555555555554444",
-            "378282246310005",
-            "9",
-        ]
-        .map(brand);
+        let brands = ["4242424242424242", "5555555555554444", "378282246310005", "9"].map(brand);
         assert_eq!(brands, ["visa", "mastercard", "amex", "unknown"]);
     }
 

@@ -49,11 +49,7 @@ pub(crate) struct Keys {
 
 impl Keys {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self {
-            entries: HashMap::new(),
-            order: VecDeque::new(),
-            capacity: capacity.max(1),
-        }
+        Self { entries: HashMap::new(), order: VecDeque::new(), capacity: capacity.max(1) }
     }
 
     /// Looks a key up, with the body that came with it.
@@ -76,14 +72,7 @@ impl Keys {
     /// Locks a key for a request that has begun.
     pub(crate) fn start(&mut self, now: Timestamp, key: KeyId, print: Print) {
         self.order.push_back((now, key.clone()));
-        self.entries.insert(
-            key,
-            Entry {
-                print,
-                row: None,
-                since: now,
-            },
-        );
+        self.entries.insert(key, Entry { print, row: None, since: now });
     }
 
     /// Remembers the result.
@@ -107,11 +96,7 @@ impl Keys {
                 break;
             };
             // The key may have been forgotten and taken again since: that is another entry.
-            if self
-                .entries
-                .get(&key)
-                .is_some_and(|entry| entry.since == since)
-            {
+            if self.entries.get(&key).is_some_and(|entry| entry.since == since) {
                 self.entries.remove(&key);
             }
         }
@@ -140,10 +125,7 @@ mod tests {
         assert_eq!(keys.look(at(0), DAY, &key(), &[1; 32]), Known::Running);
         keys.finish(&key(), 7);
         assert_eq!(keys.look(at(86_399), DAY, &key(), &[1; 32]), Known::Done(7));
-        assert_eq!(
-            keys.look(at(86_399), DAY, &key(), &[2; 32]),
-            Known::Mismatch
-        );
+        assert_eq!(keys.look(at(86_399), DAY, &key(), &[2; 32]), Known::Mismatch);
         assert_eq!(keys.look(at(86_400), DAY, &key(), &[1; 32]), Known::New);
     }
 

@@ -37,11 +37,7 @@ impl Ledger {
         let (row, dropped) = self.charges.push(charge);
         if let Some(old) = dropped {
             forget(&mut self.charge_by_id, &old.id, row);
-            forget(
-                &mut self.charge_by_reference,
-                &old.reference,
-                self.charges.forgotten(),
-            );
+            forget(&mut self.charge_by_reference, &old.reference, self.charges.forgotten());
         }
         self.charge_by_id.insert(id, row);
         // Where references may repeat, look-ups find the first charge, as an index would.
@@ -53,11 +49,7 @@ impl Ledger {
         let reference = refund.reference.clone();
         let (row, dropped) = self.refunds.push(refund);
         if let Some(old) = dropped {
-            forget(
-                &mut self.refund_by_reference,
-                &old.reference,
-                self.refunds.forgotten(),
-            );
+            forget(&mut self.refund_by_reference, &old.reference, self.refunds.forgotten());
         }
         self.refund_by_reference.entry(reference).or_insert(row);
         row

@@ -25,19 +25,11 @@ impl Page {
             .filter_map(|name| Some((name.to_owned(), Value::String(request.parameter(name)?))))
             .collect();
         let mut fields = Fields::new(&map, "");
-        let limit = fields
-            .whole("limit", (1, MOST_LIMIT))
-            .unwrap_or(USUAL_LIMIT);
+        let limit = fields.whole("limit", (1, MOST_LIMIT)).unwrap_or(USUAL_LIMIT);
         let page = fields.whole("page", (1, FARTHEST)).unwrap_or(1);
-        let offset = fields
-            .whole("offset", (0, FARTHEST))
-            .unwrap_or((page - 1) * limit);
+        let offset = fields.whole("offset", (0, FARTHEST)).unwrap_or((page - 1) * limit);
         let faults = fields.finish();
-        if faults.is_empty() {
-            Ok(Self { limit, offset })
-        } else {
-            Err(Answer::faults(&faults))
-        }
+        if faults.is_empty() { Ok(Self { limit, offset }) } else { Err(Answer::faults(&faults)) }
     }
 
     /// The page's objects out of all of them, which come oldest first.
@@ -52,18 +44,7 @@ impl Page {
         let items = all.rev().skip(before).take(most).map(show).collect();
         let page = self.offset / self.limit.max(1) + 1;
         let Self { limit, offset } = self;
-        Answer {
-            status: 200,
-            data: Data::Page(
-                items,
-                Pagination {
-                    page,
-                    limit,
-                    offset,
-                    total,
-                },
-            ),
-        }
+        Answer { status: 200, data: Data::Page(items, Pagination { page, limit, offset, total }) }
     }
 }
 
@@ -73,59 +54,27 @@ mod tests {
     use http::Method;
 
     fn page(query: &str) -> Result<Page, Answer> {
-        Page::of(&Request::new(
-            Method::GET,
-            &format!("/x?{query}"),
-            "sk",
-            None,
-        ))
+        Page::of(&Request::new(Method::GET, &format!("/x?{query}"), "sk", None))
     }
 
     #[test]
     fn the_newest_come_first_and_the_last_page_is_short() {
         let numbers = [1, 2, 3, 4, 5];
-        let answer = page("page=2&limit=3")
-            .unwrap()
-            .cut(numbers.iter(), |n| Value::from(*n));
-        let Data::Page(items, pagination) = answer.data else {
-            panic!("no page")
-        };
+        let answer = page("page=2&limit=3").unwrap().cut(numbers.iter(), |n| Value::from(*n));
+        let Data::Page(items, pagination) = answer.data else { panic!("no page") };
         assert_eq!(items, [2, 1]);
-        assert_eq!(
-            pagination,
-            Pagination {
-                page: 2,
-                limit: 3,
-                offset: 3,
-                total: 5
-            }
-        );
+        assert_eq!(pagination, Pagination { page: 2, limit: 3, offset: 3, total: 5 });
     }
 
     #[test]
     fn an_offset_does_as_well() {
-        assert_eq!(
-            page("offset=7&limit=5"),
-            Ok(Page {
-                limit: 5,
-                offset: 7
-            })
-        );
-        assert_eq!(
-            page(""),
-            Ok(Page {
-                limit: 20,
-                offset: 0
-            })
-        );
+        assert_eq!(page("offset=7&limit=5"), Ok(Page { limit: 5, offset: 7 }));
+        assert_eq!(page(""), Ok(Page { limit: 20, offset: 0 }));
     }
 
     #[test]
     fn limits_beyond_a_hundred_are_refused() {
         let refused = page("limit=101&page=0").unwrap_err();
-        assert_eq!(
-            (refused.status, refused.code()),
-            (422, Some("invalid_format"))
-        );
+        assert_eq!((refused.status, refused.code()), (422, Some("invalid_format")));
     }
 }

@@ -54,12 +54,7 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self {
-            events: Table::new(capacity),
-            due: BTreeMap::new(),
-            queued: 0,
-            capacity,
-        }
+        Self { events: Table::new(capacity), due: BTreeMap::new(), queued: 0, capacity }
     }
 
     pub(crate) fn events(&self) -> &Table<Event> {
@@ -75,14 +70,7 @@ impl Outbox {
         kind: String,
         data: Value,
     ) {
-        let event = Event {
-            id,
-            kind,
-            created_at: now,
-            data,
-            attempts: 0,
-            accepted: 0,
-        };
+        let event = Event { id, kind, created_at: now, data, attempts: 0, accepted: 0 };
         let (row, _) = self.events.push(event);
         if settings.webhook_url.is_some() {
             self.queue(now, Due { row, attempt: 1 });
@@ -116,13 +104,7 @@ impl Outbox {
         }
         for row in &rows {
             for _ in 0..copies {
-                self.queue(
-                    now,
-                    Due {
-                        row: *row,
-                        attempt: 1,
-                    },
-                );
+                self.queue(now, Due { row: *row, attempt: 1 });
             }
         }
         rows.len()
@@ -131,10 +113,7 @@ impl Outbox {
     /// When the next delivery is due.
     pub(crate) fn next_due(&self, settings: &Settings) -> Option<Timestamp> {
         let sends = settings.webhook_url.is_some() && !settings.webhook_hold;
-        self.due
-            .first_key_value()
-            .filter(|_| sends)
-            .map(|((at, _), _)| *at)
+        self.due.first_key_value().filter(|_| sends).map(|((at, _), _)| *at)
     }
 
     /// Takes the next delivery that is due.
@@ -185,17 +164,8 @@ impl Outbox {
             event.accepted = event.accepted.saturating_add(1);
         } else if sent.attempt < settings.webhook_attempts {
             let doubled = 1_u32.checked_shl(sent.attempt - 1).unwrap_or(u32::MAX);
-            let wait = settings
-                .webhook_backoff
-                .saturating_mul(doubled)
-                .min(LONGEST_BACKOFF);
-            self.queue(
-                later(now, wait),
-                Due {
-                    row: sent.row,
-                    attempt: sent.attempt + 1,
-                },
-            );
+            let wait = settings.webhook_backoff.saturating_mul(doubled).min(LONGEST_BACKOFF);
+            self.queue(later(now, wait), Due { row: sent.row, attempt: sent.attempt + 1 });
         }
     }
 }
@@ -210,20 +180,10 @@ mod tests {
 
     fn outbox(events: usize) -> (Outbox, Settings) {
         let url = Some("http://127.0.0.1:1/".to_owned());
-        let settings = Settings {
-            webhook_url: url,
-            webhook_attempts: 3,
-            ..Settings::default()
-        };
+        let settings = Settings { webhook_url: url, webhook_attempts: 3, ..Settings::default() };
         let mut outbox = Outbox::new(10);
         for number in 0..events {
-            outbox.emit(
-                at(0),
-                &settings,
-                format!("evt_{number}"),
-                "t".to_owned(),
-                json!({}),
-            );
+            outbox.emit(at(0), &settings, format!("evt_{number}"), "t".to_owned(), json!({}));
         }
         (outbox, settings)
     }

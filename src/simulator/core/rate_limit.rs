@@ -26,18 +26,11 @@ impl RateLimit {
     /// Tells the state of the window in the answer's headers.
     pub(crate) fn describe(&mut self, now: Timestamp, per_minute: u32, response: &mut Response) {
         self.roll(now);
-        let limit = if per_minute == 0 {
-            GENEROUS
-        } else {
-            per_minute
-        };
+        let limit = if per_minute == 0 { GENEROUS } else { per_minute };
         let reset = self.window.saturating_add(1).saturating_mul(WINDOW_SECONDS);
         for (name, value) in [
             ("x-ratelimit-limit", i64::from(limit)),
-            (
-                "x-ratelimit-remaining",
-                i64::from(limit.saturating_sub(self.used)),
-            ),
+            ("x-ratelimit-remaining", i64::from(limit.saturating_sub(self.used))),
             ("x-ratelimit-reset", reset),
         ] {
             response.set(http::HeaderName::from_static(name), value.to_string());

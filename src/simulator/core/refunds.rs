@@ -13,12 +13,9 @@ impl Zentra {
         now: Timestamp,
         new: NewRefund,
     ) -> Result<Applied, Answer> {
-        let asked = new
-            .reference
-            .filter(|_| self.settings.refund_reference == RefundReference::Caller);
-        let taken = asked
-            .as_deref()
-            .is_some_and(|name| self.ledger.refund(name).is_some());
+        let asked =
+            new.reference.filter(|_| self.settings.refund_reference == RefundReference::Caller);
+        let taken = asked.as_deref().is_some_and(|name| self.ledger.refund(name).is_some());
         if self.settings.dedupe_by_reference && taken {
             return Err(duplicate_reference());
         }
@@ -55,19 +52,12 @@ impl Zentra {
         };
         charge.refunded_minor += amount_minor;
         let all = charge.refunded_minor >= charge.amount_minor;
-        let word = if all {
-            status::REFUNDED
-        } else {
-            status::PARTIALLY_REFUNDED
-        };
+        let word = if all { status::REFUNDED } else { status::PARTIALLY_REFUNDED };
         self.set_status(now, row, word, None);
     }
 
     pub(crate) fn get_refund(&self, reference: &str) -> Result<Applied, Answer> {
-        let refund = self
-            .ledger
-            .refund(reference)
-            .ok_or_else(|| Self::not_found("refund"))?;
+        let refund = self.ledger.refund(reference).ok_or_else(|| Self::not_found("refund"))?;
         Ok(Applied::read(Answer::one(200, refund.show())))
     }
 }

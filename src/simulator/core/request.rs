@@ -38,9 +38,7 @@ impl Request {
             path: path.to_owned(),
             query: query.to_owned(),
             headers,
-            body: body
-                .map(|body| Bytes::from(body.to_string()))
-                .unwrap_or_default(),
+            body: body.map(|body| Bytes::from(body.to_string())).unwrap_or_default(),
         }
     }
 
@@ -76,11 +74,7 @@ impl Response {
     /// A response with one content type.
     #[must_use]
     pub fn new(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        let mut response = Self {
-            status,
-            headers: HeaderMap::new(),
-            body: body.into(),
-        };
+        let mut response = Self { status, headers: HeaderMap::new(), body: body.into() };
         response.set(http::header::CONTENT_TYPE, content_type);
         response
     }

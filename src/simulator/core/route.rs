@@ -66,10 +66,7 @@ impl Route {
     /// Whether the route reads only.
     #[must_use]
     pub fn is_read(self) -> bool {
-        matches!(
-            self,
-            Self::ListCharges | Self::GetCharge | Self::GetRefund | Self::ListTokens
-        )
+        matches!(self, Self::ListCharges | Self::GetCharge | Self::GetRefund | Self::ListTokens)
     }
 }
 
@@ -101,10 +98,7 @@ impl Target {
             ("GET", ["customers", customer, "tokens"]) => (Route::ListTokens, *customer),
             _ => return None,
         };
-        Some(Self {
-            route,
-            subject: subject.to_owned(),
-        })
+        Some(Self { route, subject: subject.to_owned() })
     }
 }
 
@@ -135,18 +129,9 @@ mod tests {
         };
         let got = |route, subject: &str| Some((route, subject.to_owned()));
         assert_eq!(find(Method::POST, "charges"), got(Route::CreateCharge, ""));
-        assert_eq!(
-            find(Method::GET, "charges/a%3Ab"),
-            got(Route::GetCharge, "a:b")
-        );
-        assert_eq!(
-            find(Method::POST, "charges/a/verify"),
-            got(Route::VerifyCharge, "a")
-        );
-        assert_eq!(
-            find(Method::GET, "customers/c/tokens"),
-            got(Route::ListTokens, "c")
-        );
+        assert_eq!(find(Method::GET, "charges/a%3Ab"), got(Route::GetCharge, "a:b"));
+        assert_eq!(find(Method::POST, "charges/a/verify"), got(Route::VerifyCharge, "a"));
+        assert_eq!(find(Method::GET, "customers/c/tokens"), got(Route::ListTokens, "c"));
         assert_eq!(find(Method::DELETE, "charges"), None);
         assert_eq!(find(Method::GET, "charges/a/b"), None);
         assert_eq!(find(Method::GET, "charges/%zz"), None);
@@ -155,10 +140,6 @@ mod tests {
 
     #[test]
     fn names_lead_back_to_their_route() {
-        assert!(
-            Route::ALL
-                .into_iter()
-                .all(|route| Route::named(route.name()) == Some(route))
-        );
+        assert!(Route::ALL.into_iter().all(|route| Route::named(route.name()) == Some(route)));
     }
 }

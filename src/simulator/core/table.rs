@@ -12,33 +12,23 @@ pub(crate) struct Table<T> {
 
 impl<T> Table<T> {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self {
-            rows: VecDeque::new(),
-            forgotten: 0,
-            capacity: capacity.max(1),
-        }
+        Self { rows: VecDeque::new(), forgotten: 0, capacity: capacity.max(1) }
     }
 
     /// Adds a row; gives its number, and the row that had to make room.
     pub(crate) fn push(&mut self, row: T) -> (u64, Option<T>) {
-        let dropped = if self.rows.len() >= self.capacity {
-            self.rows.pop_front()
-        } else {
-            None
-        };
+        let dropped = if self.rows.len() >= self.capacity { self.rows.pop_front() } else { None };
         self.forgotten += u64::from(dropped.is_some());
         self.rows.push_back(row);
         (self.forgotten + self.rows.len() as u64 - 1, dropped)
     }
 
     pub(crate) fn get(&self, number: u64) -> Option<&T> {
-        self.rows
-            .get(usize::try_from(number.checked_sub(self.forgotten)?).ok()?)
+        self.rows.get(usize::try_from(number.checked_sub(self.forgotten)?).ok()?)
     }
 
     pub(crate) fn get_mut(&mut self, number: u64) -> Option<&mut T> {
-        self.rows
-            .get_mut(usize::try_from(number.checked_sub(self.forgotten)?).ok()?)
+        self.rows.get_mut(usize::try_from(number.checked_sub(self.forgotten)?).ok()?)
     }
 
     /// Oldest first.

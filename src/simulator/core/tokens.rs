@@ -28,11 +28,7 @@ impl Zentra {
     }
 
     pub(crate) fn list_tokens(&self, customer: &str, page: Page) -> Applied {
-        let own = self
-            .ledger
-            .tokens
-            .iter()
-            .filter(|token| token.customer_id == customer);
+        let own = self.ledger.tokens.iter().filter(|token| token.customer_id == customer);
         let own: Vec<&Token> = own.collect();
         Applied::read(page.cut(own.iter(), |token| token.show()))
     }
@@ -48,12 +44,7 @@ impl Token {
             "created_at": self.created_at.to_string(),
         });
         match &self.kind {
-            TokenKind::Card {
-                brand,
-                last4,
-                expiry_month,
-                expiry_year,
-            } => {
+            TokenKind::Card { brand, last4, expiry_month, expiry_year } => {
                 shown["type"] = json!("card");
                 shown["card"] = json!({
                     "brand": brand,

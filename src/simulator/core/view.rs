@@ -38,12 +38,7 @@ impl LedgerView {
     pub(crate) fn of(zentra: &Zentra, now: Timestamp) -> Self {
         let ledger = &zentra.ledger;
         let seen = |reads: bool| {
-            ledger
-                .seen
-                .iter()
-                .filter(|seen| seen.route.is_read() == reads)
-                .cloned()
-                .collect()
+            ledger.seen.iter().filter(|seen| seen.route.is_read() == reads).cloned().collect()
         };
         let events = zentra.outbox.events();
         Self {
@@ -68,59 +63,38 @@ impl LedgerView {
     /// The charges with this reference; more than one is a double charge.
     #[must_use]
     pub fn charges_of(&self, reference: &str) -> Vec<&Charge> {
-        self.charges
-            .iter()
-            .filter(|charge| charge.reference == reference)
-            .collect()
+        self.charges.iter().filter(|charge| charge.reference == reference).collect()
     }
 
     /// The refunds of this charge.
     #[must_use]
     pub fn refunds_of(&self, charge_reference: &str) -> Vec<&Refund> {
-        self.refunds
-            .iter()
-            .filter(|refund| refund.charge_reference == charge_reference)
-            .collect()
+        self.refunds.iter().filter(|refund| refund.charge_reference == charge_reference).collect()
     }
 
     /// The POSTs with this reference.
     #[must_use]
     pub fn posts_of(&self, reference: &str) -> Vec<&Seen> {
-        self.posts
-            .iter()
-            .filter(|seen| seen.reference.as_deref() == Some(reference))
-            .collect()
+        self.posts.iter().filter(|seen| seen.reference.as_deref() == Some(reference)).collect()
     }
 
     /// The same view with only what belongs to one charge's reference.
     #[must_use]
     pub fn only(mut self, reference: &str) -> Self {
         let in_event = |event: &Event| {
-            ["reference", "charge_reference"]
-                .iter()
-                .any(|name| event.data[name] == reference)
+            ["reference", "charge_reference"].iter().any(|name| event.data[name] == reference)
         };
         self.charges.retain(|charge| charge.reference == reference);
-        self.refunds
-            .retain(|r| r.charge_reference == reference || r.reference == reference);
+        self.refunds.retain(|r| r.charge_reference == reference || r.reference == reference);
         // Requests for the charge's refunds belong to it too.
         let mut names: Vec<&str> = self.refunds.iter().map(|r| r.reference.as_str()).collect();
         names.push(reference);
-        let of = |seen: &Seen| {
-            seen.reference
-                .as_deref()
-                .is_some_and(|name| names.contains(&name))
-        };
+        let of = |seen: &Seen| seen.reference.as_deref().is_some_and(|name| names.contains(&name));
         self.posts.retain(of);
         self.reads.retain(of);
         self.events.retain(in_event);
-        let kept: Vec<_> = self
-            .charges
-            .iter()
-            .map(|c| c.payment_token_id.as_deref())
-            .collect();
-        self.tokens
-            .retain(|token| kept.contains(&Some(token.id.as_str())));
+        let kept: Vec<_> = self.charges.iter().map(|c| c.payment_token_id.as_deref()).collect();
+        self.tokens.retain(|token| kept.contains(&Some(token.id.as_str())));
         self
     }
 }

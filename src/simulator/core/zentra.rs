@@ -119,10 +119,7 @@ impl Zentra {
     /// on, so that none is used twice.
     pub fn reset(&mut self) {
         let ids = self.ids.clone();
-        *self = Self {
-            ids,
-            ..Self::new(self.settings.clone())
-        };
+        *self = Self { ids, ..Self::new(self.settings.clone()) };
     }
 
     /// A copy of everything that happened.

@@ -2,10 +2,7 @@ use super::*;
 
 fn fields(body: &Value) -> Vec<&str> {
     let errors = body["error"]["errors"].as_array().unwrap();
-    errors
-        .iter()
-        .map(|error| error["field"].as_str().unwrap())
-        .collect()
+    errors.iter().map(|error| error["field"].as_str().unwrap()).collect()
 }
 
 #[tokio::test]
@@ -14,14 +11,8 @@ async fn a_fault_is_set_seen_used_up_and_cleared() {
     let fault = r#"{"route":"create_charge","reference":"r","kind":"status","status":503}"#;
     let (status, body) = bench.control("POST", "faults", fault).await;
     assert_eq!((status, &body), (200, &json!({"ids": [1]})));
-    assert_eq!(
-        bench.answer(bench.charge("r", GOOD_CARD).await).await.0,
-        503
-    );
-    assert_eq!(
-        bench.answer(bench.charge("r", GOOD_CARD).await).await.0,
-        201
-    );
+    assert_eq!(bench.answer(bench.charge("r", GOOD_CARD).await).await.0, 503);
+    assert_eq!(bench.answer(bench.charge("r", GOOD_CARD).await).await.0, 201);
     let (_, body) = bench.control("GET", "faults", "").await;
     assert_eq!(
         (&body["faults"][0]["kind"], &body["faults"][0]["fired"]),
@@ -30,10 +21,7 @@ async fn a_fault_is_set_seen_used_up_and_cleared() {
     assert_eq!(bench.control("DELETE", "faults/1", "").await.0, 200);
     assert_eq!(bench.control("DELETE", "faults/1", "").await.0, 404);
     bench.control("DELETE", "faults", "").await;
-    assert_eq!(
-        bench.control("GET", "faults", "").await.1,
-        json!({"faults": []})
-    );
+    assert_eq!(bench.control("GET", "faults", "").await.1, json!({"faults": []}));
 }
 
 #[tokio::test]
@@ -58,10 +46,7 @@ async fn every_kind_of_fault_is_understood() {
     let (status, body) = bench.control("POST", "faults", &faults.to_string()).await;
     assert_eq!(status, 200, "{body}");
     let (_, body) = bench.control("GET", "faults", "").await;
-    assert_eq!(
-        body["faults"][4]["times"], 0,
-        "a chance lasts until it is cleared"
-    );
+    assert_eq!(body["faults"][4]["times"], 0, "a chance lasts until it is cleared");
     assert_eq!(body["faults"].as_array().unwrap().len(), 14);
 }
 
@@ -70,24 +55,15 @@ async fn all_mistakes_of_a_control_request_are_told_and_nothing_is_done() {
     let bench = Bench::new().await;
     let fault = r#"{"route":"charges","kind":"status","status":99,"efect":true}"#;
     let (status, body) = bench.control("POST", "faults", fault).await;
-    assert_eq!(
-        (status, fields(&body)),
-        (422, vec!["route", "status", "efect"])
-    );
+    assert_eq!((status, fields(&body)), (422, vec!["route", "status", "efect"]));
 
     let faults = r#"{"faults":[{"kind":"reset_after"},{"kind":"explode"},7]}"#;
     let (status, body) = bench.control("POST", "faults", faults).await;
-    assert_eq!(
-        (status, fields(&body)),
-        (422, vec!["faults[1].kind", "faults[2]"])
-    );
+    assert_eq!((status, fields(&body)), (422, vec!["faults[1].kind", "faults[2]"]));
 
     let options = r#"{"envelope":"d","dedupe":false,"webhook_url":"ftp://x"}"#;
     let (status, body) = bench.control("POST", "options", options).await;
-    assert_eq!(
-        (status, fields(&body)),
-        (422, vec!["envelope", "webhook_url", "dedupe"])
-    );
+    assert_eq!((status, fields(&body)), (422, vec!["envelope", "webhook_url", "dedupe"]));
 
     assert_eq!(bench.control("POST", "clock", "[]").await.0, 400);
     assert_eq!(bench.control("GET", "nothing", "").await.0, 404);
@@ -97,13 +73,9 @@ async fn all_mistakes_of_a_control_request_are_told_and_nothing_is_done() {
 #[tokio::test]
 async fn the_clock_is_moved_and_a_pending_charge_settles() {
     let bench = Bench::new().await;
-    bench
-        .answer(bench.charge("r", "4000000000000077").await)
-        .await;
+    bench.answer(bench.charge("r", "4000000000000077").await).await;
     let before = bench.simulator.now();
-    let (status, body) = bench
-        .control("POST", "clock", r#"{"advance_seconds":3600}"#)
-        .await;
+    let (status, body) = bench.control("POST", "clock", r#"{"advance_seconds":3600}"#).await;
     assert_eq!(status, 200);
     let after: jiff::Timestamp = body["now"].as_str().unwrap().parse().unwrap();
     assert!(after.duration_since(before).as_secs() >= 3600);
@@ -118,10 +90,7 @@ async fn options_change_while_it_runs_and_secrets_are_not_shown() {
     assert_eq!((status, &body["envelope"]), (200, &json!("c")));
     assert!(!body.to_string().contains("sk_simulated"));
     let (status, body) = bench.answer(bench.post("charges", &json!({}))).await;
-    assert_eq!(
-        (status, &body["error"]["code"]),
-        (401, &json!("INVALID_API_KEY"))
-    );
+    assert_eq!((status, &body["error"]["code"]), (401, &json!("INVALID_API_KEY")));
 }
 
 #[tokio::test]
@@ -148,8 +117,5 @@ async fn a_charge_is_settled_by_hand() {
     assert_eq!((status, &charge["status"]), (200, &json!("disputed")));
     let none = r#"{"reference":"none"}"#;
     assert_eq!(bench.control("POST", "charges/settle", none).await.0, 404);
-    assert_eq!(
-        bench.control("GET", "health", "").await,
-        (200, json!({"status": "ok"}))
-    );
+    assert_eq!(bench.control("GET", "health", "").await, (200, json!({"status": "ok"})));
 }

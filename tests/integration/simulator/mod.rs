@@ -1,7 +1,5 @@
 //! The simulator over real connections.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
-
 mod control;
 mod webhooks;
 mod wire;
@@ -59,8 +57,7 @@ impl Bench {
     async fn control(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
         let url = format!("{}/_simulator/{path}", self.simulator.url());
         let method = method.parse().unwrap();
-        self.answer(self.client.request(method, url).body(body.to_owned()))
-            .await
+        self.answer(self.client.request(method, url).body(body.to_owned())).await
     }
 
     async fn token(&self, number: &str) -> String {

@@ -42,10 +42,7 @@ async fn receiver(mut statuses: Vec<u16>) -> (String, mpsc::UnboundedReceiver<Ar
 }
 
 async fn next(arrived: &mut mpsc::UnboundedReceiver<Arrived>) -> Arrived {
-    tokio::time::timeout(PATIENCE, arrived.recv())
-        .await
-        .unwrap()
-        .unwrap()
+    tokio::time::timeout(PATIENCE, arrived.recv()).await.unwrap().unwrap()
 }
 
 /// HMAC-SHA256 computed here, so that a mistake of the simulator is seen.
@@ -96,10 +93,7 @@ async fn a_refused_event_is_sent_again_with_the_same_body() {
     let (url, mut arrived) = receiver(vec![500]).await;
     let bench = bench(url, SignatureForm::Hex).await;
     let at_once = Some(Duration::ZERO);
-    let change = SettingsChange {
-        webhook_backoff: at_once,
-        ..SettingsChange::default()
-    };
+    let change = SettingsChange { webhook_backoff: at_once, ..SettingsChange::default() };
     bench.simulator.configure(change);
     bench.answer(bench.charge("r", GOOD_CARD).await).await;
     let first = next(&mut arrived).await;
@@ -116,17 +110,9 @@ async fn held_events_can_be_sent_in_reverse_and_twice() {
     bench.answer(bench.charge("b", GOOD_CARD).await).await;
     next(&mut arrived).await;
 
-    let hold = |hold| SettingsChange {
-        webhook_hold: Some(hold),
-        ..SettingsChange::default()
-    };
+    let hold = |hold| SettingsChange { webhook_hold: Some(hold), ..SettingsChange::default() };
     bench.simulator.configure(hold(true));
-    assert_eq!(
-        bench
-            .simulator
-            .resend_webhooks(|_| true, 2, ResendOrder::Reversed),
-        2
-    );
+    assert_eq!(bench.simulator.resend_webhooks(|_| true, 2, ResendOrder::Reversed), 2);
     assert!(arrived.try_recv().is_err());
     bench.simulator.configure(hold(false));
     let mut references = Vec::new();

@@ -53,9 +53,7 @@ fn two_keys_with_one_reference_at_once_make_one_charge() {
         account.zentra.act(account.now, received);
     }
     assert_eq!(account.ledger().charges.len(), 1);
-    let refused = Outcome::Refused {
-        code: "duplicate_reference".to_owned(),
-    };
+    let refused = Outcome::Refused { code: "duplicate_reference".to_owned() };
     assert_eq!(account.ledger().posts[2].outcome, refused);
 }
 
@@ -98,14 +96,8 @@ fn tokens_are_deduped_by_key_and_tell_cards_apart() {
     body["idempotency_key"] = json!("k");
     let (_, first) = account.post("tokens/card", &body);
     body["card"]["cvv"] = json!("999");
-    assert_eq!(
-        account.post("tokens/card", &body).1["data"]["id"],
-        first["data"]["id"]
-    );
+    assert_eq!(account.post("tokens/card", &body).1["data"]["id"], first["data"]["id"]);
     body["card"]["number"] = json!("4000000000000002");
-    assert_eq!(
-        code(&account.post("tokens/card", &body).1),
-        "idempotency_key_mismatch"
-    );
+    assert_eq!(code(&account.post("tokens/card", &body).1), "idempotency_key_mismatch");
     assert_eq!(account.ledger().tokens.len(), 1);
 }

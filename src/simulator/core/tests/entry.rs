@@ -9,9 +9,7 @@ fn with_key(header: Option<&str>) -> (u16, String) {
     let mut request = request(Method::GET, "charges", None);
     request.headers.remove("authorization");
     if let Some(header) = header {
-        request
-            .headers
-            .insert("authorization", header.parse().unwrap());
+        request.headers.insert("authorization", header.parse().unwrap());
     }
     let response = account.respond(&request);
     (response.status, code(&response.json()).to_owned())
@@ -36,16 +34,11 @@ fn each_wrong_key_has_its_own_answer() {
 #[test]
 fn keys_can_be_rotated() {
     let keys = vec!["sk_simulated_new".to_owned(), DEFAULT_KEY.to_owned()];
-    let mut account = Account::with(SettingsChange {
-        secret_keys: Some(keys),
-        ..Default::default()
-    });
+    let mut account =
+        Account::with(SettingsChange { secret_keys: Some(keys), ..Default::default() });
     assert_eq!(account.get("charges").0, 200);
     let keys = Some(vec!["sk_simulated_new".to_owned()]);
-    account.zentra.configure(SettingsChange {
-        secret_keys: keys,
-        ..Default::default()
-    });
+    account.zentra.configure(SettingsChange { secret_keys: keys, ..Default::default() });
     assert_eq!(account.get("charges").0, 401);
 }
 
@@ -54,17 +47,11 @@ fn beyond_the_rate_limit_a_request_has_no_effect_and_is_told_to_wait() {
     let mut account = Account::new();
     let token = account.token(GOOD_CARD);
     account.pass(60);
-    account.zentra.configure(SettingsChange {
-        requests_per_minute: Some(1),
-        ..Default::default()
-    });
+    account.zentra.configure(SettingsChange { requests_per_minute: Some(1), ..Default::default() });
     account.get("charges");
     let body = charge("r", &token);
     let refused = account.respond(&request(Method::POST, "charges", Some(&body)));
-    assert_eq!(
-        (refused.status, code(&refused.json())),
-        (429, "rate_limit_exceeded")
-    );
+    assert_eq!((refused.status, code(&refused.json())), (429, "rate_limit_exceeded"));
     assert_eq!(refused.headers["retry-after"], "60");
     assert_eq!(refused.headers["x-ratelimit-remaining"], "0");
     assert_eq!(refused.json()["error"]["details"]["retry_after"], 60);
@@ -74,10 +61,7 @@ fn beyond_the_rate_limit_a_request_has_no_effect_and_is_told_to_wait() {
 
 #[test]
 fn every_answer_has_a_request_id_which_the_ledger_knows() {
-    let change = SettingsChange {
-        envelope: Some(EnvelopeForm::C),
-        ..Default::default()
-    };
+    let change = SettingsChange { envelope: Some(EnvelopeForm::C), ..Default::default() };
     let mut account = Account::with(change);
     let response = account.respond(&request(Method::GET, "charges/none", None));
     assert_eq!(code(&response.json()), "NOT_FOUND");
@@ -98,8 +82,7 @@ fn a_path_that_is_no_route_is_not_found() {
 fn the_ledger_shows_what_a_request_told_about_its_trace() {
     let mut account = Account::new();
     let mut read = request(Method::GET, "charges/r", None);
-    read.headers
-        .insert("traceparent", "00-1-2-01".parse().unwrap());
+    read.headers.insert("traceparent", "00-1-2-01".parse().unwrap());
     read.headers.insert("x-attempt", "2".parse().unwrap());
     account.respond(&read);
     let seen = &account.ledger().reads[0];

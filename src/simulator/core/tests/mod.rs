@@ -27,10 +27,7 @@ pub(super) struct Account {
 impl Account {
     pub(super) fn new() -> Self {
         let now = "2030-01-01T00:00:00Z".parse().unwrap();
-        Self {
-            zentra: Zentra::new(Settings::default()),
-            now,
-        }
+        Self { zentra: Zentra::new(Settings::default()), now }
     }
 
     pub(super) fn with(change: SettingsChange) -> Self {
@@ -72,12 +69,7 @@ impl Account {
 }
 
 pub(super) fn request(method: Method, path: &str, body: Option<&Value>) -> Request {
-    Request::new(
-        method,
-        &format!("/api/v1/payments/{path}"),
-        DEFAULT_KEY,
-        body,
-    )
+    Request::new(method, &format!("/api/v1/payments/{path}"), DEFAULT_KEY, body)
 }
 
 pub(super) fn card(number: &str) -> Value {

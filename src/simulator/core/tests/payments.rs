@@ -11,22 +11,13 @@ fn a_renewal_is_refused_before_the_verify_and_goes_through_after_it() {
     assert_eq!((refused, code(&body)), (409, "token_not_ready"));
 
     let (verified, body) = account.post("charges/setup/verify", &json!({}));
-    assert_eq!(
-        (verified, body["data"]["status"].as_str()),
-        (200, Some("successful"))
-    );
+    assert_eq!((verified, body["data"]["status"].as_str()), (200, Some("successful")));
     let (renewed, body) = account.post("charges", &renewal("month-1", &token));
-    assert_eq!(
-        (renewed, body["data"]["status"].as_str()),
-        (201, Some("successful"))
-    );
+    assert_eq!((renewed, body["data"]["status"].as_str()), (201, Some("successful")));
 
     let ledger = account.ledger();
     assert_eq!(ledger.charges.len(), 2);
-    assert_eq!(
-        ledger.tokens[0].bound_by.as_ref(),
-        Some(&ledger.charges[0].id)
-    );
+    assert_eq!(ledger.tokens[0].bound_by.as_ref(), Some(&ledger.charges[0].id));
 }
 
 #[test]
@@ -35,10 +26,7 @@ fn a_verified_renewal_or_decline_binds_nothing() {
     let token = account.token("4000000000000002");
     account.post("charges", &charge("setup", &token));
     let (status, body) = account.post("charges/setup/verify", &json!({}));
-    assert_eq!(
-        (status, body["data"]["status"].as_str()),
-        (200, Some("failed"))
-    );
+    assert_eq!((status, body["data"]["status"].as_str()), (200, Some("failed")));
     assert_eq!(account.post("charges", &renewal("r", &token)).0, 409);
 }
 
@@ -47,10 +35,7 @@ fn each_magic_card_behaves_as_documented() {
     let mut account = Account::new();
     let mut charge_on = |number: &str| {
         let token = account.token(number);
-        account
-            .post("charges", &charge(&format!("r{number}"), &token))
-            .1["data"]
-            .clone()
+        account.post("charges", &charge(&format!("r{number}"), &token)).1["data"].clone()
     };
     assert_eq!(charge_on(GOOD_CARD)["status"], status::SUCCESSFUL);
     for (number, failure) in [
@@ -64,10 +49,7 @@ fn each_magic_card_behaves_as_documented() {
             (&json!("failed"), &json!(failure))
         );
     }
-    assert_eq!(
-        charge_on("4000002500003155")["status"],
-        status::REQUIRES_ACTION
-    );
+    assert_eq!(charge_on("4000002500003155")["status"], status::REQUIRES_ACTION);
     assert_eq!(charge_on("4000000000000077")["status"], status::PENDING);
     assert_eq!(charge_on("4000000000006975")["status"], status::SUCCESSFUL);
     assert_eq!(charge_on("4000000000000341")["status"], status::SUCCESSFUL);
@@ -81,10 +63,7 @@ fn a_bank_account_is_declined_by_its_magic_number() {
         "bank_account": {"account_number": "0000000002", "bank_code": "058"},
     });
     let (made, token) = account.post("tokens/bank-account", &body);
-    assert_eq!(
-        (made, &token["data"]["bank_account"]["last4"]),
-        (201, &json!("0002"))
-    );
+    assert_eq!((made, &token["data"]["bank_account"]["last4"]), (201, &json!("0002")));
     let token = token["data"]["id"].as_str().unwrap();
     let (_, body) = account.post("charges", &charge("r", token));
     assert_eq!(body["data"]["failure_code"], "do_not_honor");
@@ -99,12 +78,7 @@ fn a_pending_charge_settles_two_seconds_later_and_says_so() {
     assert_eq!(account.get("charges/r").1["data"]["status"], "pending");
     account.pass(1);
     assert_eq!(account.get("charges/r").1["data"]["status"], "successful");
-    let kinds: Vec<_> = account
-        .ledger()
-        .events
-        .into_iter()
-        .map(|event| event.kind)
-        .collect();
+    let kinds: Vec<_> = account.ledger().events.into_iter().map(|event| event.kind).collect();
     assert_eq!(kinds, ["charge.pending", "charge.successful"]);
 }
 
@@ -126,10 +100,7 @@ fn the_customer_completes_or_fails_what_waits_for_him() {
 
 #[test]
 fn a_decline_as_an_error_keeps_no_charge() {
-    let change = SettingsChange {
-        declines: Some(DeclineForm::Error),
-        ..Default::default()
-    };
+    let change = SettingsChange { declines: Some(DeclineForm::Error), ..Default::default() };
     let mut account = Account::with(change);
     let token = account.token("4000000000009995");
     let (status, body) = account.post("charges", &charge("r", &token));
@@ -159,12 +130,8 @@ fn lists_are_paged_newest_first() {
         account.post("charges", &charge(&format!("r{number}"), &token));
     }
     let (_, body) = account.get("charges?page=2&limit=2");
-    let references: Vec<_> = body["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|charge| &charge["reference"])
-        .collect();
+    let references: Vec<_> =
+        body["data"].as_array().unwrap().iter().map(|charge| &charge["reference"]).collect();
     assert_eq!(references, ["r2", "r1"]);
     let expected = json!({"page": 2, "limit": 2, "total": 5, "pages": 3, "has_more": true});
     assert_eq!(body["pagination"], expected);
@@ -191,8 +158,5 @@ fn any_status_word_can_be_set_by_hand() {
     account.post("charges", &charge("r", &token));
     let settled = account.zentra.settle(account.now, "r", "on_the_moon", None);
     assert_eq!(settled.unwrap().status, "on_the_moon");
-    assert_eq!(
-        account.ledger().events.last().unwrap().kind,
-        "charge.on_the_moon"
-    );
+    assert_eq!(account.ledger().events.last().unwrap().kind, "charge.on_the_moon");
 }

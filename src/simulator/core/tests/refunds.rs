@@ -12,10 +12,7 @@ fn paid() -> Account {
 fn refunds_may_be_partial_and_repeated_but_never_beyond_the_charge() {
     let mut account = paid();
     assert_eq!(account.post("refunds", &refund("a", "r", Some(400))).0, 201);
-    assert_eq!(
-        account.get("charges/r").1["data"]["status"],
-        "partially_refunded"
-    );
+    assert_eq!(account.get("charges/r").1["data"]["status"], "partially_refunded");
 
     let (status, body) = account.post("refunds", &refund("b", "r", Some(601)));
     assert_eq!((status, code(&body)), (422, "validation_error"));
@@ -26,12 +23,7 @@ fn refunds_may_be_partial_and_repeated_but_never_beyond_the_charge() {
     assert_eq!(account.get("charges/r").1["data"]["status"], "refunded");
     assert_eq!(account.post("refunds", &refund("c", "r", None)).0, 422);
 
-    let given: i64 = account
-        .ledger()
-        .refunds_of("r")
-        .iter()
-        .map(|r| r.amount_minor)
-        .sum();
+    let given: i64 = account.ledger().refunds_of("r").iter().map(|r| r.amount_minor).sum();
     assert_eq!(given, 1000);
 }
 
@@ -41,10 +33,7 @@ fn only_a_paid_charge_can_be_refunded() {
     let token = account.token("4000000000000077");
     account.post("charges", &charge("r", &token));
     let (status, body) = account.post("refunds", &refund("a", "r", None));
-    assert_eq!(
-        (status, &body["error"]["details"]["status"]),
-        (422, &json!("pending"))
-    );
+    assert_eq!((status, &body["error"]["details"]["status"]), (422, &json!("pending")));
     assert_eq!(account.post("refunds", &refund("a", "none", None)).0, 404);
 }
 
@@ -61,10 +50,7 @@ fn a_refund_is_found_by_the_callers_reference_or_by_its_own() {
     let (_, body) = account.post("refunds", &refund("b", "r", Some(2)));
     let own = body["data"]["reference"].as_str().unwrap();
     assert!(own.starts_with("ref_"));
-    assert_eq!(
-        account.get(&format!("refunds/{own}")).1["data"]["amount_minor"],
-        2
-    );
+    assert_eq!(account.get(&format!("refunds/{own}")).1["data"]["amount_minor"], 2);
     assert_eq!(account.get("refunds/b-ref").0, 404);
 }
 
@@ -77,8 +63,5 @@ fn the_same_refund_key_gives_back_once() {
     assert_eq!(account.ledger().refunds.len(), 1);
     let mut other = refund("b", "r", Some(1));
     other["reference"] = json!("a-ref");
-    assert_eq!(
-        code(&account.post("refunds", &other).1),
-        "duplicate_reference"
-    );
+    assert_eq!(code(&account.post("refunds", &other).1), "duplicate_reference");
 }

@@ -1,0 +1,96 @@
+//! Texts that Zentra sent: bounded, printable, and never a card number.
+
+use std::fmt;
+
+use super::card_number_scan::holds_card_number;
+use super::text::is_invisible;
+
+/// The longest text that is passed on, in bytes.
+const MAX_LENGTH: usize = 255;
+/// The longest address that a customer is sent to, in bytes.
+const MAX_URL_LENGTH: usize = 2048;
+/// What stands for a text that may not be passed on.
+const WITHHELD: &str = "[withheld]";
+
+/// A short text that Zentra sent: an id, a status word, a brand.
+///
+/// One that is longer than 255 bytes, has control or invisible characters or looks like a card
+/// number is replaced by `[withheld]`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ProviderText(Box<str>);
+
+impl ProviderText {
+    /// Takes the text, or withholds it.
+    #[must_use]
+    pub fn new(value: &str) -> Self {
+        let fit = value.len() <= MAX_LENGTH
+            && !value.chars().any(is_invisible)
+            && !holds_card_number(value);
+        Self(if fit { value.into() } else { WITHHELD.into() })
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ProviderText {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Where the customer has to go: an absolute `https` address (`http` on loopback only).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedirectUrl(Box<str>);
+
+impl RedirectUrl {
+    /// Takes an address that a browser may be sent to; none for anything else.
+    #[must_use]
+    pub fn new(value: &str) -> Option<Self> {
+        if value.len() > MAX_URL_LENGTH || holds_card_number(value) {
+            return None;
+        }
+        let url = url::Url::parse(value).ok()?;
+        let loopback = match url.host()? {
+            url::Host::Domain(name) => name == "localhost",
+            url::Host::Ipv4(address) => address.is_loopback(),
+            url::Host::Ipv6(address) => address.is_loopback(),
+        };
+        let fit = url.scheme() == "https" || (url.scheme() == "http" && loopback);
+        (fit && url.username().is_empty() && url.password().is_none())
+            .then(|| Self(url.as_str().into()))
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn card_numbers_and_escapes_are_withheld() {
+        for value in ["4111 1111 1111 1111", "a\u{1b}[2J", "a\nb", &"a".repeat(256)] {
+            assert_eq!(ProviderText::new(value).as_str(), "[withheld]");
+        }
+        assert_eq!(ProviderText::new("chg_01").as_str(), "chg_01");
+    }
+
+    #[test]
+    fn customers_are_sent_to_https_only() {
+        assert!(RedirectUrl::new("https://pay.example/3ds?x=1").is_some());
+        assert!(RedirectUrl::new("http://127.0.0.1:1/act").is_some());
+        for value in
+            ["http://pay.example/", "javascript:alert(1)", "/relative", "https://a:b@c/", ""]
+        {
+            assert!(RedirectUrl::new(value).is_none(), "{value}");
+        }
+    }
+}

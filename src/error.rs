@@ -1,0 +1,392 @@
+//! The one error type. It knows from birth whose fault it is, whether the same call may be tried
+//! again and whether money moved, and it keeps what the caller reads apart from what the operator
+//! reads.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::domain::{ProviderText, Violations};
+
+/// What went wrong, as callers see it in `google.rpc.ErrorInfo.reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// A field is missing or malformed; every fault is listed.
+    InvalidRequest,
+    /// The key was used for another payment.
+    IdempotencyKeyReused,
+    /// The reference was used under another key.
+    ReferenceAlreadyUsed,
+    /// The same payment is being made by another call.
+    IdempotencyInProgress,
+    /// It is not known whether the payment was made.
+    OutcomeUnknown,
+    /// Zentra's answers contradict each other or what was asked.
+    OutcomeConflict,
+    /// Zentra refused the request's content.
+    UpstreamRejected,
+    /// Zentra refused the sidecar's key.
+    UpstreamAuth,
+    /// What was to be read does not exist.
+    NotFound,
+    /// Something that a write names does not exist at Zentra.
+    UpstreamNotFound,
+    /// Zentra's rate limit is used up.
+    UpstreamRateLimited,
+    /// Zentra could not be reached, and nothing was sent.
+    UpstreamUnreachable,
+    /// A read failed at Zentra.
+    UpstreamUnavailable,
+    /// The payment token is not ready for renewals.
+    TokenNotReady,
+    /// The refund is larger than its charge.
+    RefundExceedsCharge,
+    /// The charge did not succeed, so that there is nothing to refund.
+    ChargeNotRefundable,
+    /// Card data is not accepted by this sidecar.
+    CardDataRefused,
+    /// The caller's deadline leaves no time for the work.
+    DeadlineTooShort,
+    /// The sidecar is about to end.
+    ShuttingDown,
+}
+
+/// Whose fault an error is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Culprit {
+    /// The calling service.
+    Caller,
+    /// Zentra, or the way there.
+    Zentra,
+    /// The sidecar or its settings.
+    Sidecar,
+}
+
+/// Whether the same call, with the same key, should be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// It would end the same way.
+    Never,
+    /// After this long. On another sidecar where this one is about to end.
+    After(Duration),
+}
+
+/// Whether the payment of this call's key was made. It speaks of the key, not of this call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MoneyMoved {
+    /// It was not, and nothing of it is under way.
+    No,
+    /// Nobody can say yet.
+    Unknown,
+    /// The call can move no money.
+    NotApplicable,
+}
+
+/// What Zentra said, as far as it may be shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProviderNote {
+    /// Zentra's id of the request.
+    pub request_id: Option<ProviderText>,
+    /// Zentra's error code, where it is one that this release knows.
+    pub code: Option<&'static str>,
+    /// The HTTP status.
+    pub http_status: Option<u16>,
+}
+
+/// An error on its way to the caller.
+#[derive(Clone, Debug)]
+pub struct Error {
+    reason: Reason,
+    details: Box<Details>,
+}
+
+#[derive(Clone, Debug)]
+struct Details {
+    money_moved: MoneyMoved,
+    sent: bool,
+    retry: Retry,
+    provider: ProviderNote,
+    reference: Option<Box<str>>,
+    violations: Violations,
+    remaining_minor: Option<i64>,
+    operator_text: Box<str>,
+}
+
+impl Error {
+    /// An error about which nothing is known but its reason: nothing was sent by this call, and
+    /// nobody can say whether the key's payment was made.
+    #[must_use]
+    pub fn new(reason: Reason) -> Self {
+        let details = Details {
+            money_moved: MoneyMoved::Unknown,
+            sent: false,
+            retry: reason.retry(),
+            provider: ProviderNote::default(),
+            reference: None,
+            violations: Violations::default(),
+            remaining_minor: None,
+            operator_text: "".into(),
+        };
+        Self { reason, details: Box::new(details) }
+    }
+
+    /// A request with faults in its fields.
+    #[must_use]
+    pub fn invalid(violations: Violations) -> Self {
+        let mut error = Self::new(Reason::InvalidRequest);
+        error.details.violations = violations;
+        error
+    }
+
+    /// Says whether the key's payment was made.
+    #[must_use]
+    pub fn money_moved(mut self, money_moved: MoneyMoved) -> Self {
+        self.details.money_moved = money_moved;
+        self
+    }
+
+    /// Says whether this call sent anything to Zentra that could have an effect.
+    #[must_use]
+    pub fn sent(mut self, sent: bool) -> Self {
+        self.details.sent = sent;
+        self
+    }
+
+    /// Asks for another wait before the next try than the reason's usual one.
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.details.retry = retry;
+        self
+    }
+
+    /// Adds what Zentra said.
+    #[must_use]
+    pub fn provider(mut self, provider: ProviderNote) -> Self {
+        self.details.provider = provider;
+        self
+    }
+
+    /// Names the payment.
+    #[must_use]
+    pub fn reference(mut self, reference: &str) -> Self {
+        self.details.reference = Some(reference.into());
+        self
+    }
+
+    /// Says how much of a charge is left to be refunded.
+    #[must_use]
+    pub fn remaining_minor(mut self, remaining_minor: i64) -> Self {
+        self.details.remaining_minor = Some(remaining_minor);
+        self
+    }
+
+    /// Adds what only the operator reads. It must hold nothing that Zentra or a caller wrote.
+    #[must_use]
+    pub fn operator_text(mut self, text: impl Into<Box<str>>) -> Self {
+        self.details.operator_text = text.into();
+        self
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// Every fault of the request's fields.
+    #[must_use]
+    pub fn violations(&self) -> &Violations {
+        &self.details.violations
+    }
+
+    /// When to try the same key again.
+    #[must_use]
+    pub fn retry_advice(&self) -> Retry {
+        self.details.retry
+    }
+
+    /// What Zentra said.
+    #[must_use]
+    pub fn provider_note(&self) -> &ProviderNote {
+        &self.details.provider
+    }
+
+    /// What the operator reads; empty where the reason says it all.
+    #[must_use]
+    pub fn for_operator(&self) -> &str {
+        &self.details.operator_text
+    }
+
+    /// The metadata of `google.rpc.ErrorInfo`, but for the request's id.
+    pub fn metadata(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let details = &*self.details;
+        let write = details.money_moved != MoneyMoved::NotApplicable;
+        let remaining = details.remaining_minor.map(|amount| amount.to_string());
+        [
+            ("money_moved", write.then(|| details.money_moved.as_str().to_owned())),
+            ("sent", write.then(|| details.sent.to_string())),
+            ("reference", details.reference.as_deref().map(str::to_owned)),
+            ("provider_request_id", details.provider.request_id.as_ref().map(|it| it.to_string())),
+            ("provider_code", details.provider.code.map(str::to_owned)),
+            ("remaining_minor", remaining),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+    }
+}
+
+impl Reason {
+    /// The word in `google.rpc.ErrorInfo.reason`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "INVALID_REQUEST",
+            Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
+            Self::ReferenceAlreadyUsed => "REFERENCE_ALREADY_USED",
+            Self::IdempotencyInProgress => "IDEMPOTENCY_IN_PROGRESS",
+            Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
+            Self::OutcomeConflict => "OUTCOME_CONFLICT",
+            Self::UpstreamRejected => "UPSTREAM_REJECTED",
+            Self::UpstreamAuth => "UPSTREAM_AUTH",
+            Self::NotFound => "NOT_FOUND",
+            Self::UpstreamNotFound => "UPSTREAM_NOT_FOUND",
+            Self::UpstreamRateLimited => "UPSTREAM_RATE_LIMITED",
+            Self::UpstreamUnreachable => "UPSTREAM_UNREACHABLE",
+            Self::UpstreamUnavailable => "UPSTREAM_UNAVAILABLE",
+            Self::TokenNotReady => "TOKEN_NOT_READY",
+            Self::RefundExceedsCharge => "REFUND_EXCEEDS_CHARGE",
+            Self::ChargeNotRefundable => "CHARGE_NOT_REFUNDABLE",
+            Self::CardDataRefused => "CARD_DATA_REFUSED",
+            Self::DeadlineTooShort => "DEADLINE_TOO_SHORT",
+            Self::ShuttingDown => "SHUTTING_DOWN",
+        }
+    }
+
+    /// Whose fault it is.
+    #[must_use]
+    pub fn culprit(self) -> Culprit {
+        match self {
+            Self::InvalidRequest
+            | Self::IdempotencyKeyReused
+            | Self::ReferenceAlreadyUsed
+            | Self::IdempotencyInProgress
+            | Self::UpstreamRejected
+            | Self::NotFound
+            | Self::UpstreamNotFound
+            | Self::TokenNotReady
+            | Self::RefundExceedsCharge
+            | Self::ChargeNotRefundable
+            | Self::CardDataRefused
+            | Self::DeadlineTooShort => Culprit::Caller,
+            Self::OutcomeUnknown
+            | Self::OutcomeConflict
+            | Self::UpstreamRateLimited
+            | Self::UpstreamUnreachable
+            | Self::UpstreamUnavailable => Culprit::Zentra,
+            Self::UpstreamAuth | Self::ShuttingDown => Culprit::Sidecar,
+        }
+    }
+
+    /// The usual advice on trying again.
+    fn retry(self) -> Retry {
+        match self {
+            Self::InvalidRequest
+            | Self::IdempotencyKeyReused
+            | Self::ReferenceAlreadyUsed
+            | Self::OutcomeConflict
+            | Self::UpstreamRejected
+            | Self::NotFound
+            | Self::UpstreamNotFound
+            | Self::TokenNotReady
+            | Self::RefundExceedsCharge
+            | Self::ChargeNotRefundable
+            | Self::CardDataRefused => Retry::Never,
+            Self::ShuttingDown => Retry::After(Duration::ZERO),
+            Self::DeadlineTooShort => Retry::After(Duration::from_millis(100)),
+            Self::IdempotencyInProgress
+            | Self::OutcomeUnknown
+            | Self::UpstreamUnreachable
+            | Self::UpstreamUnavailable => Retry::After(Duration::from_secs(1)),
+            // What an operator has to mend takes longer than a blip.
+            Self::UpstreamAuth => Retry::After(Duration::from_secs(30)),
+            Self::UpstreamRateLimited => Retry::After(Duration::from_secs(60)),
+        }
+    }
+
+    /// What the caller's developer reads.
+    #[must_use]
+    pub fn caller_text(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "The request has faults; see the field violations.",
+            Self::IdempotencyKeyReused => {
+                "This idempotency key was used for another payment; use a new key for a new payment."
+            }
+            Self::ReferenceAlreadyUsed => "This reference was used for another payment.",
+            Self::IdempotencyInProgress => {
+                "The same payment is being made; try again with the same key."
+            }
+            Self::OutcomeUnknown => {
+                "It is not known yet whether the payment was made; try again with the same key, \
+                 never with a new one."
+            }
+            Self::OutcomeConflict => {
+                "The provider's answer contradicts what was asked; an operator has to look at it."
+            }
+            Self::UpstreamRejected => "The provider refused the request's content.",
+            Self::UpstreamAuth => {
+                "The provider does not accept the sidecar's key; an operator has to mend it."
+            }
+            Self::NotFound => "There is no such payment.",
+            Self::UpstreamNotFound => {
+                "Something that the request names does not exist at the provider."
+            }
+            Self::UpstreamRateLimited => "The provider's rate limit is used up; try again later.",
+            Self::UpstreamUnreachable => {
+                "The provider could not be reached and nothing was sent; try again with the same \
+                 key."
+            }
+            Self::UpstreamUnavailable => "The provider could not answer; try again.",
+            Self::TokenNotReady => {
+                "The payment token is not ready for renewals: its first charge must be verified; \
+                 then use a new key and reference."
+            }
+            Self::RefundExceedsCharge => "The refund is larger than its charge.",
+            Self::ChargeNotRefundable => "The charge did not succeed: there is nothing to refund.",
+            Self::CardDataRefused => {
+                "This sidecar does not accept card data; tokenize through the gateway that does."
+            }
+            Self::DeadlineTooShort => {
+                "The deadline leaves no time for a payment; try again with the same key and more \
+                 time."
+            }
+            Self::ShuttingDown => "The sidecar is about to end; try again with the same key.",
+        }
+    }
+}
+
+impl MoneyMoved {
+    /// The word in `google.rpc.ErrorInfo.metadata`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::No => "no",
+            Self::Unknown => "unknown",
+            Self::NotApplicable => "-",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    /// What the operator reads.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.reason.as_str())?;
+        if !self.details.violations.is_empty() {
+            write!(formatter, ": {}", self.details.violations)?;
+        }
+        if !self.details.operator_text.is_empty() {
+            write!(formatter, ": {}", self.details.operator_text)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,72 @@
+//! Verify: wait for a final status where asked to, then ask Zentra to verify, once.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::{Call, Gateway, reads::in_time};
+use crate::domain::{Charge, ChargeStatus, Initiator, Reference, VerifyCommand};
+use crate::error::Error;
+use crate::zentra::TroubleKind;
+
+/// The first pause between two looks at a pending charge; each next one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The share of the caller's time that is kept for the verify call itself.
+const SHARE_FOR_VERIFY: u32 = 4;
+
+/// What Verify found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// The charge.
+    pub charge: Charge,
+    /// True where the token can be tried for renewals. Zentra alone decides on each.
+    pub token_ready: bool,
+}
+
+impl Gateway {
+    /// Asks Zentra for a charge's final status; waits for one first where the command says so.
+    ///
+    /// # Errors
+    /// As a read's.
+    pub async fn verify(&self, call: Call, command: VerifyCommand) -> Result<Verified, Error> {
+        let reference = &command.reference;
+        if !command.wait.is_zero() {
+            self.wait_until_final(&call, reference, command.wait).await;
+        }
+        let charge = in_time(&call, self.shared.zentra.verify(reference))
+            .await
+            .map_err(|error| error.reference(reference.as_str()))?;
+        let token_ready = charge.status == ChargeStatus::Succeeded
+            && charge.initiator == Some(Initiator::Customer)
+            && charge.payment_token_id.is_some();
+        Ok(Verified { charge, token_ready })
+    }
+
+    /// Looks at the charge with growing pauses until it is final or the time is over. Whatever
+    /// goes wrong here, the verify call tells.
+    async fn wait_until_final(&self, call: &Call, reference: &Reference, wait: Duration) {
+        let now = Instant::now();
+        let time_left = call.answer_by.saturating_duration_since(now);
+        let until = now + wait.min(time_left - time_left / SHARE_FOR_VERIFY);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let look = timeout_at(until, self.shared.zentra.get_charge(reference)).await;
+            match look {
+                Ok(Ok(reply)) if reply.value.status.is_final() => return,
+                Ok(Err(trouble)) if trouble.kind == TroubleKind::NotFound => return,
+                Ok(_) => {}
+                Err(_) => return,
+            }
+            let next = Instant::now() + pause;
+            if next >= until {
+                // The verify call itself is the last look.
+                sleep_until(until).await;
+                return;
+            }
+            sleep_until(next).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}

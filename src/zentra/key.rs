@@ -1,0 +1,123 @@
+//! Zentra's secret key.
+
+use http::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::domain::Environment;
+
+/// The longest key that is taken, in bytes.
+const MAX_LENGTH: usize = 512;
+
+/// A secret server key. It has no `Debug`, so that it cannot be printed by mistake.
+pub struct SecretKey {
+    key: SecretString,
+    environment: Environment,
+}
+
+/// Why a text is no key that this product takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyFault {
+    /// Nothing there.
+    #[error("the Zentra key is empty")]
+    Empty,
+    /// A public key.
+    #[error(
+        "this is a public key (pk_...); the sidecar needs the secret server key of the same \
+         account (sk_sandbox_... or sk_live_...)"
+    )]
+    Public,
+    /// Something else.
+    #[error("the Zentra key must begin with sk_sandbox_, sk_live_ or sk_simulated_")]
+    Prefix,
+    /// Spaces, line breaks or other characters that no key has, or too long.
+    #[error("the Zentra key must be 1 to 512 letters, digits and _ or - after its prefix")]
+    Characters,
+}
+
+impl SecretKey {
+    /// Takes a key as it stands in a file; white space around it is dropped.
+    ///
+    /// # Errors
+    /// A [`KeyFault`], whose text never repeats the key.
+    pub fn new(text: &SecretString) -> Result<Self, KeyFault> {
+        let key = text.expose_secret().trim();
+        if key.is_empty() {
+            return Err(KeyFault::Empty);
+        }
+        if key.starts_with("pk_") {
+            return Err(KeyFault::Public);
+        }
+        let prefixes = [
+            ("sk_simulated_", Environment::Simulated),
+            ("sk_sandbox_", Environment::Sandbox),
+            ("sk_live_", Environment::Live),
+        ];
+        let (rest, environment) = prefixes
+            .into_iter()
+            .find_map(|(prefix, environment)| Some((key.strip_prefix(prefix)?, environment)))
+            .ok_or(KeyFault::Prefix)?;
+        let well_formed = !rest.is_empty()
+            && key.len() <= MAX_LENGTH
+            && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        if !well_formed {
+            return Err(KeyFault::Characters);
+        }
+        Ok(Self { key: key.into(), environment })
+    }
+
+    /// Which Zentra the key is for.
+    #[must_use]
+    pub fn environment(&self) -> Environment {
+        self.environment
+    }
+
+    /// The `Authorization` header, marked as sensitive.
+    #[must_use]
+    pub fn authorization(&self) -> Option<HeaderValue> {
+        let text = zeroize::Zeroizing::new(format!("Bearer {}", self.key.expose_secret()));
+        // The constructor's allow-list leaves only characters that a header can hold.
+        let mut value = HeaderValue::from_str(&text).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(text: &str) -> Option<KeyFault> {
+        SecretKey::new(&text.into()).err()
+    }
+
+    #[test]
+    fn the_prefix_tells_the_environment() {
+        for (text, environment) in [
+            ("sk_sandbox_a1\n", Environment::Sandbox),
+            ("sk_live_a1", Environment::Live),
+            (" sk_simulated_a1", Environment::Simulated),
+        ] {
+            assert_eq!(
+                SecretKey::new(&text.into()).map(|it| it.environment()).ok(),
+                Some(environment)
+            );
+        }
+    }
+
+    #[test]
+    fn wrong_keys_get_a_sentence_that_says_what_to_do() {
+        assert_eq!(fault(" \n"), Some(KeyFault::Empty));
+        assert_eq!(fault("pk_live_a1"), Some(KeyFault::Public));
+        assert_eq!(fault("hunter2"), Some(KeyFault::Prefix));
+        assert_eq!(fault("sk_live_"), Some(KeyFault::Characters));
+        assert_eq!(fault("sk_live_a b"), Some(KeyFault::Characters));
+        assert_eq!(fault("sk_live_a\r\nX: y"), Some(KeyFault::Characters));
+        assert!(KeyFault::Public.to_string().contains("secret server key"));
+    }
+
+    #[test]
+    fn the_header_shows_nothing_in_debug() {
+        let key = SecretKey::new(&"sk_sandbox_a1".into()).ok().unwrap();
+        assert_eq!(format!("{:?}", key.authorization().unwrap()), "Sensitive");
+    }
+}

@@ -1,0 +1,19 @@
+//! Zentra's REST API as typed operations: commands in, values or trouble out.
+//!
+//! It knows nothing of gRPC, of idempotency or of policy, and it never decides to try again.
+
+mod base_url;
+mod classify;
+mod client;
+mod envelope;
+mod fields;
+mod key;
+mod paging;
+mod routes;
+mod trouble;
+mod wire;
+
+pub use base_url::{BaseUrl, BaseUrlFault};
+pub use client::{Reply, Zentra};
+pub use key::{KeyFault, SecretKey};
+pub use trouble::{Trouble, TroubleKind};

@@ -1,0 +1,60 @@
+//! What a call of Zentra's came to when it brought no value.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::domain::FailureCode;
+use crate::error::ProviderNote;
+
+/// A call without a value: what is known of its effect, and what Zentra said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// What is known.
+    pub kind: TroubleKind,
+    /// What Zentra said, as far as it may be shown.
+    pub provider: ProviderNote,
+    /// For the operator; holds nothing that Zentra wrote.
+    pub detail: Cow<'static, str>,
+}
+
+/// What is known of a call without a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TroubleKind {
+    /// Provably nothing was sent.
+    NotSent,
+    /// Zentra declined the payment: an outcome, not a failure.
+    Declined(FailureCode),
+    /// 429, with its `Retry-After` where it had a readable one.
+    RateLimited(Option<Duration>),
+    /// 401 or 403: the sidecar's key was refused.
+    Unauthorized,
+    /// 404.
+    NotFound,
+    /// 400 or 422: the content was refused.
+    Rejected,
+    /// The token has not been primed by a verified charge.
+    TokenNotReady,
+    /// Another payment has this reference.
+    DuplicateReference,
+    /// The key stands for another payment.
+    KeyReused,
+    /// The first request with this key is still at work.
+    InProgress,
+    /// Something may have happened: a timeout, a reset, a 5xx, an unreadable answer.
+    Doubt,
+    /// The answer contradicts what was asked.
+    Conflict,
+}
+
+impl Trouble {
+    /// Trouble about which Zentra said nothing.
+    pub(super) fn new(kind: TroubleKind, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, provider: ProviderNote::default(), detail: detail.into() }
+    }
+
+    /// Adds what Zentra said.
+    pub(super) fn with_provider(mut self, provider: ProviderNote) -> Self {
+        self.provider = provider;
+        self
+    }
+}
