@@ -11,7 +11,7 @@ use super::attempts::{Session, Start};
 use super::payment::Payment;
 use super::steps::repeated;
 use super::{Engine, Executed};
-use crate::domain::{Caller, Reference};
+use crate::domain::Caller;
 use crate::error::{Error, MoneyMoved, Reason};
 use crate::idempotency::{
     Claim, ClaimAnswer, Fence, Fingerprint, KeyDigest, OwnerId, Release, Scope, Stamped, Subject,
@@ -41,7 +41,7 @@ impl Engine {
         };
         let progress = Progress::default();
         let call = PaymentCall::new(self, caller, answer_by, payment, refusal, progress.clone());
-        let task = self.shared.work.spawn(call.to_end());
+        let task = self.shared.work.spawn(call.run());
         match timeout_at(answer_by, task).await {
             Ok(Ok(result)) => result.map_err(named),
             Ok(Err(_)) => Err(named(unknown(true, "the work on the payment ended abnormally"))),
@@ -108,7 +108,7 @@ impl<P: Payment> PaymentCall<P> {
             digest: KeyDigest::new(scope, payment.idempotency_key()),
             caller: caller.clone(),
             operation,
-            reference: payment.reference().map(Reference::clone),
+            reference: payment.reference().cloned(),
             command: payment.kept(),
             reservations: Vec::new(),
             trace_context: String::new(),
@@ -118,7 +118,7 @@ impl<P: Payment> PaymentCall<P> {
         Self { engine, payment, subject, fingerprints, answer_by, progress, refusal }
     }
 
-    async fn to_end(self) -> Result<Executed<P::Value>, Error> {
+    async fn run(self) -> Result<Executed<P::Value>, Error> {
         let mut waiter: Option<Waiter> = None;
         loop {
             let owner = OwnerId::new(rand::random());
