@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of gRPC and nothing of HTTP.
 
+mod observe;
 pub mod payments;
 mod reads;
 mod trouble;
@@ -10,6 +11,7 @@ mod writes;
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 pub use verify::Verified;
@@ -44,13 +46,16 @@ pub struct Gateway {
 struct Shared {
     engine: Engine,
     card_data: CardData,
+    /// Bounds the writes that follow reads.
+    observations: Arc<Semaphore>,
 }
 
 impl Gateway {
     /// Serves one account over `engine`.
     #[must_use]
     pub fn new(engine: Engine, card_data: CardData) -> Self {
-        Self { shared: Arc::new(Shared { engine, card_data }) }
+        let observations = Arc::new(Semaphore::new(observe::MAX_UNDER_WAY));
+        Self { shared: Arc::new(Shared { engine, card_data, observations }) }
     }
 
     fn engine(&self) -> &Engine {
