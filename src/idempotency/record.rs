@@ -59,6 +59,9 @@ impl State {
 pub struct OwnerId(u128);
 
 impl OwnerId {
+    /// The owner of what nobody works on.
+    pub(super) const NOBODY: Self = Self(0);
+
     /// Takes 128 random bits.
     #[must_use]
     pub fn new(bits: u128) -> Self {
@@ -180,7 +183,8 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Takes a line; control characters become spaces, and what is too long is cut.
+    /// Takes a line; control characters become spaces, what is too long is cut, and nothing
+    /// becomes `-`.
     #[must_use]
     pub fn new(line: &str, is_post: bool) -> Self {
         let mut clean: String = line
@@ -188,6 +192,9 @@ impl Attempt {
             .map(|it| if it.is_control() { ' ' } else { it })
             .collect();
         clean.truncate(clean.floor_char_boundary(MAX_ATTEMPT_BYTES));
+        if clean.is_empty() {
+            clean.push('-');
+        }
         Self {
             line: clean,
             is_post,

@@ -5,6 +5,10 @@
     reason = "clippy's exception for tests does not reach their helpers"
 )]
 
+mod store_agreement;
+mod store_cluster;
 mod store_contract;
+mod store_sentinel;
+mod store_single;
 mod store_stories;
 mod support;
