@@ -153,18 +153,18 @@ fn act() -> impl Strategy<Value = Act> {
 
 /// Takes a step; the answer as text, and the store's clock where the step told it.
 async fn take(store: &dyn Store, act: &Act) -> (String, Option<u64>) {
-    fn told<T: std::fmt::Debug>(stamped: Stamped<T>) -> (String, Option<u64>) {
+    fn told<T: std::fmt::Debug>(stamped: &Stamped<T>) -> (String, Option<u64>) {
         (format!("{:#?}", stamped.answer), Some(stamped.now_ms))
     }
     match act {
-        Act::Claim(claim) => told(store.claim(claim).await.unwrap()),
-        Act::Renew(renew) => told(store.renew(renew).await.unwrap()),
-        Act::Complete(evidence) => told(store.complete(evidence).await.unwrap()),
-        Act::Doubt(doubt) => told(store.doubt(doubt).await.unwrap()),
-        Act::Release(release) => told(store.release(release).await.unwrap()),
-        Act::Begin(begin) => told(store.settle_begin(begin).await.unwrap()),
-        Act::Settle(settle) => told(store.settle(settle).await.unwrap()),
-        Act::Advance(advance) => told(store.advance(advance).await.unwrap()),
+        Act::Claim(claim) => told(&store.claim(claim).await.unwrap()),
+        Act::Renew(renew) => told(&store.renew(renew).await.unwrap()),
+        Act::Complete(evidence) => told(&store.complete(evidence).await.unwrap()),
+        Act::Doubt(doubt) => told(&store.doubt(doubt).await.unwrap()),
+        Act::Release(release) => told(&store.release(release).await.unwrap()),
+        Act::Begin(begin) => told(&store.settle_begin(begin).await.unwrap()),
+        Act::Settle(settle) => told(&store.settle(settle).await.unwrap()),
+        Act::Advance(advance) => told(&store.advance(advance).await.unwrap()),
         Act::Init => (format!("{:?}", store.init().await.unwrap()), None),
         Act::Wipe => (String::new(), None),
     }

@@ -18,7 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A server of this test's own, killed when dropped.
 pub(crate) struct Server {
     pub(crate) port: u16,
-    pub(crate) folder: tempfile::TempDir,
+    /// Its files, which go with it.
+    _folder: tempfile::TempDir,
     pub(crate) password: String,
     process: Child,
 }
@@ -96,7 +97,7 @@ impl Server {
             .unwrap();
         Self {
             port,
-            folder,
+            _folder: folder,
             password: String::new(),
             process,
         }
@@ -123,7 +124,7 @@ impl Server {
             .unwrap();
         let server = Self {
             port,
-            folder,
+            _folder: folder,
             password: String::new(),
             process,
         };
@@ -138,6 +139,13 @@ impl Server {
     /// Kills it as `kill -9` does.
     pub(crate) async fn kill(&mut self) {
         self.process.kill().await.unwrap();
+    }
+
+    /// Stops it, as a machine that hangs does (`STOP`), or lets it go on (`CONT`).
+    pub(crate) async fn signal(&self, name: &str) {
+        let id = self.process.id().unwrap().to_string();
+        let status = Command::new("kill").args(["-s", name, &id]).status().await;
+        assert!(status.unwrap().success(), "kill -s {name}");
     }
 
     pub(crate) async fn try_ask<T: FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
