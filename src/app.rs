@@ -17,8 +17,10 @@ use crate::engine::Engine;
 use crate::gateway::Gateway;
 use crate::grpc::{CallSettings, Listener, Server};
 use crate::idempotency::{
-    FingerprintKeys, Format, MemoryStore, RedisSettings, RedisStore, Store, StoreUrl,
+    FingerprintKeys, MemoryStore, Store,
 };
+use crate::idempotency::machine::Format;
+use crate::idempotency::redis::{RedisSettings, RedisStore, StoreUrl};
 use crate::readiness;
 use crate::reconciler::Reconciler;
 use crate::shutdown::Draining;

@@ -7,7 +7,7 @@ use super::{failed, settings, wrong_settings};
 use crate::app::{self, End, Running};
 use crate::clock::SystemClock;
 use crate::config::ServeArgs;
-use crate::idempotency::StoreUrl;
+use crate::idempotency::redis::StoreUrl;
 use crate::shutdown::Signals;
 use crate::telemetry::logs;
 

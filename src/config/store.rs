@@ -9,7 +9,8 @@ use secrecy::ExposeSecret;
 use super::{Faults, ServeArgs, secret_file};
 use crate::domain::Environment;
 use crate::engine::EngineSettings;
-use crate::idempotency::{FingerprintKeys, Periods, StoreUrl};
+use crate::idempotency::redis::StoreUrl;
+use crate::idempotency::{FingerprintKeys, Periods};
 use crate::upstream::Limits;
 
 /// How long before Zentra forgets a key the last POST of an unknown payment may leave: clocks
