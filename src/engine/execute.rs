@@ -13,6 +13,7 @@ use super::steps::repeated;
 use super::{Engine, Executed};
 use crate::domain::Caller;
 use crate::error::{Error, MoneyMoved, Reason};
+use crate::failpoint::{Point, reach};
 use crate::idempotency::{
     Claim, ClaimAnswer, Fence, Fingerprint, KeyDigest, OwnerId, Release, Scope, Stamped, Subject,
     Waiter, Work,
@@ -122,6 +123,7 @@ impl<P: Payment> PaymentCall<P> {
         let mut waiter: Option<Waiter> = None;
         loop {
             let owner = OwnerId::new(rand::random());
+            reach(Point::BeforeClaim).await;
             // Before the claim leaves: the lease must be over here before it is over there.
             let claimed_at = Instant::now();
             let Stamped { now_ms, answer } = self.claim(owner).await?;
@@ -165,8 +167,10 @@ impl<P: Payment> PaymentCall<P> {
                 self.engine.shared.replay(&self.payment, &record)
             }
             ClaimAnswer::KeyReused { record } => Err(key_reused(&record)),
-            ClaimAnswer::ReferenceTaken { outcome, .. } => {
-                Err(reference_taken(outcome.as_ref(), MoneyMoved::Unknown))
+            // This key has no record: where the store remembers, it never made a payment.
+            ClaimAnswer::ReferenceTaken { outcome, look_ups_first, .. } => {
+                let moved = if look_ups_first { MoneyMoved::Unknown } else { MoneyMoved::No };
+                Err(reference_taken(outcome.as_ref(), moved))
             }
             ClaimAnswer::Refused { look_ups_first } => {
                 let moved = if look_ups_first { MoneyMoved::Unknown } else { MoneyMoved::No };

@@ -5,6 +5,8 @@
     reason = "clippy's exception for tests does not reach their helpers"
 )]
 
+#[cfg(all(feature = "failpoints", feature = "simulator"))]
+mod fault_matrix;
 #[cfg(feature = "simulator")]
 mod simulator;
 mod store_agreement;

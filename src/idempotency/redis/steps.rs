@@ -208,6 +208,7 @@ fn claim_answer(digest: KeyDigest, reply: &Reply) -> Result<ClaimAnswer, StoreEr
         "TAKEN" => ClaimAnswer::ReferenceTaken {
             same_caller: reply.flag(0)?,
             outcome: reply.outcome(1)?,
+            look_ups_first: reply.flag(2)?,
         },
         "REFUSED" => ClaimAnswer::Refused {
             look_ups_first: reply.flag(0)?,
