@@ -11,7 +11,7 @@ use super::attempts::{Session, Start};
 use super::payment::Payment;
 use super::steps::repeated;
 use super::{Engine, Executed};
-use crate::domain::Caller;
+use crate::domain::{Caller, Reference};
 use crate::error::{Error, MoneyMoved, Reason};
 use crate::failpoint::{Point, reach};
 use crate::idempotency::{
@@ -42,12 +42,30 @@ impl Engine {
         };
         let progress = Progress::default();
         let call = PaymentCall::new(self, caller, answer_by, payment, refusal, progress.clone());
-        let task = self.shared.work.spawn(call.run());
+        let work = async move {
+            let digest = call.subject.digest;
+            let reference = call.subject.reference.clone();
+            let result = call.run().await;
+            if let Err(error) = &result {
+                alert(error, digest, reference.as_ref());
+            }
+            result
+        };
+        let task = self.shared.work.spawn(work);
         match timeout_at(answer_by, task).await {
             Ok(Ok(result)) => result.map_err(named),
             Ok(Err(_)) => Err(named(unknown(true, "the work on the payment ended abnormally"))),
             Err(_) => Err(named(progress.late())),
         }
+    }
+}
+
+/// What only an operator can end is told to one, whatever has become of the caller.
+fn alert(error: &Error, digest: KeyDigest, reference: Option<&Reference>) {
+    if matches!(error.reason(), Reason::OutcomeConflict | Reason::OutcomeUnresolved) {
+        let (reason, detail) = (error.reason().as_str(), error.for_operator());
+        let reference = reference.map(Reference::as_str);
+        tracing::error!(reason, reference, %digest, detail, "a payment needs an operator");
     }
 }
 

@@ -60,4 +60,3 @@ async fn pass(client: TcpStream, zentra: SocketAddr, shut: CancellationToken) {
     let mut rest = Vec::new();
     let _ = from_client.read_to_end(&mut rest).await;
 }
-

@@ -19,7 +19,7 @@ use crate::support::redis::{Program, Server, open};
 pub(crate) const KEY: &str = "sk_simulated_0000000000000000";
 pub(crate) const CUSTOMER: &str = "cus_1";
 /// A card that always pays, and one whose charges stay pending for 2 s of Zentra's clock.
-const GOOD_CARD: &str = "4242424242424242";
+pub(crate) const GOOD_CARD: &str = "4242424242424242";
 const PENDING_CARD: &str = "4000000000000077";
 /// Far longer than any step takes: only a broken test waits for it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -113,7 +113,7 @@ impl Lab {
 
     /// Waits until this many POSTs of a charge have arrived.
     pub(crate) async fn until_posts(&self, reference: &str, count: usize) {
-        let arrived = |ledger: &LedgerView| ledger.posts_of(reference).len() >= count;
+        let arrived = |ledger: &LedgerView| payments(ledger, reference).count() >= count;
         self.until("POSTs", arrived).await;
     }
 
@@ -122,7 +122,7 @@ impl Lab {
     }
 
     pub(crate) fn posts(&self, reference: &str) -> usize {
-        self.zentra.ledger().posts_of(reference).len()
+        payments(&self.zentra.ledger(), reference).count()
     }
 
     /// Look-ups of a charge.
@@ -157,7 +157,7 @@ impl Lab {
     /// Every POST carries one key, and between two POSTs there was a look-up.
     #[track_caller]
     fn looked_up_before_each_repeat(&self, reference: &str, ledger: &LedgerView) {
-        let posts = ledger.posts_of(reference);
+        let posts: Vec<&Seen> = payments(ledger, reference).collect();
         for pair in posts.windows(2) {
             if pair[0].idempotency_key != pair[1].idempotency_key {
                 continue;
@@ -172,9 +172,8 @@ impl Lab {
     /// The keys under which a charge was sent.
     pub(crate) fn upstream_keys(&self, reference: &str) -> Vec<String> {
         let ledger = self.zentra.ledger();
-        let posts = ledger.posts_of(reference);
-        let mut keys: Vec<String> =
-            posts.iter().filter_map(|seen| seen.idempotency_key.clone()).collect();
+        let posts = payments(&ledger, reference);
+        let mut keys: Vec<String> = posts.filter_map(|seen| seen.idempotency_key.clone()).collect();
         keys.sort();
         keys.dedup();
         keys
@@ -185,8 +184,14 @@ fn is_of(seen: &Seen, reference: &str) -> bool {
     seen.reference.as_deref() == Some(reference)
 }
 
+/// The POSTs that can make a charge; a verify is none of them.
+fn payments<'a>(ledger: &'a LedgerView, reference: &'a str) -> impl Iterator<Item = &'a Seen> {
+    let makes = |seen: &&Seen| seen.route == Route::CreateCharge;
+    ledger.posts.iter().filter(makes).filter(move |seen| is_of(seen, reference))
+}
+
 /// A saved card, made at Zentra directly.
-async fn token(zentra: &Simulator, number: &str) -> String {
+pub(crate) async fn token(zentra: &Simulator, number: &str) -> String {
     let card = json!({"number": number, "expiry_month": 12, "expiry_year": 2090});
     let body = json!({
         "idempotency_key": format!("key-{number}"),

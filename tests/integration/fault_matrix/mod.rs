@@ -7,6 +7,7 @@ mod sidecar;
 mod told;
 
 mod answers;
+mod callers;
 mod crashes;
 mod duplicates;
 mod formats;

@@ -25,11 +25,7 @@ async fn a_lease_is_renewed_while_zentra_takes_longer_than_it() {
         lab.until_posts("order-1", 1).await;
         Lab::a_lease_passes().await;
         // Twice a lease in all, and nobody has taken over.
-        second.charge(&hasty).await.is_fault(
-            Code::Aborted,
-            "IDEMPOTENCY_IN_PROGRESS",
-            "unknown",
-        );
+        second.charge(&hasty).await.is_fault(Code::Aborted, "IDEMPOTENCY_IN_PROGRESS", "unknown");
         lab.zentra.advance(HOUR);
         second.charge(&patient).await
     };
@@ -124,19 +120,22 @@ async fn refused_when_overtaken(status: u16, code: &str) -> Told {
     lab.next_post("order-1", refusal);
     let first = lab.sidecar().failpoint("after_answer:stop").start().await;
     let second = lab.sidecar().failpoint("before_send:wait").start().await;
-    let (one, other) = (order("order-1"), order("order-1"));
+    let order = order("order-1");
     let first_told = async {
-        let told = first.charge(&one).await;
+        let told = first.charge(&order).await;
         // Only now does the second send.
         second.release().await;
         told
     };
-    let let_go = async {
-        first.reached("after_answer").await;
+    let taken_over = async {
         second.reached("before_send").await;
         first.signal("CONT").await;
     };
-    let (first_told, told, ()) = tokio::join!(first_told, second.charge(&other), let_go);
+    let others = async {
+        first.reached("after_answer").await;
+        tokio::join!(second.charge(&order), taken_over).0
+    };
+    let (first_told, told) = tokio::join!(first_told, others);
     told.is_paid("DIRECT");
     lab.agrees("order-1", 1, &[&first_told, &told]);
     first_told

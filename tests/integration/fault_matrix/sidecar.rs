@@ -160,11 +160,6 @@ impl Sidecar {
         timeout(PATIENCE, self.process.wait()).await.unwrap().unwrap()
     }
 
-    /// Kills it as `kill -9` does.
-    pub(crate) async fn kill(&mut self) {
-        self.process.kill().await.unwrap();
-    }
-
     pub(crate) fn id(&self) -> u32 {
         self.process.id().unwrap()
     }

@@ -34,10 +34,6 @@ impl Order {
         Self { key: key.to_owned(), ..self }
     }
 
-    pub(crate) fn reference(self, reference: &str) -> Self {
-        Self { reference: reference.to_owned(), ..self }
-    }
-
     pub(crate) fn amount(self, amount_minor: i64) -> Self {
         Self { amount_minor, ..self }
     }
