@@ -1,9 +1,10 @@
 //! A way to Zentra that can be shut: connections are then refused.
 
 use std::net::SocketAddr;
+use std::sync::Mutex;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -12,6 +13,7 @@ pub(crate) struct Gate {
     address: SocketAddr,
     shut: CancellationToken,
     tasks: TaskTracker,
+    deaf: Mutex<Option<TcpSocket>>,
 }
 
 impl Gate {
@@ -30,7 +32,7 @@ impl Gate {
                 passing.spawn(pass(client, zentra, closing.clone()));
             }
         });
-        Self { address, shut, tasks }
+        Self { address, shut, tasks, deaf: Mutex::default() }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -43,6 +45,11 @@ impl Gate {
         self.shut.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        // Bound and deaf, so that no other test's server gets the port.
+        let deaf = TcpSocket::new_v4().unwrap();
+        deaf.set_reuseaddr(true).unwrap();
+        deaf.bind(self.address).unwrap();
+        *self.deaf.lock().unwrap() = Some(deaf);
     }
 }
 
