@@ -1,9 +1,11 @@
-//! Compiles the public contract with protox, so that a machine with only Rust can build it.
+//! Compiles the public contract with protox, so that a machine with only Rust can build it, and
+//! puts its files into the binary.
 
-use std::path::PathBuf;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::{env, error::Error, fs};
 
-use prost_types::FileDescriptorSet;
+use prost::Message;
 
 const ROOT: &str = "proto";
 const PACKAGE: &str = "proto/zentra/gateway/v1";
@@ -13,15 +15,32 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut files: Vec<PathBuf> = fs::read_dir(PACKAGE)?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<_, _>>()?;
+    files.retain(|file| file.extension().is_some_and(|it| it == "proto"));
     files.sort();
 
-    let descriptors: FileDescriptorSet = protox::compile(&files, [ROOT])?;
-    let out = PathBuf::from(env::var("OUT_DIR")?).join("gateway_descriptor.bin");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let descriptors = protox::compile(&files, [ROOT])?;
+    // For reflection.
+    fs::write(out.join("gateway_descriptor.bin"), descriptors.encode_to_vec())?;
+    fs::write(out.join("proto_files.rs"), embedded(&files)?)?;
     tonic_prost_build::configure()
-        .build_transport(true)
         // These hold card data: their `Debug` is written by hand and shows none of it.
         .skip_debug([".zentra.gateway.v1.Card", ".zentra.gateway.v1.BankAccount"])
-        .file_descriptor_set_path(&out)
         .compile_fds(descriptors)?;
     Ok(())
+}
+
+/// A constant with each file's path below the root, and its text.
+fn embedded(files: &[PathBuf]) -> Result<String, Box<dyn Error>> {
+    let folder = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
+    let mut code = String::from(
+        "/// The contract's files: the path below the import root, and the text.\n\
+         const PROTO_FILES: &[(&str, &str)] = &[\n",
+    );
+    for file in files {
+        let below_root: &Path = file.strip_prefix(ROOT)?;
+        writeln!(code, "    ({below_root:?}, include_str!({:?})),", folder.join(file))?;
+    }
+    code.push_str("];\n");
+    Ok(code)
 }

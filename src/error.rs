@@ -126,10 +126,7 @@ impl Error {
             remaining_minor: None,
             operator_text: "".into(),
         };
-        Self {
-            reason,
-            details: Box::new(details),
-        }
+        Self { reason, details: Box::new(details) }
     }
 
     /// A request with faults in its fields.
@@ -225,20 +222,10 @@ impl Error {
         let write = details.money_moved != MoneyMoved::NotApplicable;
         let remaining = details.remaining_minor.map(|amount| amount.to_string());
         [
-            (
-                "money_moved",
-                write.then(|| details.money_moved.as_str().to_owned()),
-            ),
+            ("money_moved", write.then(|| details.money_moved.as_str().to_owned())),
             ("sent", write.then(|| details.sent.to_string())),
             ("reference", details.reference.as_deref().map(str::to_owned)),
-            (
-                "provider_request_id",
-                details
-                    .provider
-                    .request_id
-                    .as_ref()
-                    .map(|it| it.to_string()),
-            ),
+            ("provider_request_id", details.provider.request_id.as_ref().map(|it| it.to_string())),
             ("provider_code", details.provider.code.map(str::to_owned)),
             ("remaining_minor", remaining),
         ]

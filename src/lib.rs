@@ -1,12 +1,20 @@
 //! A gRPC payment-gateway sidecar for Zentra: one contract, one payment policy, exactly-once
 //! effects, full traces and no secrets in the callers.
 
+pub mod admin;
+pub mod app;
+pub mod cli;
 pub mod clock;
+pub mod commands;
+pub mod config;
 pub mod domain;
 pub mod error;
 pub mod gateway;
+pub mod grpc;
 pub mod idempotency;
+pub mod shutdown;
 #[cfg(feature = "simulator")]
 pub mod simulator;
+pub mod telemetry;
 pub mod upstream;
 pub mod zentra;

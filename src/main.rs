@@ -1,3 +1,11 @@
 //! The command `zentra-sidecar`.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use zentra_sidecar::cli::{self, Cli};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    cli::run(Cli::parse()).await
+}

@@ -42,24 +42,17 @@ impl BankAccount {
             "bank_account.account_number",
             alphanumeric(number.expose_secret(), 4..=34, Fault::AccountNumber),
         );
-        let code_is_good = violations.check(
-            "bank_account.bank_code",
-            alphanumeric(bank_code, 2..=16, Fault::BankCode),
-        );
+        let code_is_good = violations
+            .check("bank_account.bank_code", alphanumeric(bank_code, 2..=16, Fault::BankCode));
         let name_is_good = match name.expose_secret() {
             "" => Some(()),
-            text => violations.check(
-                "bank_account.account_name",
-                text::check(text, MAX_NAME_LENGTH),
-            ),
+            text => {
+                violations.check("bank_account.account_name", text::check(text, MAX_NAME_LENGTH))
+            }
         };
         let ((), (), ()) = (number_is_good?, code_is_good?, name_is_good?);
         let name = Some(name).filter(|name| !name.expose_secret().is_empty());
-        Some(Self {
-            number,
-            bank_code: bank_code.into(),
-            name,
-        })
+        Some(Self { number, bank_code: bank_code.into(), name })
     }
 
     /// The full account number.

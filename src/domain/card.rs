@@ -104,10 +104,7 @@ fn check_number(number: &str) -> Result<(), Fault> {
     let mut digits = zeroize::Zeroizing::new([0_u8; 19]);
     let digits = digits.get_mut(..number.len()).ok_or(Fault::CardNumber)?;
     for (digit, byte) in digits.iter_mut().zip(number.bytes()) {
-        *digit = byte
-            .checked_sub(b'0')
-            .filter(|&it| it < 10)
-            .ok_or(Fault::CardNumber)?;
+        *digit = byte.checked_sub(b'0').filter(|&it| it < 10).ok_or(Fault::CardNumber)?;
     }
     if digits.len() >= 13 && digits.iter().any(|&it| it != 0) && passes_luhn(digits) {
         Ok(())
@@ -123,15 +120,9 @@ fn check_expiry(
     now: Timestamp,
     violations: &mut Violations,
 ) -> Option<(u8, u16)> {
-    let today = now
-        .checked_sub(12.hours())
-        .unwrap_or(now)
-        .to_zoned(TimeZone::UTC)
-        .date();
-    let month = i8::try_from(month)
-        .ok()
-        .filter(|month| (1..=12).contains(month))
-        .ok_or(Fault::ExpiryMonth);
+    let today = now.checked_sub(12.hours()).unwrap_or(now).to_zoned(TimeZone::UTC).date();
+    let month =
+        i8::try_from(month).ok().filter(|month| (1..=12).contains(month)).ok_or(Fault::ExpiryMonth);
     let year = i16::try_from(year)
         .ok()
         .filter(|&year| year >= 1000 && year <= today.year().saturating_add(MAX_YEARS_AHEAD))
@@ -150,9 +141,7 @@ fn check_expiry(
 fn check_security_code(code: &str, four_digits: bool) -> Result<(), Fault> {
     let right_length = code.len() == if four_digits { 4 } else { 3 };
     let well_formed = right_length && code.bytes().all(|it| it.is_ascii_digit());
-    (code.is_empty() || well_formed)
-        .then_some(())
-        .ok_or(Fault::SecurityCode)
+    (code.is_empty() || well_formed).then_some(()).ok_or(Fault::SecurityCode)
 }
 
 #[cfg(test)]
@@ -168,11 +157,7 @@ mod tests {
             holder_name: name.into(),
         };
         let mut violations = Violations::default();
-        let card = Card::new(
-            parts,
-            "2026-11-22T10:00:00Z".parse().unwrap(),
-            &mut violations,
-        );
+        let card = Card::new(parts, "2026-11-22T10:00:00Z".parse().unwrap(), &mut violations);
         assert_eq!(card.is_some(), violations.is_empty());
         violations.to_string()
     }
@@ -221,10 +206,7 @@ mod tests {
             "42424242424242424242",
             "4242424242424242\n",
         ] {
-            assert!(
-                faults(number, 11, 2030, "", "").starts_with("card.number"),
-                "{number}"
-            );
+            assert!(faults(number, 11, 2030, "", "").starts_with("card.number"), "{number}");
         }
     }
 

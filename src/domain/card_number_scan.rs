@@ -73,11 +73,7 @@ fn run_holds_card_number(digits: &[u8], groups: &[usize]) -> bool {
         groups[..groups.len().min(last + 1)]
             .iter()
             .rev()
-            .map_while(|&start| {
-                digits
-                    .get(start..end)
-                    .filter(|it| it.len() <= *LENGTHS.end())
-            })
+            .map_while(|&start| digits.get(start..end).filter(|it| it.len() <= *LENGTHS.end()))
             .any(|candidate| {
                 LENGTHS.contains(&candidate.len())
                     && has_issuer_prefix(candidate)
@@ -123,9 +119,7 @@ const ISSUERS: [(u16, u16, &[usize]); 14] = [
 ];
 
 fn has_issuer_prefix(digits: &[u8]) -> bool {
-    let prefix = digits[..4]
-        .iter()
-        .fold(0, |prefix, &digit| prefix * 10 + u16::from(digit));
+    let prefix = digits[..4].iter().fold(0, |prefix, &digit| prefix * 10 + u16::from(digit));
     ISSUERS.iter().any(|(first, last, lengths)| {
         (*first..=*last).contains(&prefix) && lengths.contains(&digits.len())
     }) || (prefix == 9792 && digits.len() == 16) // Troy

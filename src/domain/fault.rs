@@ -113,11 +113,7 @@ impl fmt::Display for Violations {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, violation) in self.0.iter().enumerate() {
             let separator = if index == 0 { "" } else { "; " };
-            write!(
-                formatter,
-                "{separator}{} {}",
-                violation.field, violation.fault
-            )?;
+            write!(formatter, "{separator}{} {}", violation.field, violation.fault)?;
         }
         Ok(())
     }

@@ -120,11 +120,7 @@ mod tests {
             &long,
             &huge,
         ] {
-            assert_eq!(
-                Reference::new(value),
-                Err(Fault::NotAnIdentifier),
-                "{value:.20?}"
-            );
+            assert_eq!(Reference::new(value), Err(Fault::NotAnIdentifier), "{value:.20?}");
         }
         assert_eq!(Reference::new(""), Err(Fault::Missing));
     }
@@ -141,10 +137,7 @@ mod tests {
             "order-1764000000000",
             &longest,
         ] {
-            assert_eq!(
-                Reference::new(value).map(|it| it.to_string()),
-                Ok(value.to_owned())
-            );
+            assert_eq!(Reference::new(value).map(|it| it.to_string()), Ok(value.to_owned()));
         }
     }
 

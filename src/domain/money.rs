@@ -73,10 +73,7 @@ impl Money {
     /// As [`Money::check_amount`].
     pub fn new(amount_minor: i64, currency: Currency) -> Result<Self, Fault> {
         let amount_minor = Self::check_amount(amount_minor)?;
-        Ok(Self {
-            amount_minor,
-            currency,
-        })
+        Ok(Self { amount_minor, currency })
     }
 
     /// The amount in the currency's minor unit.
@@ -141,11 +138,8 @@ mod tests {
 
     #[test]
     fn money_reads_as_people_write_it() {
-        let shown = |amount, code| {
-            Money::new(amount, Currency::new(code).unwrap())
-                .unwrap()
-                .to_string()
-        };
+        let shown =
+            |amount, code| Money::new(amount, Currency::new(code).unwrap()).unwrap().to_string();
         assert_eq!(shown(125_000, "NGN"), "NGN 1,250.00");
         assert_eq!(shown(5, "USD"), "USD 0.05");
         assert_eq!(shown(1_234_567, "JPY"), "JPY 1,234,567");

@@ -45,10 +45,7 @@ impl Operation {
     /// True where the operation has an idempotency key.
     #[must_use]
     pub fn is_write(self) -> bool {
-        matches!(
-            self,
-            Self::Tokenize | Self::Charge | Self::Renew | Self::Refund
-        )
+        matches!(self, Self::Tokenize | Self::Charge | Self::Renew | Self::Refund)
     }
 }
 

@@ -77,12 +77,7 @@ mod tests {
 
     #[test]
     fn card_numbers_and_escapes_are_withheld() {
-        for value in [
-            "4111 1111 1111 1111",
-            "a\u{1b}[2J",
-            "a\nb",
-            &"a".repeat(256),
-        ] {
+        for value in ["4111 1111 1111 1111", "a\u{1b}[2J", "a\nb", &"a".repeat(256)] {
             assert_eq!(ProviderText::new(value).as_str(), "[withheld]");
         }
         assert_eq!(ProviderText::new("chg_01").as_str(), "chg_01");
@@ -92,13 +87,9 @@ mod tests {
     fn customers_are_sent_to_https_only() {
         assert!(RedirectUrl::new("https://pay.example/3ds?x=1").is_some());
         assert!(RedirectUrl::new("http://127.0.0.1:1/act").is_some());
-        for value in [
-            "http://pay.example/",
-            "javascript:alert(1)",
-            "/relative",
-            "https://a:b@c/",
-            "",
-        ] {
+        for value in
+            ["http://pay.example/", "javascript:alert(1)", "/relative", "https://a:b@c/", ""]
+        {
             assert!(RedirectUrl::new(value).is_none(), "{value}");
         }
     }

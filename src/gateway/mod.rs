@@ -62,15 +62,7 @@ impl Gateway {
         card_data: CardData,
     ) -> Self {
         let work = TaskTracker::new();
-        Self {
-            shared: Arc::new(Shared {
-                zentra,
-                account,
-                environment,
-                card_data,
-                work,
-            }),
-        }
+        Self { shared: Arc::new(Shared { zentra, account, environment, card_data, work }) }
     }
 
     /// Waits until no payment is under way; for the end of the process.

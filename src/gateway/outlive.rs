@@ -23,9 +23,7 @@ impl Gateway {
     ) -> Result<T, Error> {
         let task = self.shared.work.spawn(work);
         let unknown = |why: &'static str| {
-            let error = Error::new(Reason::OutcomeUnknown)
-                .sent(true)
-                .operator_text(why);
+            let error = Error::new(Reason::OutcomeUnknown).sent(true).operator_text(why);
             match reference {
                 Some(reference) => error.reference(reference),
                 None => error,

@@ -44,20 +44,14 @@ pub(super) fn of_read(trouble: Trouble) -> Error {
         | TroubleKind::KeyReused
         | TroubleKind::InProgress => Reason::UpstreamUnavailable,
     };
-    with_note(
-        Error::new(reason).money_moved(MoneyMoved::NotApplicable),
-        trouble,
-    )
+    with_note(Error::new(reason).money_moved(MoneyMoved::NotApplicable), trouble)
 }
 
 fn with_note(error: Error, trouble: Trouble) -> Error {
-    let error = match trouble.kind {
-        TroubleKind::RateLimited(wait) => {
-            error.retry(Retry::After(wait.unwrap_or(RATE_LIMIT_WAIT)))
-        }
-        _ => error,
+    let error = if let TroubleKind::RateLimited(wait) = trouble.kind {
+        error.retry(Retry::After(wait.unwrap_or(RATE_LIMIT_WAIT)))
+    } else {
+        error
     };
-    error
-        .provider(trouble.provider)
-        .operator_text(trouble.detail)
+    error.provider(trouble.provider).operator_text(trouble.detail)
 }

@@ -41,10 +41,7 @@ impl Gateway {
         let token_ready = charge.status == ChargeStatus::Succeeded
             && charge.initiator == Some(Initiator::Customer)
             && charge.payment_token_id.is_some();
-        Ok(Verified {
-            charge,
-            token_ready,
-        })
+        Ok(Verified { charge, token_ready })
     }
 
     /// Looks at the charge with growing pauses until it is final or the time is over. Whatever

@@ -35,9 +35,7 @@ impl Gateway {
         let this = self.clone();
         self.outlive(&call, None, async move {
             let reply = this.shared.zentra.tokenize(&command, &key).await;
-            reply
-                .map(|reply| this.executed(reply))
-                .map_err(trouble::of_write)
+            reply.map(|reply| this.executed(reply)).map_err(trouble::of_write)
         })
         .await
     }
@@ -56,16 +54,9 @@ impl Gateway {
         let this = self.clone();
         self.outlive(&call, Some(reference.as_str()), async move {
             let reply = match this.shared.zentra.charge(&command, &key).await {
-                Err(Trouble {
-                    kind: TroubleKind::Declined(code),
-                    provider,
-                    ..
-                }) => {
+                Err(Trouble { kind: TroubleKind::Declined(code), provider, .. }) => {
                     let value = declined(&command, Failure { code });
-                    Ok(Reply {
-                        value,
-                        request_id: provider.request_id,
-                    })
+                    Ok(Reply { value, request_id: provider.request_id })
                 }
                 other => other,
             };
@@ -96,9 +87,7 @@ impl Gateway {
             let charge = charge.map_err(|it| named(unreadable_charge(it)))?.value;
             check_refund(&command, &charge).map_err(named)?;
             let reply = zentra.refund(&command, &key).await;
-            reply
-                .map(|reply| this.executed(reply))
-                .map_err(|it| named(trouble::of_write(it)))
+            reply.map(|reply| this.executed(reply)).map_err(|it| named(trouble::of_write(it)))
         })
         .await
     }
@@ -122,10 +111,7 @@ impl Gateway {
             path: ExecutionPath::Direct,
             environment: self.shared.environment,
         };
-        Executed {
-            value: reply.value,
-            execution,
-        }
+        Executed { value: reply.value, execution }
     }
 }
 
@@ -171,11 +157,7 @@ fn check_refund(command: &RefundCommand, charge: &Charge) -> Result<(), Error> {
         // Where part of it was given back already, only Zentra knows what is left.
         let untouched = charge.status == ChargeStatus::Succeeded;
         let remaining = charge.amount.amount_minor();
-        return Err(if untouched {
-            error.remaining_minor(remaining)
-        } else {
-            error
-        });
+        return Err(if untouched { error.remaining_minor(remaining) } else { error });
     }
     Ok(())
 }

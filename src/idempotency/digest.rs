@@ -57,18 +57,14 @@ impl KeyDigest {
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
         let mut bytes = [0; 32];
-        hex::decode_to_slice(text, &mut bytes)
-            .ok()
-            .map(|()| Self(bytes))
+        hex::decode_to_slice(text, &mut bytes).ok().map(|()| Self(bytes))
     }
 }
 
 impl fmt::Display for KeyDigest {
     /// 64 lower-case hexadecimal digits.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .iter()
-            .try_for_each(|byte| write!(formatter, "{byte:02x}"))
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
     }
 }
 
@@ -118,10 +114,7 @@ mod tests {
     #[test]
     fn the_hexadecimal_form_reads_back() {
         let text = digest("a", "b", Operation::Refund, "c");
-        assert_eq!(
-            KeyDigest::from_hex(&text).map(|it| it.to_string()),
-            Some(text)
-        );
+        assert_eq!(KeyDigest::from_hex(&text).map(|it| it.to_string()), Some(text));
         assert_eq!(KeyDigest::from_hex("zz"), None);
     }
 }

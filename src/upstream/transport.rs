@@ -90,12 +90,9 @@ async fn exchange(
     limits: Limits,
 ) -> Result<Response<Bytes>, TransportError> {
     let request = reqwest::Request::try_from(request).map_err(|_| TransportError::NotSent)?;
-    timeout(
-        limits.attempt_timeout,
-        whole_answer(client, request, limits.answer_bytes),
-    )
-    .await
-    .unwrap_or(Err(TransportError::TimedOut))
+    timeout(limits.attempt_timeout, whole_answer(client, request, limits.answer_bytes))
+        .await
+        .unwrap_or(Err(TransportError::TimedOut))
 }
 
 async fn whole_answer(
@@ -103,10 +100,7 @@ async fn whole_answer(
     request: reqwest::Request,
     limit_bytes: usize,
 ) -> Result<Response<Bytes>, TransportError> {
-    let mut answer = client
-        .execute(request)
-        .await
-        .map_err(|error| classify(&error))?;
+    let mut answer = client.execute(request).await.map_err(|error| classify(&error))?;
     let mut body = BytesMut::new();
     while let Some(chunk) = answer.chunk().await.map_err(|_| TransportError::Broken)? {
         if body.len() + chunk.len() > limit_bytes {

@@ -90,11 +90,7 @@ impl BaseUrl {
     #[must_use]
     pub(super) fn route(&self, segments: &[&str], query: &[(&str, String)]) -> Option<Url> {
         let mut url = self.0.clone();
-        url.path_segments_mut()
-            .ok()?
-            .clear()
-            .extend(PREFIX)
-            .extend(segments);
+        url.path_segments_mut().ok()?.clear().extend(PREFIX).extend(segments);
         let expected = PREFIX.iter().chain(segments).copied();
         let unchanged = url.path_segments()?.eq(expected);
         if !unchanged || segments.contains(&"") {
@@ -131,10 +127,9 @@ fn check_host(url: &Url, environment: Environment) -> Result<(), BaseUrlFault> {
         _ => None,
     };
     match of_host {
-        Some(host) if host != environment => Err(BaseUrlFault::WrongEnvironment {
-            host,
-            key: environment,
-        }),
+        Some(host) if host != environment => {
+            Err(BaseUrlFault::WrongEnvironment { host, key: environment })
+        }
         _ => Ok(()),
     }
 }
@@ -171,14 +166,8 @@ mod tests {
     fn the_environment_gives_the_address() {
         let address =
             |environment| BaseUrl::new(None, environment).map(|it| it.as_str().to_owned());
-        assert_eq!(
-            address(Environment::Sandbox).unwrap(),
-            "https://sandbox.api.usezentra.com"
-        );
-        assert_eq!(
-            address(Environment::Live).unwrap(),
-            "https://api.usezentra.com"
-        );
+        assert_eq!(address(Environment::Sandbox).unwrap(), "https://sandbox.api.usezentra.com");
+        assert_eq!(address(Environment::Live).unwrap(), "https://api.usezentra.com");
         assert_eq!(address(Environment::Simulated), Err(BaseUrlFault::Missing));
     }
 
@@ -199,23 +188,11 @@ mod tests {
     #[test]
     fn plain_http_is_for_loopback_only() {
         use Environment::Simulated;
-        for address in [
-            "http://127.0.0.1:8089",
-            "http://localhost:1",
-            "http://[::1]:1",
-        ] {
+        for address in ["http://127.0.0.1:8089", "http://localhost:1", "http://[::1]:1"] {
             assert_eq!(fault(address, Simulated), None, "{address}");
         }
-        for address in [
-            "http://zentra.internal",
-            "http://10.0.0.1",
-            "http://localhost.evil.com",
-        ] {
-            assert_eq!(
-                fault(address, Simulated),
-                Some(BaseUrlFault::NotEncrypted),
-                "{address}"
-            );
+        for address in ["http://zentra.internal", "http://10.0.0.1", "http://localhost.evil.com"] {
+            assert_eq!(fault(address, Simulated), Some(BaseUrlFault::NotEncrypted), "{address}");
         }
     }
 
@@ -243,12 +220,7 @@ mod tests {
 
     #[test]
     fn anything_else_in_the_address_is_refused() {
-        for address in [
-            "https://a:b@h",
-            "https://h/path",
-            "https://h/?q",
-            "https://h/#f",
-        ] {
+        for address in ["https://a:b@h", "https://h/path", "https://h/?q", "https://h/#f"] {
             assert_eq!(
                 fault(address, Environment::Sandbox),
                 Some(BaseUrlFault::ExtraParts),
@@ -272,9 +244,7 @@ mod tests {
             route(&["charges", "a:b.c_d-e", "verify"]).as_deref(),
             Some("https://sandbox.api.usezentra.com/api/v1/payments/charges/a:b.c_d-e/verify")
         );
-        for trick in [
-            "..", ".", "", "%2e%2e", "a/b", "a\\b", "a\tb", "a\nb", "a?b", "a#b",
-        ] {
+        for trick in ["..", ".", "", "%2e%2e", "a/b", "a\\b", "a\tb", "a\nb", "a?b", "a#b"] {
             assert_eq!(route(&["charges", trick]), None, "{trick:?}");
         }
     }

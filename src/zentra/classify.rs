@@ -32,39 +32,23 @@ pub(super) fn classify(
     now: Timestamp,
 ) -> Result<Opened, Trouble> {
     let opened = Envelope::open(body);
-    let in_header = headers
-        .get(wire::REQUEST_ID_HEADER)
-        .and_then(|value| value.to_str().ok());
+    let in_header = headers.get(wire::REQUEST_ID_HEADER).and_then(|value| value.to_str().ok());
     let request_id = match &opened {
-        Ok(Envelope {
-            request_id: Some(id),
-            ..
-        }) => Some(id.clone()),
+        Ok(Envelope { request_id: Some(id), .. }) => Some(id.clone()),
         _ => in_header.map(ProviderText::new),
     };
-    let mut note = ProviderNote {
-        request_id,
-        code: None,
-        http_status: Some(status.as_u16()),
-    };
+    let mut note = ProviderNote { request_id, code: None, http_status: Some(status.as_u16()) };
     match opened.map(|envelope| envelope.content) {
         Ok(Content::Data { data, pagination })
             if matches!(status, StatusCode::OK | StatusCode::CREATED) =>
         {
-            Ok(Opened {
-                data,
-                pagination,
-                note,
-            })
+            Ok(Opened { data, pagination, note })
         }
         Ok(Content::Data { .. }) => {
             let detail = format!("HTTP {} with data", status.as_u16());
             Err(Trouble::new(TroubleKind::Doubt, detail).with_provider(note))
         }
-        Ok(Content::Error {
-            code,
-            retry_after_seconds,
-        }) => {
+        Ok(Content::Error { code, retry_after_seconds }) => {
             note.code = code.map(|(code, _)| code);
             let in_body = retry_after_seconds.map(Duration::from_secs);
             let retry_after = retry_after(headers, now).or(in_body);
@@ -92,9 +76,8 @@ fn refusal(
     retry_after: Option<Duration>,
 ) -> TroubleKind {
     let meaning = code.and_then(|(_, meaning)| meaning);
-    let decline = code
-        .filter(|_| route.can_be_declined())
-        .and_then(|(code, _)| wire::decline(code));
+    let decline =
+        code.filter(|_| route.can_be_declined()).and_then(|(code, _)| wire::decline(code));
     match status {
         StatusCode::TOO_MANY_REQUESTS => TroubleKind::RateLimited(retry_after),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => TroubleKind::Unauthorized,
@@ -120,13 +103,9 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
         return Some(Duration::from_secs(u64::from(seconds)));
     }
     let date = rfc2822::parse(text).ok()?.timestamp();
-    let wait = now
-        .until(date)
-        .ok()?
-        .total((jiff::Unit::Second, SpanRelativeTo::days_are_24_hours()));
-    wait.ok()
-        .filter(|seconds| *seconds >= 0.0)
-        .map(Duration::from_secs_f64)
+    let wait =
+        now.until(date).ok()?.total((jiff::Unit::Second, SpanRelativeTo::days_are_24_hours()));
+    wait.ok().filter(|seconds| *seconds >= 0.0).map(Duration::from_secs_f64)
 }
 
 #[cfg(test)]
@@ -137,10 +116,7 @@ mod tests {
     fn kind(route: Route<'_>, status: u16, body: &str) -> TroubleKind {
         let status = StatusCode::from_u16(status).unwrap();
         let now = Timestamp::UNIX_EPOCH;
-        classify(route, status, &HeaderMap::new(), body.as_bytes(), now)
-            .err()
-            .unwrap()
-            .kind
+        classify(route, status, &HeaderMap::new(), body.as_bytes(), now).err().unwrap().kind
     }
 
     fn error(code: &str) -> String {
@@ -153,21 +129,9 @@ mod tests {
         for (status, code, expected) in [
             (400, "validation_error", Kind::Rejected),
             (422, "something_new", Kind::Rejected),
-            (
-                422,
-                "card_declined",
-                Kind::Declined(FailureCode::CardDeclined),
-            ),
-            (
-                400,
-                "INSUFFICIENT_FUNDS",
-                Kind::Declined(FailureCode::InsufficientFunds),
-            ),
-            (
-                402,
-                "do_not_honor",
-                Kind::Declined(FailureCode::CardDeclined),
-            ),
+            (422, "card_declined", Kind::Declined(FailureCode::CardDeclined)),
+            (400, "INSUFFICIENT_FUNDS", Kind::Declined(FailureCode::InsufficientFunds)),
+            (402, "do_not_honor", Kind::Declined(FailureCode::CardDeclined)),
             (402, "something_new", Kind::Doubt),
             (401, "wrong_environment", Kind::Unauthorized),
             (403, "insufficient_permissions", Kind::Unauthorized),
@@ -199,22 +163,12 @@ mod tests {
             kind(Route::CreateRefund, 422, &error("insufficient_balance")),
             TroubleKind::Rejected
         );
-        assert_eq!(
-            kind(Route::TokenizeCard, 422, &error("card_declined")),
-            TroubleKind::Rejected
-        );
+        assert_eq!(kind(Route::TokenizeCard, 422, &error("card_declined")), TroubleKind::Rejected);
     }
 
     #[test]
     fn a_refusal_in_foreign_words_is_doubt() {
-        for body in [
-            "",
-            "<html>404</html>",
-            "{}",
-            "[]",
-            r#"{"message":"no"}"#,
-            r#"{"data":{}}"#,
-        ] {
+        for body in ["", "<html>404</html>", "{}", "[]", r#"{"message":"no"}"#, r#"{"data":{}}"#] {
             for status in [200, 201, 204, 301, 400, 401, 403, 404, 409, 422, 500, 502] {
                 if status < 202 && body.contains("data") {
                     continue;
@@ -226,10 +180,7 @@ mod tests {
                 );
             }
         }
-        assert_eq!(
-            kind(Route::CreateCharge, 429, "slow down"),
-            TroubleKind::RateLimited(None)
-        );
+        assert_eq!(kind(Route::CreateCharge, 429, "slow down"), TroubleKind::RateLimited(None));
     }
 
     #[test]
@@ -247,10 +198,7 @@ mod tests {
             .err()
             .unwrap()
         };
-        assert_eq!(
-            answer("VALIDATION_ERROR").provider.code,
-            Some("validation_error")
-        );
+        assert_eq!(answer("VALIDATION_ERROR").provider.code, Some("validation_error"));
         for code in ["4111111111111111", "sk_live_abc", "new_code"] {
             let trouble = answer(code);
             assert_eq!(trouble.provider.code, None);
@@ -268,14 +216,9 @@ mod tests {
         assert_eq!(wait("1"), Some(1));
         assert_eq!(wait("3600"), Some(3600));
         assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), Some(37));
-        for text in [
-            "-1",
-            "soon",
-            "",
-            "1.5",
-            "Sun, 06 Nov 1994 08:48:37 GMT",
-            "99999999999999999999",
-        ] {
+        for text in
+            ["-1", "soon", "", "1.5", "Sun, 06 Nov 1994 08:48:37 GMT", "99999999999999999999"]
+        {
             assert_eq!(wait(text), None, "{text}");
         }
     }

@@ -54,12 +54,7 @@ impl Zentra {
         upstream: Upstream,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self {
-            base_url,
-            key,
-            upstream,
-            clock,
-        }
+        Self { base_url, key, upstream, clock }
     }
 
     /// Takes money.
@@ -94,8 +89,7 @@ impl Zentra {
     /// # Errors
     /// [`Trouble`].
     pub async fn verify(&self, reference: &Reference) -> Result<Reply<Charge>, Trouble> {
-        self.charge_of(Route::VerifyCharge(reference), reference)
-            .await
+        self.charge_of(Route::VerifyCharge(reference), reference).await
     }
 
     async fn charge_of(
@@ -135,9 +129,7 @@ impl Zentra {
     /// # Errors
     /// [`Trouble`].
     pub async fn get_refund(&self, reference: &Reference) -> Result<Reply<Refund>, Trouble> {
-        let opened = self
-            .call(Route::GetRefund(reference.as_str()), None)
-            .await?;
+        let opened = self.call(Route::GetRefund(reference.as_str()), None).await?;
         let mut reply = read(&opened, wire::refund)?;
         name_as_caller_does(&mut reply.value, reference.as_str());
         Ok(reply)
@@ -166,8 +158,7 @@ impl Zentra {
     /// # Errors
     /// [`Trouble`].
     pub async fn list_charges(&self, page: ListPage) -> Result<Reply<Page<Charge>>, Trouble> {
-        self.list(Route::ListCharges(page), page, wire::charge)
-            .await
+        self.list(Route::ListCharges(page), page, wire::charge).await
     }
 
     /// Reads a page of a customer's saved payment methods.
@@ -179,8 +170,7 @@ impl Zentra {
         customer_id: &CustomerId,
         page: ListPage,
     ) -> Result<Reply<Page<PaymentToken>>, Trouble> {
-        self.list(Route::ListTokens(customer_id, page), page, wire::token)
-            .await
+        self.list(Route::ListTokens(customer_id, page), page, wire::token).await
     }
 
     async fn list<T>(
@@ -192,10 +182,7 @@ impl Zentra {
         let opened = self.call(route, None).await?;
         let value = paging::read(&opened.data, opened.pagination.as_ref(), page, item)
             .map_err(|fault| unreadable(fault, &opened))?;
-        Ok(Reply {
-            value,
-            request_id: opened.note.request_id,
-        })
+        Ok(Reply { value, request_id: opened.note.request_id })
     }
 
     async fn call(&self, route: Route<'_>, body: Option<Bytes>) -> Result<Opened, Trouble> {
@@ -248,10 +235,7 @@ fn read<T>(
     object: impl Fn(&Value) -> Result<T, Unreadable>,
 ) -> Result<Reply<T>, Trouble> {
     let value = object(&opened.data).map_err(|fault| unreadable(fault, opened))?;
-    Ok(Reply {
-        value,
-        request_id: opened.note.request_id.clone(),
-    })
+    Ok(Reply { value, request_id: opened.note.request_id.clone() })
 }
 
 fn unreadable(fault: Unreadable, opened: &Opened) -> Trouble {
@@ -260,20 +244,13 @@ fn unreadable(fault: Unreadable, opened: &Opened) -> Trouble {
 }
 
 fn transport_trouble(error: TransportError) -> Trouble {
-    let kind = if error.may_have_arrived() {
-        TroubleKind::Doubt
-    } else {
-        TroubleKind::NotSent
-    };
+    let kind = if error.may_have_arrived() { TroubleKind::Doubt } else { TroubleKind::NotSent };
     Trouble::new(kind, error.to_string())
 }
 
 fn conflict(what: &'static str, opened: &Opened) -> Trouble {
-    Trouble::new(
-        TroubleKind::Conflict,
-        format!("Zentra's answer has another {what}"),
-    )
-    .with_provider(opened.note.clone())
+    Trouble::new(TroubleKind::Conflict, format!("Zentra's answer has another {what}"))
+        .with_provider(opened.note.clone())
 }
 
 /// Compares a text of the answer as it came, not as it may be shown.
@@ -283,14 +260,8 @@ fn same_text(
     asked: &str,
     opened: &Opened,
 ) -> Result<(), Trouble> {
-    let answered = super::fields::Fields::of(data, "object")
-        .ok()
-        .and_then(|it| it.text(field));
-    if answered == Some(asked) {
-        Ok(())
-    } else {
-        Err(conflict(field, opened))
-    }
+    let answered = super::fields::Fields::of(data, "object").ok().and_then(|it| it.text(field));
+    if answered == Some(asked) { Ok(()) } else { Err(conflict(field, opened)) }
 }
 
 fn same_money(asked: Money, answered: Money, opened: &Opened) -> Result<(), Trouble> {

@@ -18,15 +18,9 @@ pub(super) struct Envelope {
 /// What was inside an envelope.
 pub(super) enum Content {
     /// A value, with the pagination that stood beside it.
-    Data {
-        data: Value,
-        pagination: Option<Value>,
-    },
+    Data { data: Value, pagination: Option<Value> },
     /// An error, with its code where it is one that this release knows.
-    Error {
-        code: Option<KnownCode>,
-        retry_after_seconds: Option<u64>,
-    },
+    Error { code: Option<KnownCode>, retry_after_seconds: Option<u64> },
 }
 
 /// A code that this release knows, with what it means beyond the HTTP status.
@@ -45,9 +39,7 @@ impl Envelope {
             .and_then(|meta| meta.text("request_id"))
             .or_else(|| fields.text("request_id"))
             .map(ProviderText::new);
-        let said_to_fail = fields
-            .get("success")
-            .is_some_and(|it| it == &Value::Bool(false))
+        let said_to_fail = fields.get("success").is_some_and(|it| it == &Value::Bool(false))
             || fields.text("status") == Some("error");
         if let Some(error) = fields.object("error") {
             if fields.get("data").is_some() {
@@ -58,26 +50,15 @@ impl Envelope {
                 .and_then(|details| details.get("retry_after"))
                 .and_then(Value::as_u64);
             let code = error.text("code").and_then(wire::known_code);
-            return Ok(Self {
-                request_id,
-                content: Content::Error {
-                    code,
-                    retry_after_seconds,
-                },
-            });
+            return Ok(Self { request_id, content: Content::Error { code, retry_after_seconds } });
         }
         if said_to_fail {
             return Err(Unreadable("error"));
         }
         let object = value.as_object_mut().ok_or(Unreadable("envelope"))?;
-        let data = object
-            .remove("data")
-            .filter(|data| !data.is_null())
-            .ok_or(Unreadable("data"))?;
+        let data =
+            object.remove("data").filter(|data| !data.is_null()).ok_or(Unreadable("data"))?;
         let pagination = object.remove("pagination");
-        Ok(Self {
-            request_id,
-            content: Content::Data { data, pagination },
-        })
+        Ok(Self { request_id, content: Content::Data { data, pagination } })
     }
 }

@@ -19,10 +19,7 @@ impl<'a> Fields<'a> {
 
     /// The field, unless it is missing or null.
     pub(super) fn get(self, name: &str) -> Option<&'a Value> {
-        self.0
-            .get(name)
-            .or_else(|| self.0.get(&camel_case(name)?))
-            .filter(|value| !value.is_null())
+        self.0.get(name).or_else(|| self.0.get(&camel_case(name)?)).filter(|value| !value.is_null())
     }
 
     /// The first of several names that is there.
@@ -32,9 +29,7 @@ impl<'a> Fields<'a> {
 
     /// A text; none where it is missing, empty or no text.
     pub(super) fn text(self, name: &str) -> Option<&'a str> {
-        self.get(name)
-            .and_then(Value::as_str)
-            .filter(|text| !text.is_empty())
+        self.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
     }
 
     /// A text without which the object cannot be understood.
@@ -44,9 +39,7 @@ impl<'a> Fields<'a> {
 
     /// A whole number without which the object cannot be understood.
     pub(super) fn required_integer(self, name: &'static str) -> Result<i64, Unreadable> {
-        self.get(name)
-            .and_then(Value::as_i64)
-            .ok_or(Unreadable(name))
+        self.get(name).and_then(Value::as_i64).ok_or(Unreadable(name))
     }
 
     /// An object inside; none where it is missing or no object.
@@ -84,28 +77,16 @@ mod tests {
         assert_eq!(fields.required_integer("amount_minor"), Ok(5));
         assert_eq!(fields.text("id"), None);
         assert_eq!(fields.text("reason"), None);
-        assert_eq!(
-            fields.required_text("reference"),
-            Err(Unreadable("reference"))
-        );
+        assert_eq!(fields.required_text("reference"), Err(Unreadable("reference")));
     }
 
     #[test]
     fn amounts_are_whole_numbers_and_nothing_else() {
-        for amount in [
-            json!("5"),
-            json!(5.0),
-            json!(5.5),
-            json!(u64::MAX),
-            json!(null),
-            json!([5]),
-        ] {
+        for amount in [json!("5"), json!(5.0), json!(5.5), json!(u64::MAX), json!(null), json!([5])]
+        {
             let value = json!({"amount_minor": amount});
             let fields = Fields::of(&value, "object").unwrap();
-            assert_eq!(
-                fields.required_integer("amount_minor"),
-                Err(Unreadable("amount_minor"))
-            );
+            assert_eq!(fields.required_integer("amount_minor"), Err(Unreadable("amount_minor")));
         }
     }
 }

@@ -58,16 +58,11 @@ impl SecretKey {
             .ok_or(KeyFault::Prefix)?;
         let well_formed = !rest.is_empty()
             && key.len() <= MAX_LENGTH
-            && rest
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+            && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
         if !well_formed {
             return Err(KeyFault::Characters);
         }
-        Ok(Self {
-            key: key.into(),
-            environment,
-        })
+        Ok(Self { key: key.into(), environment })
     }
 
     /// Which Zentra the key is for.

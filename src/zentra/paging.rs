@@ -12,10 +12,7 @@ pub(super) fn read<T>(
     asked: ListPage,
     item: impl Fn(&Value) -> Result<T, Unreadable>,
 ) -> Result<Page<T>, Unreadable> {
-    let inside = data
-        .as_object()
-        .map(|_| Fields::of(data, "list"))
-        .transpose()?;
+    let inside = data.as_object().map(|_| Fields::of(data, "list")).transpose()?;
     let list = match inside {
         Some(fields) => fields.get("items"),
         None => Some(data),
@@ -38,9 +35,7 @@ fn more_behind(pagination: Fields<'_>, asked: ListPage) -> Option<bool> {
         return Some(has_more);
     }
     let asked_page = u64::from(asked.number);
-    let pages = pagination
-        .first(&["pages", "total_pages"])
-        .and_then(Value::as_u64);
+    let pages = pagination.first(&["pages", "total_pages"]).and_then(Value::as_u64);
     let total = pagination.get("total").and_then(Value::as_u64);
     pages
         .map(|pages| asked_page < pages)

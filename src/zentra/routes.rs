@@ -41,10 +41,7 @@ impl Route<'_> {
     /// The path's segments behind `/api/v1/payments`, and the query.
     pub(super) fn parts(&self) -> (Vec<&str>, Vec<(&'static str, String)>) {
         let paged = |page: &ListPage| {
-            vec![
-                ("page", page.number.to_string()),
-                ("limit", page.size.to_string()),
-            ]
+            vec![("page", page.number.to_string()), ("limit", page.size.to_string())]
         };
         match self {
             Self::CreateCharge => (vec!["charges"], vec![]),

@@ -49,11 +49,7 @@ pub enum TroubleKind {
 impl Trouble {
     /// Trouble about which Zentra said nothing.
     pub(super) fn new(kind: TroubleKind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            kind,
-            provider: ProviderNote::default(),
-            detail: detail.into(),
-        }
+        Self { kind, provider: ProviderNote::default(), detail: detail.into() }
     }
 
     /// Adds what Zentra said.

@@ -97,10 +97,7 @@ const CODES: [(&str, Option<TroubleKind>); 22] = [
 /// The code in this release's own spelling (some of Zentra's pages use upper case), and what it
 /// means where the HTTP status alone does not tell.
 pub(super) fn known_code(code: &str) -> Option<(&'static str, Option<TroubleKind>)> {
-    CODES
-        .iter()
-        .copied()
-        .find(|(known, _)| known.eq_ignore_ascii_case(code))
+    CODES.iter().copied().find(|(known, _)| known.eq_ignore_ascii_case(code))
 }
 
 /// The body of `POST /charges`. Documented, field by field.
@@ -173,25 +170,16 @@ enum MethodBody<'a> {
         number: &'a secrecy::SecretString,
         expiry_month: u8,
         expiry_year: u16,
-        #[serde(
-            serialize_with = "exposed_option",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(serialize_with = "exposed_option", skip_serializing_if = "Option::is_none")]
         cvv: Option<&'a secrecy::SecretString>,
-        #[serde(
-            serialize_with = "exposed_option",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(serialize_with = "exposed_option", skip_serializing_if = "Option::is_none")]
         holder_name: Option<&'a secrecy::SecretString>,
     },
     BankAccount {
         #[serde(serialize_with = "exposed")]
         account_number: &'a secrecy::SecretString,
         bank_code: &'a str,
-        #[serde(
-            serialize_with = "exposed_option",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(serialize_with = "exposed_option", skip_serializing_if = "Option::is_none")]
         account_name: Option<&'a secrecy::SecretString>,
     },
 }
@@ -212,11 +200,7 @@ impl<'a> TokenBody<'a> {
                 account_name: account.name(),
             },
         };
-        Self {
-            customer_id: command.customer_id.as_str(),
-            payment_method,
-            idempotency_key,
-        }
+        Self { customer_id: command.customer_id.as_str(), payment_method, idempotency_key }
     }
 }
 
@@ -283,9 +267,7 @@ pub(super) fn refund(value: &Value) -> Result<Refund, Unreadable> {
 /// Reads a token object. Its shape is assumed.
 pub(super) fn token(value: &Value) -> Result<PaymentToken, Unreadable> {
     let fields = Fields::of(value, "payment token")?;
-    let id = fields
-        .text("id")
-        .or_else(|| fields.text("payment_token_id"));
+    let id = fields.text("id").or_else(|| fields.text("payment_token_id"));
     Ok(PaymentToken {
         id: ProviderText::new(id.ok_or(Unreadable("id"))?),
         customer_id: fields.text("customer_id").map(ProviderText::new),
@@ -308,9 +290,7 @@ fn timestamp(fields: Fields<'_>) -> Option<Timestamp> {
 
 fn next_action(fields: Fields<'_>) -> Option<RedirectUrl> {
     let inside = fields.object("next_action").and_then(|action| {
-        ["redirect_url", "authorization_url", "url"]
-            .iter()
-            .find_map(|name| action.text(name))
+        ["redirect_url", "authorization_url", "url"].iter().find_map(|name| action.text(name))
     });
     let address = inside
         .or_else(|| fields.text("next_action"))
@@ -321,9 +301,7 @@ fn next_action(fields: Fields<'_>) -> Option<RedirectUrl> {
 
 fn charge_failure(fields: Fields<'_>, status: ChargeStatus, word: &str) -> Option<Failure> {
     match (status, word) {
-        (ChargeStatus::Cancelled, _) => Some(Failure {
-            code: FailureCode::Cancelled,
-        }),
+        (ChargeStatus::Cancelled, _) => Some(Failure { code: FailureCode::Cancelled }),
         (ChargeStatus::Failed, "expired") => Some(failure(fields, FailureCode::Expired)),
         (ChargeStatus::Failed, "declined") => Some(failure(fields, FailureCode::CardDeclined)),
         (ChargeStatus::Failed, _) => Some(failure(fields, FailureCode::Other)),
@@ -335,19 +313,14 @@ fn failure(fields: Fields<'_>, otherwise: FailureCode) -> Failure {
     let code = ["failure_code", "gateway_response"]
         .iter()
         .find_map(|name| decline(&fields.text(name)?.to_ascii_lowercase()));
-    Failure {
-        code: code.unwrap_or(otherwise),
-    }
+    Failure { code: code.unwrap_or(otherwise) }
 }
 
 fn display(fields: Fields<'_>) -> Option<Display> {
     if let Some(card) = fields.object("card") {
         return Some(Display::Card(card_display(card)));
     }
-    if let Some(account) = fields
-        .object("bank_account")
-        .or_else(|| fields.object("bank"))
-    {
+    if let Some(account) = fields.object("bank_account").or_else(|| fields.object("bank")) {
         return Some(Display::BankAccount(account_display(account)));
     }
     match fields.text("type") {
@@ -378,8 +351,5 @@ fn account_display(account: Fields<'_>) -> BankAccountDisplay {
 
 /// At most four characters: a longer text here would be more of the number than may be shown.
 fn last4(fields: Fields<'_>) -> Option<ProviderText> {
-    fields
-        .text("last4")
-        .filter(|text| text.chars().count() <= 4)
-        .map(ProviderText::new)
+    fields.text("last4").filter(|text| text.chars().count() <= 4).map(ProviderText::new)
 }

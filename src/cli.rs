@@ -1,0 +1,48 @@
+//! The commands.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands;
+use crate::config::ServeArgs;
+
+/// A gRPC payment gateway beside your service: Zentra's payments, exactly once.
+#[derive(Parser)]
+#[command(name = "zentra-sidecar", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve payments
+    Serve(ServeArgs),
+    /// Try everything without an account: a simulator and a sidecar in one process
+    #[cfg(feature = "simulator")]
+    Dev(commands::dev::DevArgs),
+    /// Serve the simulated Zentra alone, for tests in any language
+    #[cfg(feature = "simulator")]
+    Simulate(crate::simulator::SimulateArgs),
+    /// Show the effective settings of `serve`, secrets masked
+    Config(ServeArgs),
+    /// Ask a sidecar whether it serves; for exec probes
+    Health(commands::health::HealthArgs),
+    /// Write the public contract's .proto files
+    Proto(commands::proto::ProtoArgs),
+}
+
+/// Runs one command; the exit code is 0, 1 where it failed, or 2 where it was called wrongly.
+pub async fn run(cli: Cli) -> ExitCode {
+    match cli.command {
+        Command::Serve(args) => commands::serve::run(&args).await,
+        #[cfg(feature = "simulator")]
+        Command::Dev(args) => commands::dev::run(args).await,
+        #[cfg(feature = "simulator")]
+        Command::Simulate(args) => commands::simulate::run(args).await,
+        Command::Config(args) => commands::config::run(&args),
+        Command::Health(args) => commands::health::run(args).await,
+        Command::Proto(args) => commands::proto::run(&args),
+    }
+}

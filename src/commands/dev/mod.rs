@@ -1,0 +1,123 @@
+//! `dev`: a simulated Zentra and a sidecar in one process, and the payment flow run once.
+
+mod flow;
+mod screen;
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser};
+use secrecy::SecretString;
+
+use super::serve::until_signalled;
+use super::{failed, say};
+use crate::app::{self, Running};
+use crate::clock::SystemClock;
+use crate::config::{ServeArgs, Settings};
+use crate::shutdown::Signals;
+use crate::simulator::{self, Simulator};
+use crate::telemetry::logs;
+
+/// Which ports, and how much to do.
+#[derive(Args, Clone, Debug)]
+pub struct DevArgs {
+    /// Where gRPC is served [default: 127.0.0.1:50051, or a free port where that is taken]
+    #[arg(long, env = "SIDECAR_LISTEN", value_name = "ADDRESS")]
+    listen: Option<String>,
+
+    /// Where health is served over HTTP [default: 127.0.0.1:9464, or a free port]
+    #[arg(long, env = "SIDECAR_ADMIN_LISTEN", value_name = "ADDRESS")]
+    admin_listen: Option<String>,
+
+    /// Where the simulated Zentra is served [default: 127.0.0.1:8089, or a free port]
+    #[arg(long, env = "SIMULATOR_LISTEN", value_name = "ADDRESS")]
+    simulator_listen: Option<SocketAddr>,
+
+    /// End after the payment flow: with 0 where each step went as expected, else with 1
+    #[arg(long, conflicts_with = "no_flow")]
+    once: bool,
+
+    /// Serve without running the payment flow
+    #[arg(long)]
+    no_flow: bool,
+}
+
+/// Serve's settings, read as `serve` reads them.
+#[derive(Parser)]
+struct Serve {
+    #[command(flatten)]
+    args: ServeArgs,
+}
+
+/// Starts both, runs the flow, and goes on serving.
+pub async fn run(args: DevArgs) -> ExitCode {
+    let signals = match (logs::start("warn"), Signals::listen()) {
+        (Ok(()), Ok(signals)) => signals,
+        (Err(fault), _) => return failed(fault),
+        (_, Err(fault)) => return failed(format!("cannot listen for signals: {fault}")),
+    };
+    let (simulator, running) = match start(&args).await {
+        Ok(started) => started,
+        Err(fault) => return failed(fault),
+    };
+    let Some(grpc) = running.addresses().first().cloned() else {
+        return failed("no address to listen on");
+    };
+    let places = screen::Places {
+        grpc: &grpc,
+        simulator: &simulator.url(),
+        admin: &running.admin_address().to_string(),
+    };
+    let mut flow = Ok(());
+    if !args.no_flow {
+        screen::title(&places);
+        flow = flow::run(&grpc).await;
+        match &flow {
+            Ok(()) => screen::what_next(&places),
+            Err(fault) => screen::fault(fault),
+        }
+    }
+    if args.once {
+        running.shut_down().await;
+        simulator.shutdown().await;
+        return if flow.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    say(format!(
+        "ready grpc={} simulator={} admin={}",
+        places.grpc, places.simulator, places.admin
+    ));
+    let code = until_signalled(running, signals).await;
+    simulator.shutdown().await;
+    code
+}
+
+async fn start(args: &DevArgs) -> Result<(Simulator, Running), String> {
+    let options = simulator::Options {
+        listen: args.simulator_listen.unwrap_or_else(|| or_free(([127, 0, 0, 1], 8089).into())),
+        ..simulator::Options::default()
+    };
+    let key = SecretString::from(options.secret_key.as_str());
+    let clock = Arc::new(SystemClock);
+    let simulator = simulator::start(options, clock.clone())
+        .await
+        .map_err(|fault| format!("cannot start the simulator: {fault}"))?;
+    let usual = |port| or_free(([127, 0, 0, 1], port).into()).to_string();
+    let mut serve = Serve::parse_from(["dev"]).args;
+    serve.listen = args.listen.clone().unwrap_or_else(|| usual(50051));
+    serve.admin_listen = args.admin_listen.clone().unwrap_or_else(|| usual(9464));
+    serve.zentra_url = Some(simulator.url());
+    serve.zentra_key_file = None;
+    serve.card_data = "accept".to_owned();
+    let settings = Settings::read(&serve, Some(key)).map_err(|faults| faults.to_string())?;
+    let running = app::start(settings, clock).await.map_err(|fault| fault.to_string())?;
+    Ok((simulator, running))
+}
+
+/// The address, or any free port of its host where it is taken.
+fn or_free(address: SocketAddr) -> SocketAddr {
+    match TcpListener::bind(address) {
+        Ok(_) => address,
+        Err(_) => SocketAddr::new(address.ip(), 0),
+    }
+}

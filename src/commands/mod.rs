@@ -1,0 +1,51 @@
+//! What each command does.
+
+pub mod config;
+#[cfg(feature = "simulator")]
+pub mod dev;
+pub mod health;
+pub mod proto;
+pub mod serve;
+#[cfg(feature = "simulator")]
+pub mod simulate;
+
+use std::fmt::Display;
+use std::io::Write;
+use std::process::ExitCode;
+
+use secrecy::SecretString;
+
+use crate::config::{Faults, ServeArgs, Settings};
+
+/// The exit code of a command that was called wrongly.
+const WRONG_USE: u8 = 2;
+
+/// Reads the settings, with Zentra's key from the environment where it stands there.
+fn settings(args: &ServeArgs) -> Result<Settings, Faults> {
+    let key = std::env::var("ZENTRA_SECRET_KEY").ok().filter(|key| !key.is_empty());
+    Settings::read(args, key.map(SecretString::from))
+}
+
+/// Tells every fault of the settings.
+fn wrong_settings(faults: &Faults) -> ExitCode {
+    complain(faults);
+    ExitCode::from(WRONG_USE)
+}
+
+/// Tells why a command failed.
+fn failed(fault: impl Display) -> ExitCode {
+    complain(fault);
+    ExitCode::FAILURE
+}
+
+fn complain(fault: impl Display) {
+    // Where standard error is gone there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "zentra-sidecar: {fault}");
+}
+
+/// Writes a command's result; a reader that went away is no failure.
+fn say(text: impl Display) {
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "{text}");
+    let _ = out.flush();
+}

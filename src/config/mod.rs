@@ -1,0 +1,231 @@
+//! Typed settings. Everything is read and checked, and every fault listed, before anything is
+//! bound.
+
+mod args;
+mod listen;
+mod show;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+pub use args::ServeArgs;
+pub use listen::ListenAddress;
+pub use show::show;
+
+use crate::domain::{Account, Caller, Environment};
+use crate::gateway::CardData;
+use crate::grpc::Deadlines;
+use crate::upstream::Limits;
+use crate::zentra::{BaseUrl, BaseUrlFault, SecretKey};
+
+/// The largest secret file, in bytes.
+const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
+
+/// The settings of a sidecar, all of them good.
+pub struct Settings {
+    /// Where gRPC is served; at least one.
+    pub listen: Vec<ListenAddress>,
+    /// Where health over HTTP is served.
+    pub admin_listen: SocketAddr,
+    /// Where Zentra is.
+    pub zentra_url: BaseUrl,
+    /// Zentra's secret key.
+    pub zentra_key: Arc<SecretKey>,
+    /// The name of the Zentra account.
+    pub account: Account,
+    /// Who calls on every listener.
+    pub caller: Caller,
+    /// Whether `Tokenize` is served.
+    pub card_data: CardData,
+    /// How deadlines are dealt with.
+    pub deadlines: Deadlines,
+    /// The limits of an exchange with Zentra.
+    pub upstream: Limits,
+    /// How long calls under way have at the end.
+    pub drain: Duration,
+}
+
+impl Settings {
+    /// Which Zentra it is.
+    #[must_use]
+    pub fn environment(&self) -> Environment {
+        self.zentra_key.environment()
+    }
+
+    /// Reads every setting; files are read, nothing is bound.
+    ///
+    /// # Errors
+    /// Every fault there is.
+    pub fn read(
+        args: &ServeArgs,
+        key_in_environment: Option<SecretString>,
+    ) -> Result<Self, Faults> {
+        let mut faults = Faults::default();
+        let listen = listen::read_all(args, &mut faults);
+        let admin_listen =
+            faults.parse("--admin-listen", &args.admin_listen, "an address and port");
+        let key = read_key(args, key_in_environment, &mut faults);
+        let zentra_url = read_url(args, key.as_ref(), &mut faults);
+        let account = faults.check("--account", Account::new(&args.account));
+        let caller = faults.check("--caller", Caller::new(&args.caller));
+        let card_data = match args.card_data.as_str() {
+            "refuse" => Some(CardData::Refuse),
+            "accept" => Some(CardData::Accept),
+            _ => faults.add("--card-data", "must be refuse or accept"),
+        };
+        let deadlines = read_deadlines(args, &mut faults);
+        let upstream = read_limits(args, &mut faults);
+        let drain = faults.seconds("--drain-seconds", &args.drain_seconds, 0..=3600);
+        let settings = (|| {
+            Some(Self {
+                listen: listen?,
+                admin_listen: admin_listen?,
+                zentra_url: zentra_url?,
+                zentra_key: Arc::new(key?),
+                account: account?,
+                caller: caller?,
+                card_data: card_data?,
+                deadlines: deadlines?,
+                upstream: upstream?,
+                drain: drain?,
+            })
+        })();
+        settings.filter(|_| faults.0.is_empty()).ok_or(faults)
+    }
+}
+
+fn read_url(args: &ServeArgs, key: Option<&SecretKey>, faults: &mut Faults) -> Option<BaseUrl> {
+    const NAME: &str = "--zentra-url";
+    let address = args.zentra_url.as_deref().filter(|address| !address.is_empty());
+    match key {
+        Some(key) => faults.check(NAME, BaseUrl::new(address, key.environment())),
+        // Without a key only what is wrong with the address by itself can be told.
+        None => match BaseUrl::new(address, Environment::Simulated) {
+            Ok(_) | Err(BaseUrlFault::Missing | BaseUrlFault::WrongEnvironment { .. }) => None,
+            Err(fault) => faults.add(NAME, fault),
+        },
+    }
+}
+
+fn read_deadlines(args: &ServeArgs, faults: &mut Faults) -> Option<Deadlines> {
+    let minimum = faults.millis("--minimum-deadline-ms", &args.minimum_deadline_ms, 1..=60_000);
+    let margin = faults.millis("--deadline-margin-ms", &args.deadline_margin_ms, 0..=60_000);
+    let default =
+        faults.seconds("--default-deadline-seconds", &args.default_deadline_seconds, 1..=600);
+    Some(Deadlines { minimum: minimum?, margin: margin?, default: default? })
+}
+
+fn read_limits(args: &ServeArgs, faults: &mut Faults) -> Option<Limits> {
+    let connect = faults.millis("--connect-timeout-ms", &args.connect_timeout_ms, 1..=60_000);
+    let attempt =
+        faults.seconds("--attempt-timeout-seconds", &args.attempt_timeout_seconds, 1..=300);
+    Some(Limits { connect_timeout: connect?, attempt_timeout: attempt?, ..Limits::default() })
+}
+
+fn read_key(
+    args: &ServeArgs,
+    in_environment: Option<SecretString>,
+    faults: &mut Faults,
+) -> Option<SecretKey> {
+    const NAME: &str = "--zentra-key-file";
+    let file = args.zentra_key_file.as_deref().filter(|path| !path.is_empty());
+    let text = match (file, in_environment) {
+        (Some(_), Some(_)) => {
+            return faults.add(NAME, "is given beside ZENTRA_SECRET_KEY; give one of them");
+        }
+        (Some(path), None) => match read_secret_file(path) {
+            Ok(text) => text,
+            Err(fault) => return faults.add(NAME, format!("cannot read {path}: {fault}")),
+        },
+        (None, Some(text)) => text,
+        (None, None) => {
+            return faults.add(NAME, "is required: the file that holds Zentra's secret key");
+        }
+    };
+    faults.check(NAME, SecretKey::new(&text))
+}
+
+fn read_secret_file(path: &str) -> std::io::Result<SecretString> {
+    use std::io::Read as _;
+
+    let too_large = || std::io::Error::other("larger than 64 KiB");
+    let file = std::fs::File::open(PathBuf::from(path))?;
+    let mut text = Zeroizing::new(String::with_capacity(4096));
+    file.take(MAX_SECRET_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_SECRET_FILE_BYTES {
+        return Err(too_large());
+    }
+    Ok(SecretString::from(text.as_str()))
+}
+
+/// Every fault of the settings, in the order of `--help`.
+#[derive(Debug, Default)]
+pub struct Faults(Vec<String>);
+
+impl Faults {
+    /// Notes a fault; always none, for use at the end of a branch.
+    fn add<T>(&mut self, name: &'static str, fault: impl fmt::Display) -> Option<T> {
+        self.0.push(format!("{name} ({}) {fault}", args::variable(name)));
+        None
+    }
+
+    fn check<T, E: fmt::Display>(&mut self, name: &'static str, value: Result<T, E>) -> Option<T> {
+        match value {
+            Ok(value) => Some(value),
+            Err(fault) => self.add(name, fault),
+        }
+    }
+
+    fn parse<T: FromStr>(&mut self, name: &'static str, text: &str, what: &str) -> Option<T> {
+        self.check(name, text.parse().map_err(|_| format!("must be {what}")))
+    }
+
+    fn number(
+        &mut self,
+        name: &'static str,
+        text: &str,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> Option<u64> {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        let fault = || format!("must be a whole number from {} to {}", range.start(), range.end());
+        self.check(name, number.ok_or_else(fault))
+    }
+
+    fn millis(
+        &mut self,
+        name: &'static str,
+        text: &str,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> Option<Duration> {
+        self.number(name, text, range).map(Duration::from_millis)
+    }
+
+    fn seconds(
+        &mut self,
+        name: &'static str,
+        text: &str,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> Option<Duration> {
+        self.number(name, text, range).map(Duration::from_secs)
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.len() {
+            1 => formatter.write_str("a setting is wrong:")?,
+            count => write!(formatter, "{count} settings are wrong:")?,
+        }
+        self.0.iter().try_for_each(|fault| write!(formatter, "\n  {fault}"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

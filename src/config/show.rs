@@ -1,0 +1,38 @@
+//! The effective settings as a person reads them; secrets are masked.
+
+use std::fmt::Write as _;
+
+use super::Settings;
+use crate::gateway::CardData;
+
+/// One line a setting, `name = value`.
+#[must_use]
+pub fn show(settings: &Settings) -> String {
+    let listen: Vec<String> = settings.listen.iter().map(ToString::to_string).collect();
+    let card_data = match settings.card_data {
+        CardData::Refuse => "refuse",
+        CardData::Accept => "accept",
+    };
+    let lines = [
+        ("listen", listen.join(",")),
+        ("admin-listen", settings.admin_listen.to_string()),
+        ("zentra-url", settings.zentra_url.as_str().to_owned()),
+        ("zentra-key", format!("sk_{}_***", settings.environment())),
+        ("environment", settings.environment().to_string()),
+        ("account", settings.account.as_str().to_owned()),
+        ("caller", settings.caller.to_string()),
+        ("card-data", card_data.to_owned()),
+        ("minimum-deadline-ms", settings.deadlines.minimum.as_millis().to_string()),
+        ("deadline-margin-ms", settings.deadlines.margin.as_millis().to_string()),
+        ("default-deadline-seconds", settings.deadlines.default.as_secs().to_string()),
+        ("connect-timeout-ms", settings.upstream.connect_timeout.as_millis().to_string()),
+        ("attempt-timeout-seconds", settings.upstream.attempt_timeout.as_secs().to_string()),
+        ("drain-seconds", settings.drain.as_secs().to_string()),
+    ];
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    lines.iter().fold(String::new(), |mut text, (name, value)| {
+        // Writing into a String cannot fail.
+        let _ = writeln!(text, "{name:width$} = {value}");
+        text
+    })
+}

@@ -1,0 +1,130 @@
+//! One call from its arrival to its answer: identity, deadline, id, log line.
+
+use tokio::time::Instant;
+use tonic::{Request, Response, Status};
+
+use super::deadline::Deadlines;
+use super::status;
+use crate::domain::{Caller, Operation};
+use crate::error::{Culprit, Error, Reason};
+use crate::gateway;
+use crate::shutdown::Draining;
+
+/// What every call of a listener has in common.
+#[derive(Clone, Debug)]
+pub struct CallSettings {
+    /// Who calls on this listener.
+    pub caller: Caller,
+    /// How deadlines are dealt with.
+    pub deadlines: Deadlines,
+    /// Whether new calls are still taken.
+    pub draining: Draining,
+}
+
+/// A call under way.
+pub(super) struct Call {
+    operation: Operation,
+    caller: Caller,
+    request_id: String,
+    started: Instant,
+    reference: Option<String>,
+}
+
+impl CallSettings {
+    /// Runs one call: `handle` gets the message and what it needs to know of the call.
+    pub(super) async fn run<M, T, F>(
+        &self,
+        operation: Operation,
+        request: Request<M>,
+        reference: impl FnOnce(&M) -> Option<&str>,
+        handle: impl FnOnce(gateway::Call, M) -> F,
+    ) -> Result<Response<T>, Status>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let started = Instant::now();
+        let (metadata, _, message) = request.into_parts();
+        let call = Call {
+            operation,
+            caller: self.caller.clone(),
+            request_id: format!("{:032x}", rand::random::<u128>()),
+            started,
+            // Only a reference that is one may stand in a log.
+            reference: reference(&message)
+                .and_then(|text| crate::domain::Reference::new(text).ok())
+                .map(|reference| reference.to_string()),
+        };
+        let result = match self.admit(&metadata, started) {
+            Ok(admitted) => handle(admitted, message).await,
+            Err(error) => Err(error),
+        };
+        call.finish(result)
+    }
+
+    fn admit(
+        &self,
+        metadata: &tonic::metadata::MetadataMap,
+        now: Instant,
+    ) -> Result<gateway::Call, Error> {
+        if self.draining.is_draining() {
+            return Err(Error::new(Reason::ShuttingDown));
+        }
+        let answer_by = self.deadlines.answer_by(metadata, now)?;
+        Ok(gateway::Call { caller: self.caller.clone(), answer_by })
+    }
+}
+
+impl Call {
+    /// Writes the call's log line and makes its answer.
+    fn finish<T>(self, result: Result<T, Error>) -> Result<Response<T>, Status> {
+        let duration_ms = self.started.elapsed().as_secs_f64() * 1000.0;
+        let operation = self.operation.as_str();
+        let caller = self.caller.as_str();
+        let reference = self.reference.as_deref();
+        let request_id = self.request_id.as_str();
+        match &result {
+            Ok(_) => tracing::info!(
+                operation,
+                caller,
+                reference,
+                request_id,
+                duration_ms,
+                outcome = "OK",
+                "call"
+            ),
+            Err(error) => {
+                let outcome = error.reason().as_str();
+                let note = error.provider_note();
+                let provider_request_id = note.request_id.as_ref().map(|id| id.as_str());
+                let (provider_code, detail) = (note.code, error.for_operator());
+                match error.reason().culprit() {
+                    Culprit::Caller => tracing::info!(
+                        operation,
+                        caller,
+                        reference,
+                        request_id,
+                        duration_ms,
+                        outcome,
+                        provider_request_id,
+                        provider_code,
+                        detail,
+                        "call"
+                    ),
+                    Culprit::Zentra | Culprit::Sidecar => tracing::warn!(
+                        operation,
+                        caller,
+                        reference,
+                        request_id,
+                        duration_ms,
+                        outcome,
+                        provider_request_id,
+                        provider_code,
+                        detail,
+                        "call"
+                    ),
+                }
+            }
+        }
+        result.map(Response::new).map_err(|error| status::from_error(&error, &self.request_id))
+    }
+}

@@ -1,0 +1,39 @@
+//! The inbound side: gRPC in, domain commands out, and back. The only maker of `tonic::Status`.
+
+mod call;
+mod deadline;
+mod page_token;
+mod requests;
+mod responses;
+mod server;
+mod service;
+mod status;
+
+pub use call::CallSettings;
+pub use deadline::Deadlines;
+pub use server::{Listener, Server};
+
+/// The generated code of the public contract.
+pub mod proto {
+    #![expect(missing_docs, reason = "generated from the documented contract")]
+    #![expect(clippy::all, clippy::allow_attributes, clippy::too_many_lines, reason = "generated")]
+    tonic::include_proto!("zentra.gateway.v1");
+
+    /// The compiled contract, for reflection.
+    pub const FILE_DESCRIPTOR_SET: &[u8] =
+        include_bytes!(concat!(env!("OUT_DIR"), "/gateway_descriptor.bin"));
+
+    impl std::fmt::Debug for Card {
+        /// Shows nothing of the card.
+        fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            formatter.write_str("Card { .. }")
+        }
+    }
+
+    impl std::fmt::Debug for BankAccount {
+        /// Shows nothing of the account.
+        fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            formatter.write_str("BankAccount { .. }")
+        }
+    }
+}

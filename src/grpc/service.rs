@@ -1,0 +1,141 @@
+//! `PaymentService`: each RPC is read, handed to the gateway, and written back.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::proto::{self, payment_service_server::PaymentService};
+use super::{CallSettings, page_token, requests, responses};
+use crate::clock::Clock;
+use crate::domain::Operation;
+use crate::gateway::Gateway;
+
+/// The service behind one listener.
+#[derive(Clone)]
+pub(super) struct Payments {
+    pub(super) gateway: Gateway,
+    pub(super) settings: CallSettings,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl PaymentService for Payments {
+    async fn tokenize(
+        &self,
+        request: Request<proto::TokenizeRequest>,
+    ) -> Answer<proto::TokenizeResponse> {
+        let handle = async |call, message| {
+            let command = requests::tokenize(message, self.clock.now())?;
+            let done = self.gateway.tokenize(call, command).await?;
+            let token = Some(responses::token(done.value));
+            let execution = Some(responses::execution(done.execution));
+            Ok(proto::TokenizeResponse { token, execution })
+        };
+        self.settings.run(Operation::Tokenize, request, |_| None, handle).await
+    }
+
+    async fn charge(
+        &self,
+        request: Request<proto::ChargeRequest>,
+    ) -> Answer<proto::ChargeResponse> {
+        let handle = async |call, message: proto::ChargeRequest| {
+            let done = self.gateway.charge(call, requests::charge(&message)?).await?;
+            let charge = Some(responses::charge(done.value));
+            let execution = Some(responses::execution(done.execution));
+            Ok(proto::ChargeResponse { charge, execution })
+        };
+        self.settings.run(Operation::Charge, request, |it| Some(&it.reference), handle).await
+    }
+
+    async fn verify(
+        &self,
+        request: Request<proto::VerifyRequest>,
+    ) -> Answer<proto::VerifyResponse> {
+        let handle = async |call, message: proto::VerifyRequest| {
+            let verified = self.gateway.verify(call, requests::verify(&message)?).await?;
+            let charge = Some(responses::charge(verified.charge));
+            Ok(proto::VerifyResponse { charge, token_ready: verified.token_ready })
+        };
+        self.settings.run(Operation::Verify, request, |it| Some(&it.reference), handle).await
+    }
+
+    async fn refund(
+        &self,
+        request: Request<proto::RefundRequest>,
+    ) -> Answer<proto::RefundResponse> {
+        let handle = async |call, message: proto::RefundRequest| {
+            let done = self.gateway.refund(call, requests::refund(&message)?).await?;
+            let refund = Some(responses::refund(done.value));
+            let execution = Some(responses::execution(done.execution));
+            Ok(proto::RefundResponse { refund, execution })
+        };
+        self.settings.run(Operation::Refund, request, |it| Some(&it.reference), handle).await
+    }
+
+    async fn renew(&self, request: Request<proto::RenewRequest>) -> Answer<proto::RenewResponse> {
+        let handle = async |call, message: proto::RenewRequest| {
+            let done = self.gateway.charge(call, requests::renew(&message)?).await?;
+            let charge = Some(responses::charge(done.value));
+            let execution = Some(responses::execution(done.execution));
+            Ok(proto::RenewResponse { charge, execution })
+        };
+        self.settings.run(Operation::Renew, request, |it| Some(&it.reference), handle).await
+    }
+
+    async fn get_charge(
+        &self,
+        request: Request<proto::GetChargeRequest>,
+    ) -> Answer<proto::GetChargeResponse> {
+        let handle = async |call, message: proto::GetChargeRequest| {
+            let reference = requests::reference(&message.reference)?;
+            let charge = self.gateway.get_charge(call, reference).await?;
+            Ok(proto::GetChargeResponse { charge: Some(responses::charge(charge)) })
+        };
+        self.settings.run(Operation::GetCharge, request, |it| Some(&it.reference), handle).await
+    }
+
+    async fn list_charges(
+        &self,
+        request: Request<proto::ListChargesRequest>,
+    ) -> Answer<proto::ListChargesResponse> {
+        let handle = async |call, message: proto::ListChargesRequest| {
+            let asked = requests::list_charges(&message)?;
+            let page = self.gateway.list_charges(call, asked).await?;
+            Ok(proto::ListChargesResponse {
+                charges: page.items.into_iter().map(responses::charge).collect(),
+                next_page_token: page_token::next(requests::CHARGES, asked, page.has_more),
+            })
+        };
+        self.settings.run(Operation::ListCharges, request, |_| None, handle).await
+    }
+
+    async fn get_refund(
+        &self,
+        request: Request<proto::GetRefundRequest>,
+    ) -> Answer<proto::GetRefundResponse> {
+        let handle = async |call, message: proto::GetRefundRequest| {
+            let reference = requests::reference(&message.reference)?;
+            let refund = self.gateway.get_refund(call, reference).await?;
+            Ok(proto::GetRefundResponse { refund: Some(responses::refund(refund)) })
+        };
+        self.settings.run(Operation::GetRefund, request, |it| Some(&it.reference), handle).await
+    }
+
+    async fn list_tokens(
+        &self,
+        request: Request<proto::ListTokensRequest>,
+    ) -> Answer<proto::ListTokensResponse> {
+        let handle = async |call, message: proto::ListTokensRequest| {
+            let (customer_id, asked) = requests::list_tokens(&message)?;
+            let list = requests::tokens_of(customer_id.as_str());
+            let page = self.gateway.list_tokens(call, customer_id, asked).await?;
+            Ok(proto::ListTokensResponse {
+                tokens: page.items.into_iter().map(responses::token).collect(),
+                next_page_token: page_token::next(&list, asked, page.has_more),
+            })
+        };
+        self.settings.run(Operation::ListTokens, request, |_| None, handle).await
+    }
+}

@@ -1,0 +1,27 @@
+//! Log lines: JSON on a pipe, a human form on a terminal; to standard error, so that commands
+//! have standard output to themselves.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::{EnvFilter, fmt};
+
+/// The variable that holds the filter, such as `info` or `zentra_sidecar=debug`.
+const FILTER_VARIABLE: &str = "SIDECAR_LOG";
+
+/// Starts logging at `default` unless `SIDECAR_LOG` says otherwise. A second start is ignored.
+///
+/// # Errors
+/// A sentence for the operator where the filter cannot be read.
+pub fn start(default: &str) -> Result<(), String> {
+    let text = std::env::var(FILTER_VARIABLE).ok().filter(|text| !text.is_empty());
+    let filter = EnvFilter::try_new(text.as_deref().unwrap_or(default))
+        .map_err(|fault| format!("{FILTER_VARIABLE} is no log filter: {fault}"))?;
+    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // An error means that somebody logs already, as in a test.
+    let _ = if std::io::stderr().is_terminal() {
+        lines.with_target(false).try_init()
+    } else {
+        lines.json().flatten_event(true).with_current_span(false).try_init()
+    };
+    Ok(())
+}
