@@ -15,14 +15,15 @@ install_tools() {
   need_python
   need_node
   local executables=()
-  has cargo-deny || executables+=(cargo-deny)
-  has cargo-nextest || executables+=(cargo-nextest)
-  has grpcurl || executables+=(grpcurl)
+  local name
+  for name in cargo-deny cargo-nextest grpcurl; do
+    machine_has "$name" || executables+=("$name")
+  done
   if ((${#executables[@]})); then
     install_executables "${executables[@]}"
   fi
   install_python_packages
-  has buf || install_buf
+  machine_has buf || install_buf
   install_node_packages
   printf '%s\n' "$(cargo --version)" "$(cargo nextest --version | head -n 1)" \
     "$(cargo deny --version)" "buf $(buf --version)" "$(grpcurl -version 2>&1)" \
@@ -31,6 +32,12 @@ install_tools() {
 
 has() {
   command -v "$1" >/dev/null 2>&1
+}
+
+# True where the machine itself has the program: one under .tools follows its pinned version.
+machine_has() {
+  local path
+  path=$(command -v "$1") && [[ $path != "$TOOLS"/* ]]
 }
 
 need_rust() {
@@ -128,20 +135,22 @@ pip_install() {
 install_buf() {
   mkdir -p "$TOOLS/buf"
   cp scripts/tools/buf/package.json scripts/tools/buf/package-lock.json "$TOOLS/buf/"
-  npm_install buf "$TOOLS/buf"
+  # `install` and not `ci`: the lock file names the builds for Linux only, and on another system
+  # npm has to add that system's.
+  npm_packages buf "$TOOLS/buf" install
   ln -sf "$TOOLS/buf/node_modules/.bin/buf" "$TOOLS/bin/buf"
   buf --version >/dev/null || fail "buf does not run on this machine: install it by hand and put it on PATH."
 }
 
 install_node_packages() {
-  npm_install node tests/clients/node
+  npm_packages node tests/clients/node ci
 }
 
-npm_install() {
-  local name=$1 folder=$2
+npm_packages() {
+  local name=$1 folder=$2 command=$3
   if [[ ! -d $folder/node_modules ]] || ! unchanged "$name" "$folder/package-lock.json"; then
-    echo "installing the packages of $folder/package-lock.json"
-    npm ci --prefix "$folder" --no-audit --no-fund --loglevel=error ||
+    echo "installing the packages of $folder"
+    npm "$command" --prefix "$folder" --no-audit --no-fund --loglevel=error ||
       fail "npm could not install the packages of $folder: is the package registry reachable?"
   fi
   done_with "$name" "$folder/package-lock.json"
