@@ -1,1 +1,10 @@
 //! The integration tests, one binary.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "clippy's exception for tests does not reach their helpers"
+)]
+
+mod store_contract;
+mod store_stories;
+mod support;
