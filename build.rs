@@ -5,8 +5,6 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, error::Error, fs};
 
-use prost::Message;
-
 const ROOT: &str = "proto";
 const PACKAGE: &str = "proto/zentra/gateway/v1";
 
@@ -19,9 +17,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     files.sort();
 
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    let descriptors = protox::compile(&files, [ROOT])?;
-    // For reflection.
-    fs::write(out.join("gateway_descriptor.bin"), descriptors.encode_to_vec())?;
+    let mut compiler = protox::Compiler::new([ROOT])?;
+    compiler.include_imports(true).include_source_info(true).open_files(&files)?;
+    // For reflection. As the compiler writes it: prost's own types do not know every option, and
+    // would drop `debug_redact`.
+    fs::write(out.join("gateway_descriptor.bin"), compiler.encode_file_descriptor_set())?;
+    let descriptors = compiler.file_descriptor_set();
     fs::write(out.join("proto_files.rs"), embedded(&files)?)?;
     tonic_prost_build::configure()
         // These hold card data: their `Debug` is written by hand and shows none of it.
