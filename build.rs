@@ -7,6 +7,8 @@ use std::{env, error::Error, fs};
 
 const ROOT: &str = "proto";
 const PACKAGE: &str = "proto/zentra/gateway/v1";
+/// How clients may retry; handed out together with the contract.
+const SERVICE_CONFIG: &str = "proto/service_config.json";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={ROOT}");
@@ -38,7 +40,7 @@ fn embedded(files: &[PathBuf]) -> Result<String, Box<dyn Error>> {
         "/// The contract's files: the path below the import root, and the text.\n\
          const PROTO_FILES: &[(&str, &str)] = &[\n",
     );
-    for file in files {
+    for file in files.iter().map(PathBuf::as_path).chain([Path::new(SERVICE_CONFIG)]) {
         let below_root: &Path = file.strip_prefix(ROOT)?;
         writeln!(code, "    ({below_root:?}, include_str!({:?})),", folder.join(file))?;
     }
