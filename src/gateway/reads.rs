@@ -15,7 +15,7 @@ impl Gateway {
     /// # Errors
     /// `NOT_FOUND`, `UPSTREAM_UNAVAILABLE` and the other errors of reads.
     pub async fn get_charge(&self, call: Call, reference: Reference) -> Result<Charge, Error> {
-        in_time(&call, self.shared.zentra.get_charge(&reference))
+        in_time(&call, self.engine().zentra().get_charge(&reference))
             .await
             .map_err(|error| error.reference(reference.as_str()))
     }
@@ -25,7 +25,7 @@ impl Gateway {
     /// # Errors
     /// As [`Gateway::get_charge`].
     pub async fn get_refund(&self, call: Call, reference: Reference) -> Result<Refund, Error> {
-        in_time(&call, self.shared.zentra.get_refund(&reference))
+        in_time(&call, self.engine().zentra().get_refund(&reference))
             .await
             .map_err(|error| error.reference(reference.as_str()))
     }
@@ -35,7 +35,7 @@ impl Gateway {
     /// # Errors
     /// As [`Gateway::get_charge`].
     pub async fn list_charges(&self, call: Call, page: ListPage) -> Result<Page<Charge>, Error> {
-        in_time(&call, self.shared.zentra.list_charges(page)).await
+        in_time(&call, self.engine().zentra().list_charges(page)).await
     }
 
     /// Reads a page of a customer's saved payment methods.
@@ -48,7 +48,7 @@ impl Gateway {
         customer_id: CustomerId,
         page: ListPage,
     ) -> Result<Page<PaymentToken>, Error> {
-        in_time(&call, self.shared.zentra.list_tokens(&customer_id, page)).await
+        in_time(&call, self.engine().zentra().list_tokens(&customer_id, page)).await
     }
 }
 

@@ -5,6 +5,8 @@
     reason = "clippy's exception for tests does not reach their helpers"
 )]
 
+#[cfg(feature = "simulator")]
+mod simulator;
 mod store_contract;
 mod store_stories;
 mod support;
