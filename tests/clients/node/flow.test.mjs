@@ -13,9 +13,6 @@ import { startSidecar } from "./sidecar.mjs";
 
 const PROTO = fileURLToPath(new URL("../../../proto", import.meta.url));
 const EXAMPLE = fileURLToPath(new URL("./example.mjs", import.meta.url));
-// What `money_moved` says of a payment that was refused. "no" needs a store that confirms that the
-// key was given back; this release stores nothing, so that it has to say "unknown".
-const AFTER_A_REFUSAL = "unknown";
 
 let sidecar;
 let payments;
@@ -89,7 +86,7 @@ describe("the flow", () => {
     const { request_id, provider_request_id, ...told } = early.metadata;
     assert.ok(request_id && provider_request_id);
     assert.deepEqual(told, {
-      money_moved: AFTER_A_REFUSAL,
+      money_moved: "no",
       sent: "true",
       reference: second,
       provider_code: "token_not_ready",

@@ -59,6 +59,12 @@ class Sidecar:
         with urllib.request.urlopen(f"{self.simulator}/_simulator/ledger{query}") as answer:
             return json.load(answer)
 
+    def inject(self, fault: dict) -> None:
+        """Lets the simulated Zentra, or the way there, misbehave once."""
+        body = json.dumps(fault).encode()
+        with urllib.request.urlopen(f"{self.simulator}/_simulator/faults", data=body) as answer:
+            json.load(answer)
+
     def stop(self) -> int:
         """Ends it as Kubernetes would, and returns its exit code."""
         self._process.send_signal(signal.SIGTERM)

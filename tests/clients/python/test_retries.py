@@ -4,7 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
-from wallet import AFTER_A_REFUSAL, TIMEOUT_SECONDS, Wallet, fresh, money, refused
+from wallet import TIMEOUT_SECONDS, Wallet, fresh, money, refused
+from zentra.gateway.v1 import charge_pb2 as charges, execution_pb2 as executions
 
 
 def test_the_same_key_again_has_no_second_effect(payments, sidecar):
@@ -13,10 +14,23 @@ def test_the_same_key_again_has_no_second_effect(payments, sidecar):
     first = payments.Charge(request, timeout=TIMEOUT_SECONDS)
     again = payments.Charge(request, timeout=TIMEOUT_SECONDS)
     assert again.charge == first.charge
+    assert (first.execution.path, first.execution.replayed) == (executions.EXECUTION_PATH_DIRECT, False)
+    assert (again.execution.path, again.execution.replayed) == (executions.EXECUTION_PATH_REPLAYED, True)
+    assert again.execution.attempts == 1
 
     ledger = sidecar.ledger(order)
     assert [row["reference"] for row in ledger["charges"]] == [order]
-    assert len({post["idempotency_key"] for post in ledger["posts"]}) == 1
+    assert len(ledger["posts"]) == 1
+
+
+def test_an_answer_lost_on_the_way_is_found_again(payments, sidecar):
+    wallet, order = Wallet(payments), fresh("order")
+    sidecar.inject({"kind": "reset_after", "reference": order})
+    answer = wallet.charge(order)
+    assert answer.charge.status == charges.CHARGE_STATUS_SUCCEEDED
+    assert answer.execution.path == executions.EXECUTION_PATH_RECOVERED
+    ledger = sidecar.ledger(order)
+    assert (len(ledger["charges"]), len(ledger["posts"])) == (1, 1)
 
 
 def test_the_same_key_many_times_at_once_is_one_payment(payments, sidecar):
@@ -25,7 +39,8 @@ def test_the_same_key_many_times_at_once_is_one_payment(payments, sidecar):
     with ThreadPoolExecutor(20) as pool:
         calls = [pool.submit(payments.Charge, request, timeout=TIMEOUT_SECONDS) for _ in range(20)]
     assert len({call.result().charge.id for call in calls}) == 1
-    assert len(sidecar.ledger(order)["charges"]) == 1
+    ledger = sidecar.ledger(order)
+    assert (len(ledger["charges"]), len(ledger["posts"])) == (1, 1)
 
 
 def test_the_same_refund_twice_gives_back_once(payments, sidecar):
@@ -59,5 +74,7 @@ def test_a_reference_belongs_to_one_key(payments, sidecar):
         wallet.charge(order)
     assert refusal.code == grpc.StatusCode.ALREADY_EXISTS
     assert refusal.info.reason == "REFERENCE_ALREADY_USED"
-    assert refusal.info.metadata["money_moved"] == AFTER_A_REFUSAL
+    assert refusal.info.metadata["money_moved"] == "no"
+    assert refusal.info.metadata["sent"] == "false"
+    assert refusal.info.metadata["status"] == "succeeded"
     assert len(sidecar.ledger(order)["charges"]) == 1

@@ -14,9 +14,6 @@ from zentra.gateway.v1 import payment_service_pb2 as api
 GOOD_CARD = "4242424242424242"
 DECLINED_CARD = "4000000000000002"
 TIMEOUT_SECONDS = 30
-# What `money_moved` says of a payment that was refused. "no" needs a store that confirms that the
-# key was given back; this release stores nothing, so that it has to say "unknown".
-AFTER_A_REFUSAL = "unknown"
 
 # Fresh names in each run, as several suites may share one simulator.
 _run = uuid.uuid4().hex[:8]
