@@ -332,7 +332,7 @@ impl<'a, P: Payment> Session<'a, P> {
             attempts: self.log.clone(),
             gives_up,
             expires,
-            next_check_after_ms: self.next_check_after_ms(),
+            next_check_after_ms: self.call.engine.reconcile_after_ms(),
             periods: self.shared.settings.periods,
         };
         repeated(|| self.shared.store.doubt(&doubt)).await.ok().map(|stamped| stamped.answer)
@@ -435,13 +435,9 @@ impl<'a, P: Payment> Session<'a, P> {
             source: Source::Owner(self.work.clone()),
             verdict,
             attempts: self.log.clone(),
-            next_check_after_ms: self.next_check_after_ms(),
+            next_check_after_ms: self.call.engine.reconcile_after_ms(),
             periods: self.shared.settings.periods,
         }
-    }
-
-    fn next_check_after_ms(&self) -> u64 {
-        u64::try_from(self.shared.settings.reconcile_after.as_millis()).unwrap_or(u64::MAX)
     }
 
     fn posted(&mut self, what: &str, request_id: &Option<crate::domain::ProviderText>) {

@@ -114,6 +114,28 @@ impl Engine {
         &self.shared.zentra
     }
 
+    /// The store, for those who look after its records.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.store
+    }
+
+    /// The engine's limits.
+    #[must_use]
+    pub fn settings(&self) -> &EngineSettings {
+        &self.shared.settings
+    }
+
+    /// When the reconciler first looks, in milliseconds from now.
+    pub(crate) fn reconcile_after_ms(&self) -> u64 {
+        u64::try_from(self.shared.settings.reconcile_after.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Runs `work` so that the end of the process waits for it.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.shared.work.spawn(work);
+    }
+
     /// Waits until no payment is under way; for the end of the process.
     pub async fn finish(&self) {
         self.shared.work.close();

@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of gRPC and nothing of HTTP.
 
+mod observe;
 pub mod payments;
 mod reads;
 mod trouble;
@@ -10,12 +11,14 @@ mod writes;
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 pub use verify::Verified;
 
 use crate::domain::Caller;
 use crate::engine::Engine;
+use crate::readiness::Readiness;
 
 /// Whether `Tokenize` is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,13 +47,17 @@ pub struct Gateway {
 struct Shared {
     engine: Engine,
     card_data: CardData,
+    readiness: Readiness,
+    /// Bounds the writes that follow reads.
+    observations: Arc<Semaphore>,
 }
 
 impl Gateway {
     /// Serves one account over `engine`.
     #[must_use]
-    pub fn new(engine: Engine, card_data: CardData) -> Self {
-        Self { shared: Arc::new(Shared { engine, card_data }) }
+    pub fn new(engine: Engine, card_data: CardData, readiness: Readiness) -> Self {
+        let observations = Arc::new(Semaphore::new(observe::MAX_UNDER_WAY));
+        Self { shared: Arc::new(Shared { engine, card_data, readiness, observations }) }
     }
 
     fn engine(&self) -> &Engine {

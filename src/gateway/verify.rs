@@ -38,6 +38,7 @@ impl Gateway {
         let charge = in_time(&call, self.engine().zentra().verify(reference))
             .await
             .map_err(|error| error.reference(reference.as_str()))?;
+        self.seen(reference, &charge);
         let token_ready = charge.status == ChargeStatus::Succeeded
             && charge.initiator == Some(Initiator::Customer)
             && charge.payment_token_id.is_some();

@@ -129,7 +129,7 @@ impl Zentra {
         if let Some(asked) = command.amount {
             same_money(asked, reply.value.amount, &opened)?;
         }
-        name_as_caller_does(&mut reply.value, command.reference.as_str());
+        reply.value.name(command.reference.as_str());
         Ok(reply)
     }
 
@@ -140,7 +140,7 @@ impl Zentra {
     pub async fn get_refund(&self, reference: &Reference) -> Result<Reply<Refund>, Trouble> {
         let opened = self.read(Route::GetRefund(reference.as_str())).await?;
         let mut reply = read(&opened, wire::refund)?;
-        name_as_caller_does(&mut reply.value, reference.as_str());
+        reply.value.name(reference.as_str());
         Ok(reply)
     }
 
@@ -308,12 +308,4 @@ fn same_money(asked: Money, answered: Money, opened: &Opened) -> Result<(), Trou
         return Err(conflict("amount", opened));
     }
     Ok(())
-}
-
-/// Zentra may name a refund by a reference of its own, which look-ups then need.
-fn name_as_caller_does(refund: &mut Refund, reference: &str) {
-    if refund.reference.as_str() != reference {
-        let own = std::mem::replace(&mut refund.reference, ProviderText::new(reference));
-        refund.provider_reference = Some(own);
-    }
 }

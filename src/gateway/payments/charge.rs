@@ -81,7 +81,7 @@ impl Payment for ChargeCommand {
 
 /// A charge as the store keeps it. The order of the phases is that in which statuses follow each
 /// other; whether the customer acts before or after Zentra works on it differs.
-pub(in crate::gateway) fn outcome(charge: &Charge) -> Outcome {
+pub(crate) fn outcome(charge: &Charge) -> Outcome {
     let (class, phase) = match charge.status {
         ChargeStatus::Unrecognized => (Class::Open, 0),
         ChargeStatus::Pending => (Class::Open, 1),

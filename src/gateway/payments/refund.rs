@@ -85,7 +85,7 @@ impl Payment for RefundCommand {
 }
 
 /// A refund as the store keeps it.
-pub(in crate::gateway) fn outcome(refund: &Refund) -> Outcome {
+pub(crate) fn outcome(refund: &Refund) -> Outcome {
     let (class, phase) = match refund.status {
         RefundStatus::Unrecognized => (Class::Open, 0),
         RefundStatus::Pending => (Class::Open, 1),
