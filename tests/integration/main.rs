@@ -5,6 +5,7 @@
     reason = "clippy's exception for tests does not reach their helpers"
 )]
 
+mod docs;
 mod store_contract;
 mod store_stories;
 mod support;
