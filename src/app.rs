@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::admin;
 use crate::clock::Clock;
 use crate::config::{ListenAddress, Settings};
+use crate::engine::{Engine, EngineSettings};
 use crate::gateway::Gateway;
 use crate::grpc::{CallSettings, Listener, Server};
+use crate::idempotency::{FingerprintKeys, MemoryStore, Store};
 use crate::shutdown::Draining;
 use crate::upstream::{self, Upstream};
 use crate::zentra::Zentra;
@@ -64,22 +66,47 @@ pub enum End {
 /// A [`StartError`]; nothing is left bound.
 pub async fn start(settings: Settings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
     let upstream = upstream::over_reqwest(settings.upstream)?;
-    start_over(settings, clock, upstream).await
+    let started = Instant::now();
+    let store = MemoryStore::new(move || {
+        u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    });
+    // It is new and empty, which nobody else can say of it.
+    let _ = store.init().await;
+    let keys = FingerprintKeys::ephemeral(rand::random());
+    start_over(settings, clock, Parts { upstream, store: Arc::new(store), keys }).await
 }
 
-/// Starts a sidecar over any transport.
+/// What a sidecar is put together from.
+pub struct Parts {
+    /// The way to Zentra.
+    pub upstream: Upstream,
+    /// What remembers payments.
+    pub store: Arc<dyn Store>,
+    /// What tells commands apart.
+    pub keys: FingerprintKeys,
+}
+
+/// Starts a sidecar over any transport and store.
 ///
 /// # Errors
 /// As [`start`].
 pub async fn start_over(
     settings: Settings,
     clock: Arc<dyn Clock>,
-    upstream: Upstream,
+    Parts { upstream, store, keys }: Parts,
 ) -> Result<Running, StartError> {
     let environment = settings.environment();
     let draining = Draining::default();
     let zentra = Zentra::new(settings.zentra_url, settings.zentra_key, upstream, clock.clone());
-    let gateway = Gateway::new(zentra, settings.account, environment, settings.card_data);
+    let engine = Engine::new(
+        zentra,
+        store,
+        Arc::new(keys),
+        clock.clone(),
+        (settings.account, environment),
+        EngineSettings::default(),
+    );
+    let gateway = Gateway::new(engine, settings.card_data);
     let calls = CallSettings {
         caller: settings.caller,
         deadlines: settings.deadlines,

@@ -101,11 +101,7 @@ impl FingerprintKeys {
         if keys.len() > MAX_KEYS {
             faults.push(KeyFault::TooMany);
         }
-        if faults.is_empty() {
-            Ok(Self(keys))
-        } else {
-            Err(faults)
-        }
+        if faults.is_empty() { Ok(Self(keys)) } else { Err(faults) }
     }
 
     /// One key, for a store that dies with the process.
@@ -119,10 +115,7 @@ impl FingerprintKeys {
     pub fn fingerprints(&self, canonical: &[u8]) -> Vec<Fingerprint> {
         self.0
             .iter()
-            .map(|key| Fingerprint {
-                key_id: key.id,
-                mac: key.mac(&[b"command", canonical]),
-            })
+            .map(|key| Fingerprint { key_id: key.id, mac: key.mac(&[b"command", canonical]) })
             .collect()
     }
 
@@ -134,10 +127,7 @@ impl FingerprintKeys {
             .map(|key| {
                 let mut check = [0; 16];
                 check.copy_from_slice(&key.mac(&[b"check"])[..16]);
-                KeyCheck {
-                    key_id: key.id,
-                    check,
-                }
+                KeyCheck { key_id: key.id, check }
             })
             .collect()
     }
@@ -192,27 +182,16 @@ mod tests {
     const TWO: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
 
     fn keys(text: &str) -> FingerprintKeys {
-        FingerprintKeys::parse(text)
-            .map_err(|it| format!("{it:?}"))
-            .unwrap()
+        FingerprintKeys::parse(text).map_err(|it| format!("{it:?}")).unwrap()
     }
 
     #[test]
     fn a_rotated_key_still_verifies_what_it_signed() {
         let signed = keys(ONE).fingerprints(b"charge")[0];
         let rotated = keys(&format!("# new first\n{TWO}\n\n{ONE}\n"));
-        assert_eq!(
-            compare(&signed, &rotated.fingerprints(b"charge")),
-            Match::Equal
-        );
-        assert_eq!(
-            compare(&signed, &rotated.fingerprints(b"other")),
-            Match::Different
-        );
-        assert_eq!(
-            compare(&signed, &keys(TWO).fingerprints(b"charge")),
-            Match::KeyUnknown
-        );
+        assert_eq!(compare(&signed, &rotated.fingerprints(b"charge")), Match::Equal);
+        assert_eq!(compare(&signed, &rotated.fingerprints(b"other")), Match::Different);
+        assert_eq!(compare(&signed, &keys(TWO).fingerprints(b"charge")), Match::KeyUnknown);
     }
 
     #[test]
@@ -245,9 +224,6 @@ mod tests {
                 KeyFault::NotRandom(5)
             ]
         );
-        assert_eq!(
-            FingerprintKeys::parse("\n#\n").err(),
-            Some(vec![KeyFault::Empty])
-        );
+        assert_eq!(FingerprintKeys::parse("\n#\n").err(), Some(vec![KeyFault::Empty]));
     }
 }

@@ -67,30 +67,19 @@ impl MemoryStore {
 
     /// As [`MemoryStore::new`], of a build that writes and reads other record formats.
     pub fn with_format(clock: impl StoreClock, format: Format) -> Self {
-        Self {
-            clock: Arc::new(clock),
-            format,
-            content: Arc::default(),
-            waiters: Arc::default(),
-        }
+        Self { clock: Arc::new(clock), format, content: Arc::default(), waiters: Arc::default() }
     }
 
     /// The same store as another build sees it.
     #[must_use]
     pub fn seen_by(&self, format: Format) -> Self {
-        Self {
-            format,
-            ..self.clone()
-        }
+        Self { format, ..self.clone() }
     }
 
     /// Loses everything, as FLUSHALL does.
     pub fn wipe(&self) {
         let mut content = self.lock();
-        *content = Content {
-            generation: content.generation,
-            ..Content::default()
-        };
+        *content = Content { generation: content.generation, ..Content::default() };
     }
 
     /// What a replica would hold if it were in step now.
@@ -210,10 +199,7 @@ impl Content {
         if let Some(at_ms) = record.expires_ms {
             self.expiries.insert((at_ms, digest));
         }
-        let before = self
-            .records
-            .insert(digest, record)
-            .and_then(|it| it.expires_ms);
+        let before = self.records.insert(digest, record).and_then(|it| it.expires_ms);
         let after = self.records[&digest].expires_ms;
         if let Some(at_ms) = before
             && before != after
@@ -279,11 +265,7 @@ impl Content {
     fn announce(&mut self, keys: &[KeyCheck]) -> Vec<NotReady> {
         let mut faults = Vec::new();
         for key in keys {
-            if self
-                .keys
-                .get(&key.key_id)
-                .is_some_and(|it| *it != key.check)
-            {
+            if self.keys.get(&key.key_id).is_some_and(|it| *it != key.check) {
                 faults.push(NotReady::KeyDiffers(hex::encode(key.key_id)));
             }
         }
@@ -294,8 +276,7 @@ impl Content {
         }
         if let (true, Some(first)) = (faults.is_empty(), keys.first()) {
             self.signer = Some(first.key_id);
-            self.keys
-                .extend(keys.iter().map(|key| (key.key_id, key.check)));
+            self.keys.extend(keys.iter().map(|key| (key.key_id, key.check)));
         }
         faults
     }
@@ -315,9 +296,7 @@ impl Store for MemoryStore {
             }
             let subject = &claim.subject;
             let reference = reference_key(subject);
-            Ok(self.step(subject.digest, reference, |view| {
-                machine::claim(view, claim)
-            }))
+            Ok(self.step(subject.digest, reference, |view| machine::claim(view, claim)))
         })
     }
 
@@ -340,11 +319,7 @@ impl Store for MemoryStore {
     }
 
     fn settle_begin<'a>(&'a self, begin: &'a SettleBegin) -> Step<'a, Stamped<SettleAnswer>> {
-        step(move || {
-            self.step(begin.digest, None, |view| {
-                machine::settle_begin(view, begin)
-            })
-        })
+        step(move || self.step(begin.digest, None, |view| machine::settle_begin(view, begin)))
     }
 
     fn settle<'a>(&'a self, settle: &'a Settle) -> Step<'a, Stamped<SettleAnswer>> {

@@ -27,9 +27,7 @@ impl Waiters {
     /// Listens from now on.
     pub(super) fn subscribe(&self, digest: &KeyDigest) -> Waiter {
         let mut channels = lock(&self.channels);
-        let sender = channels
-            .entry(*digest)
-            .or_insert_with(|| watch::channel(()).0);
+        let sender = channels.entry(*digest).or_insert_with(|| watch::channel(()).0);
         Waiter {
             receiver: sender.subscribe(),
             digest: *digest,
@@ -66,9 +64,7 @@ impl Waiter {
 impl Drop for Waiter {
     fn drop(&mut self) {
         let mut channels = lock(&self.channels);
-        let last = channels
-            .get(&self.digest)
-            .is_some_and(|sender| sender.receiver_count() <= 1);
+        let last = channels.get(&self.digest).is_some_and(|sender| sender.receiver_count() <= 1);
         if last {
             channels.remove(&self.digest);
         }

@@ -5,7 +5,9 @@
     reason = "clippy's exception for tests does not reach their helpers"
 )]
 
+#[cfg(feature = "simulator")]
 mod docs;
+mod simulator;
 mod store_contract;
 mod store_stories;
 mod support;

@@ -14,10 +14,7 @@ pub fn advance(view: &View<'_>, advance: &Advance) -> (Writes, bool) {
     }) else {
         return (Writes::default(), false);
     };
-    let due = due(
-        record,
-        view.now_ms.saturating_add(advance.next_check_after_ms),
-    );
+    let due = due(record, view.now_ms.saturating_add(advance.next_check_after_ms));
     let abandoned = record.state == State::Sent && record.lease_end_ms <= view.now_ms;
     let mut writes = Writes::default();
     if abandoned {

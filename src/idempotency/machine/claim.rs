@@ -77,10 +77,7 @@ fn unresolved(
     }
     let mut next = record.clone();
     next.state = State::Unknown;
-    next.fence = Fence {
-        owner: claim.owner,
-        epoch: record.fence.epoch + 1,
-    };
+    next.fence = Fence { owner: claim.owner, epoch: record.fence.epoch + 1 };
     // The old owner's attempt may be on its way.
     next.ambiguous = true;
     recover(view, claim, next)
@@ -142,10 +139,7 @@ fn absent(view: &View<'_>, canary: &Canary, claim: &Claim) -> (Writes, ClaimAnsw
     if let Some(other) = view.reference_of {
         let same_caller = other.subject.caller == claim.subject.caller;
         let outcome = other.outcome.clone().filter(|_| same_caller);
-        let answer = ClaimAnswer::ReferenceTaken {
-            same_caller,
-            outcome,
-        };
+        let answer = ClaimAnswer::ReferenceTaken { same_caller, outcome };
         return (Writes::default(), answer);
     }
     let Some(fingerprint) = claim.fingerprints.first() else {
@@ -155,10 +149,7 @@ fn absent(view: &View<'_>, canary: &Canary, claim: &Claim) -> (Writes, ClaimAnsw
     let record = Record {
         version: view.format.writes,
         state: State::Sent,
-        fence: Fence {
-            owner: claim.owner,
-            epoch: 1,
-        },
+        fence: Fence { owner: claim.owner, epoch: 1 },
         lease_end_ms: 0,
         first_sent_ms: view.now_ms,
         ambiguous: look_ups_first,
@@ -174,10 +165,7 @@ fn absent(view: &View<'_>, canary: &Canary, claim: &Claim) -> (Writes, ClaimAnsw
         settled_by: None,
         expires_ms: None,
     };
-    let answer = ClaimAnswer::Run {
-        epoch: 1,
-        look_up_first: look_ups_first,
-        first_sent_ms: view.now_ms,
-    };
+    let answer =
+        ClaimAnswer::Run { epoch: 1, look_up_first: look_ups_first, first_sent_ms: view.now_ms };
     (hold(leased(view, claim, record)), answer)
 }

@@ -93,10 +93,7 @@ fn not_proof(view: &View<'_>, evidence: &Evidence, mut next: Record) -> (Writes,
         next.ambiguous = true;
         next.lease_end_ms = 0;
         next.expires_ms = unresolved_expiry(&next, view.now_ms, evidence.periods.retention_ms);
-        writes.due = due(
-            &next,
-            view.now_ms.saturating_add(evidence.next_check_after_ms),
-        );
+        writes.due = due(&next, view.now_ms.saturating_add(evidence.next_check_after_ms));
         writes.wake = std::mem::take(&mut next.waiter);
     }
     let record = Box::new(next.clone());
@@ -115,29 +112,18 @@ fn store(
     next.state = State::Done;
     next.outcome = Some(outcome.clone());
     next.lease_end_ms = 0;
-    let kept_ms = if is_final {
-        periods.retention_ms
-    } else {
-        periods.open_retention_ms
-    };
+    let kept_ms = if is_final { periods.retention_ms } else { periods.open_retention_ms };
     next.expires_ms = Some(view.now_ms.saturating_add(kept_ms));
     // A failed payment gives its reservations back, once; the policy's counters hang in here.
     next.reservations_held &= outcome.class != Class::Failed;
     let due = if is_final {
         DueWrite::Never
     } else {
-        due(
-            &next,
-            view.now_ms.saturating_add(evidence.next_check_after_ms),
-        )
+        due(&next, view.now_ms.saturating_add(evidence.next_check_after_ms))
     };
     let answer = CompleteAnswer::Stored { posts: next.posts };
     let wake = std::mem::take(&mut next.waiter);
-    let writes = Writes {
-        due,
-        wake,
-        ..Writes::put(next)
-    };
+    let writes = Writes { due, wake, ..Writes::put(next) };
     (writes, answer)
 }
 
@@ -156,10 +142,6 @@ fn conflict(mut next: Record, contrary: Option<&Outcome>) -> (Writes, CompleteAn
     }
     let wake = std::mem::take(&mut next.waiter);
     let record = Box::new(next.clone());
-    let writes = Writes {
-        due: DueWrite::Never,
-        wake,
-        ..Writes::put(next)
-    };
+    let writes = Writes { due: DueWrite::Never, wake, ..Writes::put(next) };
     (writes, CompleteAnswer::Conflict { record })
 }

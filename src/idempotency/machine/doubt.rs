@@ -62,8 +62,5 @@ fn give_up(view: &View<'_>, doubt: &Doubt, next: &mut Record) -> Writes {
 fn go_on(view: &View<'_>, doubt: &Doubt, next: &mut Record) -> Writes {
     next.lease_end_ms = view.now_ms.saturating_add(doubt.periods.lease_ms);
     next.expires_ms = unresolved_expiry(next, next.lease_end_ms, doubt.periods.retention_ms);
-    Writes {
-        due: due(next, next.lease_end_ms),
-        ..Writes::default()
-    }
+    Writes { due: due(next, next.lease_end_ms), ..Writes::default() }
 }

@@ -24,11 +24,7 @@ pub(super) fn merge(stored: &Outcome, new: &Outcome) -> Merge {
     let nameless = new.provider_id.is_none() && stored.provider_id.is_some();
     match (stored.class, new.class) {
         (Class::Open, Class::Open) | (Class::Succeeded, Class::Succeeded) => {
-            if new.phase > stored.phase {
-                Merge::Replace
-            } else {
-                Merge::Keep
-            }
+            if new.phase > stored.phase { Merge::Replace } else { Merge::Keep }
         }
         (Class::Open | Class::Succeeded, Class::Failed) if nameless => Merge::Keep,
         (Class::Open, Class::Succeeded | Class::Failed | Class::NotHappened) => Merge::Replace,

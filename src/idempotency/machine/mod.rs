@@ -39,10 +39,7 @@ pub struct Format {
 
 impl Default for Format {
     fn default() -> Self {
-        Self {
-            writes: 1,
-            reads: 2,
-        }
+        Self { writes: 1, reads: 2 }
     }
 }
 
@@ -104,10 +101,7 @@ pub struct Writes {
 
 impl Writes {
     fn put(record: Record) -> Self {
-        Self {
-            record: RecordWrite::Put(Box::new(record)),
-            ..Self::default()
-        }
+        Self { record: RecordWrite::Put(Box::new(record)), ..Self::default() }
     }
 }
 
@@ -118,19 +112,11 @@ fn too_new(view: &View<'_>, record: &Record) -> bool {
 
 /// When the reconciler may look a record up; none where it cannot.
 fn due(record: &Record, at_ms: u64) -> DueWrite {
-    if record.subject.reference.is_some() {
-        DueWrite::At(at_ms)
-    } else {
-        DueWrite::Never
-    }
+    if record.subject.reference.is_some() { DueWrite::At(at_ms) } else { DueWrite::Never }
 }
 
 /// When an unresolved record is forgotten. A record that can be looked up is never forgotten
 /// unresolved; nobody but its caller can end one that cannot (`Tokenize`).
 fn unresolved_expiry(record: &Record, from_ms: u64, retention_ms: u64) -> Option<u64> {
-    record
-        .subject
-        .reference
-        .is_none()
-        .then(|| from_ms.saturating_add(retention_ms))
+    record.subject.reference.is_none().then(|| from_ms.saturating_add(retention_ms))
 }

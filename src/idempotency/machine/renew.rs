@@ -21,9 +21,6 @@ pub fn renew(view: &View<'_>, renew: &Renew) -> (Writes, RenewAnswer) {
     next.expires_ms = record
         .expires_ms
         .map(|it| it.saturating_add(lease_end_ms.saturating_sub(record.lease_end_ms)));
-    let writes = Writes {
-        due: due(&next, lease_end_ms),
-        ..Writes::put(next)
-    };
+    let writes = Writes { due: due(&next, lease_end_ms), ..Writes::put(next) };
     (writes, RenewAnswer::Renewed)
 }

@@ -23,17 +23,11 @@ pub fn begin(view: &View<'_>, begin: &SettleBegin) -> (Writes, SettleAnswer) {
     }
     let mut next = record.clone();
     if !own {
-        next.fence = Fence {
-            owner: begin.owner,
-            epoch: record.fence.epoch + 1,
-        };
+        next.fence = Fence { owner: begin.owner, epoch: record.fence.epoch + 1 };
     }
     next.ambiguous = true;
     next.lease_end_ms = view.now_ms.saturating_add(begin.lease_ms);
-    let answer = SettleAnswer::Begun {
-        fence: next.fence,
-        record: Box::new(next.clone()),
-    };
+    let answer = SettleAnswer::Begun { fence: next.fence, record: Box::new(next.clone()) };
     (Writes::put(next), answer)
 }
 
@@ -64,11 +58,7 @@ pub fn settle(view: &View<'_>, settle: &Settle) -> (Writes, SettleAnswer) {
     next.outcome = Some(settle.outcome.clone());
     next.settled_by = Some(settle.settled_by.clone());
     let wake = std::mem::take(&mut next.waiter);
-    let writes = Writes {
-        due: DueWrite::Never,
-        wake,
-        ..Writes::put(next)
-    };
+    let writes = Writes { due: DueWrite::Never, wake, ..Writes::put(next) };
     (writes, SettleAnswer::Settled)
 }
 

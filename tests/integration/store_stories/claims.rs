@@ -14,11 +14,7 @@ pub(crate) async fn a_first_claim_runs_and_says_what_it_holds(stage: Stage) {
     let reply = stage.store.claim(&payment.claim(1)).await.unwrap();
     assert_eq!(
         reply.answer,
-        ClaimAnswer::Run {
-            epoch: 1,
-            look_up_first: false,
-            first_sent_ms: reply.now_ms
-        }
+        ClaimAnswer::Run { epoch: 1, look_up_first: false, first_sent_ms: reply.now_ms }
     );
     let record = stage.record(&payment).await.unwrap();
     assert_eq!(record.subject, payment.subject);
@@ -69,12 +65,7 @@ pub(crate) async fn an_owner_may_claim_again(stage: Stage) {
     let first = stage.claim(&payment.claim(1)).await;
     stage.disturb().await;
     let again = stage.claim(&payment.claim(1)).await;
-    let ClaimAnswer::Run {
-        epoch,
-        first_sent_ms,
-        ..
-    } = first
-    else {
+    let ClaimAnswer::Run { epoch, first_sent_ms, .. } = first else {
         panic!("{first:?}");
     };
     assert!(
@@ -83,29 +74,17 @@ pub(crate) async fn an_owner_may_claim_again(stage: Stage) {
         "{again:?}"
     );
 
-    let taken = stage
-        .claim(&payment.clone().lease_ms(LONG_MS).claim(2))
-        .await;
-    assert!(
-        matches!(taken, ClaimAnswer::Recover { epoch: 2, .. }),
-        "{taken:?}"
-    );
+    let taken = stage.claim(&payment.clone().lease_ms(LONG_MS).claim(2)).await;
+    assert!(matches!(taken, ClaimAnswer::Recover { epoch: 2, .. }), "{taken:?}");
     let again = stage.claim(&payment.claim(2)).await;
-    assert!(
-        matches!(again, ClaimAnswer::Recover { epoch: 2, .. }),
-        "{again:?}"
-    );
+    assert!(matches!(again, ClaimAnswer::Recover { epoch: 2, .. }), "{again:?}");
 }
 
 pub(crate) async fn a_takeover_fences_the_old_owner(stage: Stage) {
     let payment = charge("key", "order-1").lease_ms(0);
     stage.run(&payment, 1).await;
     let longer = payment.clone().lease_ms(LONG_MS);
-    let ClaimAnswer::Recover {
-        epoch,
-        record,
-        look_up_only,
-    } = stage.claim(&longer.claim(2)).await
+    let ClaimAnswer::Recover { epoch, record, look_up_only } = stage.claim(&longer.claim(2)).await
     else {
         panic!("not taken over");
     };
@@ -114,26 +93,12 @@ pub(crate) async fn a_takeover_fences_the_old_owner(stage: Stage) {
     assert_eq!(record.subject.command, payment.subject.command);
 
     let digest = payment.subject.digest;
-    let renew = |by, epoch| Renew {
-        digest,
-        fence: fence(by, epoch),
-        lease_ms: LONG_MS,
-    };
+    let renew = |by, epoch| Renew { digest, fence: fence(by, epoch), lease_ms: LONG_MS };
     let renewed = stage.store.renew(&renew(1, 1)).await.unwrap().answer;
     assert_eq!(renewed, RenewAnswer::Lost);
-    let released = stage
-        .store
-        .release(&payment.release(1, 1))
-        .await
-        .unwrap()
-        .answer;
+    let released = stage.store.release(&payment.release(1, 1)).await.unwrap().answer;
     assert_eq!(released, ReleaseAnswer::NotReleased(WhyKept::Fenced));
-    let doubted = stage
-        .store
-        .doubt(&payment.doubt(1, 1))
-        .await
-        .unwrap()
-        .answer;
+    let doubted = stage.store.doubt(&payment.doubt(1, 1)).await.unwrap().answer;
     assert!(matches!(doubted, DoubtAnswer::Fenced { .. }), "{doubted:?}");
     let renewed = stage.store.renew(&renew(2, 2)).await.unwrap().answer;
     assert_eq!(renewed, RenewAnswer::Renewed);
@@ -152,16 +117,7 @@ pub(crate) async fn an_existing_record_beats_a_refusal(stage: Stage) {
     assert!(matches!(busy, ClaimAnswer::Busy { .. }), "{busy:?}");
     stage.store.doubt(&payment.doubt(1, 1)).await.unwrap();
     let recover = stage.claim(&payment.refused(2)).await;
-    assert!(
-        matches!(
-            recover,
-            ClaimAnswer::Recover {
-                look_up_only: true,
-                ..
-            }
-        ),
-        "{recover:?}"
-    );
+    assert!(matches!(recover, ClaimAnswer::Recover { look_up_only: true, .. }), "{recover:?}");
     let evidence = payment.evidence(2, 2, outcome(Class::Succeeded, "chg_1", 1));
     stage.store.complete(&evidence).await.unwrap();
     let replay = stage.claim(&payment.refused(3)).await;
@@ -172,15 +128,11 @@ pub(crate) async fn other_content_neither_hears_nor_takes_over(stage: Stage) {
     let payment = charge("key", "order-1").lease_ms(0);
     stage.run(&payment, 1).await;
     let before = stage.record(&payment).await;
-    for claim in [
-        payment.clone().content("600 NGN").claim(2),
-        payment.clone().content("600 NGN").refused(2),
-    ] {
+    for claim in
+        [payment.clone().content("600 NGN").claim(2), payment.clone().content("600 NGN").refused(2)]
+    {
         let answer = stage.claim(&claim).await;
-        assert!(
-            matches!(answer, ClaimAnswer::KeyReused { .. }),
-            "{answer:?}"
-        );
+        assert!(matches!(answer, ClaimAnswer::KeyReused { .. }), "{answer:?}");
     }
     assert_eq!(stage.record(&payment).await, before);
 }
@@ -191,19 +143,13 @@ pub(crate) async fn a_rotated_fingerprint_key_still_matches(stage: Stage) {
     let unknown = stage.claim(&payment.clone().keys(&[2]).claim(2)).await;
     assert_eq!(unknown, ClaimAnswer::FingerprintKeyUnknown);
     let rotated = stage.claim(&payment.clone().keys(&[2, 1]).claim(3)).await;
-    assert!(
-        matches!(rotated, ClaimAnswer::Recover { .. }),
-        "{rotated:?}"
-    );
+    assert!(matches!(rotated, ClaimAnswer::Recover { .. }), "{rotated:?}");
 }
 
 pub(crate) async fn a_reference_is_taken_once(stage: Stage) {
     let payment = charge("key", "order-1");
     stage.run(&payment, 1).await;
-    let taken = |same_caller, outcome| ClaimAnswer::ReferenceTaken {
-        same_caller,
-        outcome,
-    };
+    let taken = |same_caller, outcome| ClaimAnswer::ReferenceTaken { same_caller, outcome };
     let second = charge("other", "order-1");
     assert_eq!(stage.claim(&second.claim(2)).await, taken(true, None));
     let paid = outcome(Class::Succeeded, "chg_1", 1);
@@ -220,12 +166,7 @@ pub(crate) async fn references_of_charges_and_refunds_are_apart(stage: Stage) {
     stage.run(&charge("key", "order-1"), 1).await;
     let refund = Payment::new("shop/checkout", Operation::Refund, "key", Some("order-1"));
     stage.run(&refund, 2).await;
-    stage
-        .run(
-            &Payment::new("shop/checkout", Operation::Tokenize, "key", None),
-            3,
-        )
-        .await;
+    stage.run(&Payment::new("shop/checkout", Operation::Tokenize, "key", None), 3).await;
 }
 
 pub(crate) async fn one_of_many_at_once_runs(stage: Stage) {
@@ -236,27 +177,15 @@ pub(crate) async fn one_of_many_at_once_runs(stage: Stage) {
         async move { store.claim(&payment.claim(by)).await.unwrap().answer }
     });
     let answers = futures_util::future::join_all(claims).await;
-    let runs = answers
-        .iter()
-        .filter(|answer| matches!(answer, ClaimAnswer::Run { .. }))
-        .count();
-    let waits = answers
-        .iter()
-        .filter(|answer| matches!(answer, ClaimAnswer::Busy { .. }))
-        .count();
+    let runs = answers.iter().filter(|answer| matches!(answer, ClaimAnswer::Run { .. })).count();
+    let waits = answers.iter().filter(|answer| matches!(answer, ClaimAnswer::Busy { .. })).count();
     assert_eq!((runs, waits), (1, 49));
 }
 
 pub(crate) async fn one_of_two_keys_with_one_reference_runs(stage: Stage) {
-    let (one, two) = (
-        charge("one", "order-1").claim(1),
-        charge("two", "order-1").claim(2),
-    );
+    let (one, two) = (charge("one", "order-1").claim(1), charge("two", "order-1").claim(2));
     let (one, two) = tokio::join!(stage.claim(&one), stage.claim(&two));
     let run = |answer: &ClaimAnswer| matches!(answer, ClaimAnswer::Run { .. });
     let taken = |answer: &ClaimAnswer| matches!(answer, ClaimAnswer::ReferenceTaken { .. });
-    assert!(
-        (run(&one) && taken(&two)) || (taken(&one) && run(&two)),
-        "{one:?} {two:?}"
-    );
+    assert!((run(&one) && taken(&two)) || (taken(&one) && run(&two)), "{one:?} {two:?}");
 }

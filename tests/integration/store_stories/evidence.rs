@@ -42,21 +42,12 @@ pub(crate) async fn a_final_outcome_stays(stage: Stage) {
     // What comes after success (refunded, disputed) is further on, not another outcome.
     let refunded = charge("key", "order-1").observed(outcome(Class::Succeeded, "chg_1", 5));
     let answer = stage.store.complete(&refunded).await.unwrap().answer;
-    assert!(
-        matches!(answer, CompleteAnswer::Stored { .. }),
-        "{answer:?}"
-    );
+    assert!(matches!(answer, CompleteAnswer::Stored { .. }), "{answer:?}");
 }
 
 pub(crate) async fn an_open_outcome_moves_forward_only(stage: Stage) {
-    let (_, record) = after(
-        &stage,
-        &[
-            outcome(Class::Open, "chg_1", 2),
-            outcome(Class::Open, "chg_1", 1),
-        ],
-    )
-    .await;
+    let (_, record) =
+        after(&stage, &[outcome(Class::Open, "chg_1", 2), outcome(Class::Open, "chg_1", 1)]).await;
     assert_eq!(seen(&record), (State::Done, Some((Class::Open, 2))));
     let payment = charge("key", "order-1");
     let paid = payment.observed(outcome(Class::Succeeded, "chg_1", 0));
@@ -68,39 +59,22 @@ pub(crate) async fn an_open_outcome_moves_forward_only(stage: Stage) {
 pub(crate) async fn another_id_is_a_conflict(stage: Stage) {
     let (answer, record) = after(
         &stage,
-        &[
-            outcome(Class::Succeeded, "chg_1", 1),
-            outcome(Class::Succeeded, "chg_2", 1),
-        ],
+        &[outcome(Class::Succeeded, "chg_1", 1), outcome(Class::Succeeded, "chg_2", 1)],
     )
     .await;
-    assert!(
-        matches!(answer, CompleteAnswer::Conflict { .. }),
-        "{answer:?}"
-    );
+    assert!(matches!(answer, CompleteAnswer::Conflict { .. }), "{answer:?}");
     assert_eq!(record.state, State::Conflict);
     assert_eq!(record.contrary, Some(outcome(Class::Succeeded, "chg_2", 1)));
     assert_eq!(record.expires_ms, None);
     let claimed = stage.claim(&charge("key", "order-1").claim(2)).await;
-    assert!(
-        matches!(claimed, ClaimAnswer::Conflict { .. }),
-        "{claimed:?}"
-    );
+    assert!(matches!(claimed, ClaimAnswer::Conflict { .. }), "{claimed:?}");
 }
 
 pub(crate) async fn a_failure_and_a_success_are_a_conflict(stage: Stage) {
-    let (answer, record) = after(
-        &stage,
-        &[
-            outcome(Class::Failed, "", 1),
-            outcome(Class::Succeeded, "chg_1", 1),
-        ],
-    )
-    .await;
-    assert!(
-        matches!(answer, CompleteAnswer::Conflict { .. }),
-        "{answer:?}"
-    );
+    let (answer, record) =
+        after(&stage, &[outcome(Class::Failed, "", 1), outcome(Class::Succeeded, "chg_1", 1)])
+            .await;
+    assert!(matches!(answer, CompleteAnswer::Conflict { .. }), "{answer:?}");
     assert_eq!(seen(&record), (State::Conflict, Some((Class::Failed, 1))));
 }
 
@@ -113,15 +87,9 @@ pub(crate) async fn a_contradiction_is_a_conflict(stage: Stage) {
         ..payment.evidence(1, 1, other_amount.clone())
     };
     let answer = stage.store.complete(&evidence).await.unwrap().answer;
-    assert!(
-        matches!(answer, CompleteAnswer::Conflict { .. }),
-        "{answer:?}"
-    );
+    assert!(matches!(answer, CompleteAnswer::Conflict { .. }), "{answer:?}");
     let record = stage.record(&payment).await.unwrap();
-    assert_eq!(
-        (record.outcome, record.contrary),
-        (None, Some(other_amount))
-    );
+    assert_eq!((record.outcome, record.contrary), (None, Some(other_amount)));
 }
 
 pub(crate) async fn a_nameless_decline_is_final_when_alone(stage: Stage) {
@@ -138,25 +106,14 @@ pub(crate) async fn a_nameless_decline_proves_nothing_of_an_ambiguous_record(sta
     let decline =
         |payment: &Payment, by, epoch| payment.evidence(by, epoch, outcome(Class::Failed, "", 1));
     // The fenced owner's changes nothing but the log.
-    let answer = stage
-        .store
-        .complete(&decline(&payment, 1, 1))
-        .await
-        .unwrap();
+    let answer = stage.store.complete(&decline(&payment, 1, 1)).await.unwrap();
     assert!(
         matches!(&answer.answer, CompleteAnswer::NotProof { record } if record.lease_end_ms > 0),
         "{answer:?}"
     );
     // The owner's ends its lease, as a doubt.
-    let answer = stage
-        .store
-        .complete(&decline(&payment, 2, 2))
-        .await
-        .unwrap();
-    assert!(
-        matches!(answer.answer, CompleteAnswer::NotProof { .. }),
-        "{answer:?}"
-    );
+    let answer = stage.store.complete(&decline(&payment, 2, 2)).await.unwrap();
+    assert!(matches!(answer.answer, CompleteAnswer::NotProof { .. }), "{answer:?}");
     let record = stage.record(&payment).await.unwrap();
     assert_eq!((record.state, record.lease_end_ms), (State::Unknown, 0));
     assert_eq!((record.outcome, record.posts), (None, 2));
@@ -165,16 +122,11 @@ pub(crate) async fn a_nameless_decline_proves_nothing_of_an_ambiguous_record(sta
 pub(crate) async fn a_fenced_owner_is_heard(stage: Stage) {
     let payment = charge("key", "order-1").lease_ms(0);
     stage.run(&payment, 1).await;
-    stage
-        .claim(&payment.clone().lease_ms(LONG_MS).claim(2))
-        .await;
+    stage.claim(&payment.clone().lease_ms(LONG_MS).claim(2)).await;
     stage.disturb().await;
     let late = payment.evidence(1, 1, outcome(Class::Succeeded, "chg_1", 1));
     let answer = stage.store.complete(&late).await.unwrap().answer;
-    assert!(
-        matches!(answer, CompleteAnswer::Stored { .. }),
-        "{answer:?}"
-    );
+    assert!(matches!(answer, CompleteAnswer::Stored { .. }), "{answer:?}");
     let known = payment.evidence(2, 2, outcome(Class::Succeeded, "chg_1", 1));
     let answer = stage.store.complete(&known).await.unwrap().answer;
     assert!(matches!(answer, CompleteAnswer::Kept { .. }), "{answer:?}");

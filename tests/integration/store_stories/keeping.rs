@@ -11,11 +11,7 @@ use crate::support::payment::{LONG_MS, Payment, charge, fence, outcome};
 pub(crate) async fn a_release_frees_key_and_reference(stage: Stage) {
     let payment = charge("key", "order-1");
     stage.run(&payment, 1).await;
-    let mut waiter = stage
-        .store
-        .subscribe(&payment.subject.digest)
-        .await
-        .unwrap();
+    let mut waiter = stage.store.subscribe(&payment.subject.digest).await.unwrap();
     stage.claim(&payment.claim(2)).await;
     let release = payment.release(1, 1);
     let answer = stage.store.release(&release).await.unwrap().answer;
@@ -34,49 +30,27 @@ pub(crate) async fn an_ambiguous_record_is_not_released(stage: Stage) {
     let mut doubt = payment.doubt(1, 1);
     doubt.gives_up = false;
     stage.store.doubt(&doubt).await.unwrap();
-    let answer = stage
-        .store
-        .release(&payment.release(1, 1))
-        .await
-        .unwrap()
-        .answer;
+    let answer = stage.store.release(&payment.release(1, 1)).await.unwrap().answer;
     assert_eq!(answer, ReleaseAnswer::NotReleased(WhyKept::Ambiguous));
 
     let done = payment.evidence(1, 1, outcome(Class::Succeeded, "chg_1", 1));
     stage.store.complete(&done).await.unwrap();
-    let answer = stage
-        .store
-        .release(&payment.release(1, 1))
-        .await
-        .unwrap()
-        .answer;
+    let answer = stage.store.release(&payment.release(1, 1)).await.unwrap().answer;
     assert_eq!(answer, ReleaseAnswer::NotReleased(WhyKept::Resolved));
 }
 
 pub(crate) async fn a_doubt_ends_the_lease(stage: Stage) {
     let payment = charge("key", "order-1");
     stage.run(&payment, 1).await;
-    let mut waiter = stage
-        .store
-        .subscribe(&payment.subject.digest)
-        .await
-        .unwrap();
+    let mut waiter = stage.store.subscribe(&payment.subject.digest).await.unwrap();
     stage.claim(&payment.claim(2)).await;
-    let answer = stage
-        .store
-        .doubt(&payment.doubt(1, 1))
-        .await
-        .unwrap()
-        .answer;
+    let answer = stage.store.doubt(&payment.doubt(1, 1)).await.unwrap().answer;
     assert_eq!(answer, DoubtAnswer::Recorded);
     waiter.woken().await;
     let record = stage.record(&payment).await.unwrap();
     assert_eq!((record.state, record.lease_end_ms), (State::Unknown, 0));
     let taken = stage.claim(&payment.claim(2)).await;
-    assert!(
-        matches!(taken, ClaimAnswer::Recover { epoch: 2, .. }),
-        "{taken:?}"
-    );
+    assert!(matches!(taken, ClaimAnswer::Recover { epoch: 2, .. }), "{taken:?}");
 }
 
 pub(crate) async fn a_doubt_may_leave_the_owner_at_work(stage: Stage) {
@@ -144,24 +118,10 @@ pub(crate) async fn a_wiped_store_looks_up_first(stage: Stage) {
     let look_ups_first = true;
     assert_eq!(refused, ClaimAnswer::Refused { look_ups_first });
     let run = stage.claim(&payment.claim(1)).await;
-    assert!(
-        matches!(
-            run,
-            ClaimAnswer::Run {
-                look_up_first: true,
-                ..
-            }
-        ),
-        "{run:?}"
-    );
+    assert!(matches!(run, ClaimAnswer::Run { look_up_first: true, .. }), "{run:?}");
     let record = stage.record(&payment).await.unwrap();
     assert!(record.ambiguous && record.born_ambiguous);
-    let released = stage
-        .store
-        .release(&payment.release(1, 1))
-        .await
-        .unwrap()
-        .answer;
+    let released = stage.store.release(&payment.release(1, 1)).await.unwrap().answer;
     assert_eq!(released, ReleaseAnswer::NotReleased(WhyKept::Ambiguous));
 }
 
@@ -181,29 +141,18 @@ pub(crate) async fn what_vanished_is_created_again(stage: Stage) {
     let record = stage.record(&doubted).await.unwrap();
     assert_eq!((record.state, record.fence), (State::Unknown, fence(1, 1)));
     let taken = stage.claim(&charge("other", "order-2").claim(2)).await;
-    assert!(
-        matches!(taken, ClaimAnswer::ReferenceTaken { .. }),
-        "{taken:?}"
-    );
+    assert!(matches!(taken, ClaimAnswer::ReferenceTaken { .. }), "{taken:?}");
     let nameless = charge("declined", "order-3").evidence(1, 1, outcome(Class::Failed, "", 1));
     let answer = stage.store.complete(&nameless).await.unwrap().answer;
-    assert!(
-        matches!(answer, CompleteAnswer::NotProof { .. }),
-        "{answer:?}"
-    );
+    assert!(matches!(answer, CompleteAnswer::NotProof { .. }), "{answer:?}");
 }
 
 pub(crate) async fn an_owner_of_an_earlier_life_completes_no_other_content(stage: Stage) {
     let payment = charge("key", "order-1");
     stage.run(&payment, 1).await;
     stage.backend.wipe().await;
-    stage
-        .claim(&payment.clone().content("600 NGN").claim(2))
-        .await;
+    stage.claim(&payment.clone().content("600 NGN").claim(2)).await;
     let late = payment.evidence(1, 1, outcome(Class::Succeeded, "chg_1", 1));
     let answer = stage.store.complete(&late).await.unwrap().answer;
-    assert!(
-        matches!(answer, CompleteAnswer::Conflict { .. }),
-        "{answer:?}"
-    );
+    assert!(matches!(answer, CompleteAnswer::Conflict { .. }), "{answer:?}");
 }

@@ -52,10 +52,7 @@ impl Stage {
     /// Claims what nobody has claimed, in a store without losses.
     pub(crate) async fn run(&self, payment: &Payment, by: u128) {
         let answer = self.claim(&payment.claim(by)).await;
-        assert!(
-            matches!(answer, ClaimAnswer::Run { epoch: 1, .. }),
-            "{answer:?}"
-        );
+        assert!(matches!(answer, ClaimAnswer::Run { epoch: 1, .. }), "{answer:?}");
     }
 }
 

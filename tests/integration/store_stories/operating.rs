@@ -20,17 +20,10 @@ pub(crate) async fn a_new_store_is_declared_once(stage: Stage) {
 }
 
 async fn keys(stage: &Stage, kind: PendingKind, offset: u32, limit: u32) -> Vec<String> {
-    let page = PendingPage {
-        kind,
-        offset,
-        limit,
-    };
+    let page = PendingPage { kind, offset, limit };
     let records = stage.store.pending(page).await.unwrap().answer;
     let reference = |it: zentra_sidecar::idempotency::Record| it.subject.reference.unwrap();
-    records
-        .into_iter()
-        .map(|record| reference(record).to_string())
-        .collect()
+    records.into_iter().map(|record| reference(record).to_string()).collect()
 }
 
 pub(crate) async fn pending_records_come_by_their_time(stage: Stage) {
@@ -43,10 +36,7 @@ pub(crate) async fn pending_records_come_by_their_time(stage: Stage) {
     }
     stage.disturb().await;
     assert_eq!(keys(&stage, PendingKind::Due, 0, 10).await, ["first"]);
-    assert_eq!(
-        keys(&stage, PendingKind::All, 0, 10).await,
-        ["first", "second", "third"]
-    );
+    assert_eq!(keys(&stage, PendingKind::All, 0, 10).await, ["first", "second", "third"]);
     assert_eq!(keys(&stage, PendingKind::All, 1, 1).await, ["second"]);
     let advance = |after_ms| Advance {
         digest: charge("first", "first").subject.digest,
@@ -76,20 +66,13 @@ pub(crate) async fn pending_records_are_counted(stage: Stage) {
         ("final", vec![outcome(Class::Succeeded, "chg_2", 1)]),
         (
             "conflict",
-            vec![
-                outcome(Class::Succeeded, "chg_3", 1),
-                outcome(Class::Succeeded, "chg_4", 1),
-            ],
+            vec![outcome(Class::Succeeded, "chg_3", 1), outcome(Class::Succeeded, "chg_4", 1)],
         ),
     ] {
         let payment = charge(key, key);
         stage.run(&payment, 1).await;
         for outcome in outcomes {
-            stage
-                .store
-                .complete(&payment.observed(outcome))
-                .await
-                .unwrap();
+            stage.store.complete(&payment.observed(outcome)).await.unwrap();
         }
     }
     stage.disturb().await;
@@ -103,19 +86,13 @@ pub(crate) async fn pending_records_are_counted(stage: Stage) {
             conflicts: 1
         }
     );
-    assert_eq!(
-        keys(&stage, PendingKind::Conflicts, 0, 10).await,
-        ["conflict"]
-    );
+    assert_eq!(keys(&stage, PendingKind::Conflicts, 0, 10).await, ["conflict"]);
 }
 
 pub(crate) async fn an_abandoned_record_is_seen_as_unknown(stage: Stage) {
     let payment = charge("key", "order-1").lease_ms(0);
     stage.run(&payment, 1).await;
-    let advance = Advance {
-        digest: payment.subject.digest,
-        next_check_after_ms: LONG_MS,
-    };
+    let advance = Advance { digest: payment.subject.digest, next_check_after_ms: LONG_MS };
     assert!(stage.store.advance(&advance).await.unwrap().answer);
     let record = stage.record(&payment).await.unwrap();
     assert!(record.ambiguous && record.state == State::Unknown);
@@ -145,12 +122,7 @@ pub(crate) async fn an_operator_settles_what_is_over(stage: Stage) {
     let payment = charge("key", "order-1");
     stage.run(&payment, 1).await;
     stage.store.doubt(&payment.doubt(1, 1)).await.unwrap();
-    let answer = stage
-        .store
-        .settle_begin(&begin(&payment, 0))
-        .await
-        .unwrap()
-        .answer;
+    let answer = stage.store.settle_begin(&begin(&payment, 0)).await.unwrap().answer;
     let SettleAnswer::Begun { fence: held, .. } = answer else {
         panic!("{answer:?}");
     };
@@ -164,16 +136,8 @@ pub(crate) async fn an_operator_settles_what_is_over(stage: Stage) {
     }
     let record = stage.record(&payment).await.unwrap();
     assert!(record.expires_ms.is_some() && !record.reservations_held);
-    assert_eq!(
-        record.settled_by.as_deref(),
-        Some("jo: Zentra's support says so")
-    );
-    let answer = stage
-        .store
-        .settle_begin(&begin(&payment, 0))
-        .await
-        .unwrap()
-        .answer;
+    assert_eq!(record.settled_by.as_deref(), Some("jo: Zentra's support says so"));
+    let answer = stage.store.settle_begin(&begin(&payment, 0)).await.unwrap().answer;
     assert_eq!(answer, SettleAnswer::Refused(WhyNotSettled::Resolved));
 }
 
@@ -184,20 +148,11 @@ pub(crate) async fn an_operator_cannot_settle_what_may_be_sent(stage: Stage) {
         async move { store.settle_begin(&begin).await.unwrap().answer }
     };
     let refused = SettleAnswer::Refused;
-    assert_eq!(
-        refusal(begin(&payment, 0)).await,
-        refused(WhyNotSettled::Absent)
-    );
+    assert_eq!(refusal(begin(&payment, 0)).await, refused(WhyNotSettled::Absent));
     stage.run(&payment, 1).await;
-    assert_eq!(
-        refusal(begin(&payment, 0)).await,
-        refused(WhyNotSettled::Leased)
-    );
+    assert_eq!(refusal(begin(&payment, 0)).await, refused(WhyNotSettled::Leased));
     stage.store.doubt(&payment.doubt(1, 1)).await.unwrap();
-    assert_eq!(
-        refusal(begin(&payment, LONG_MS)).await,
-        refused(WhyNotSettled::ResendAllowed)
-    );
+    assert_eq!(refusal(begin(&payment, LONG_MS)).await, refused(WhyNotSettled::ResendAllowed));
     let unbegun = settle(&payment, Class::NotHappened);
     let answer = stage.store.settle(&unbegun).await.unwrap().answer;
     assert_eq!(answer, refused(WhyNotSettled::Fenced));
@@ -212,86 +167,34 @@ pub(crate) async fn evidence_against_a_settlement_is_a_conflict(stage: Stage) {
     stage.run(&payment, 1).await;
     stage.store.doubt(&payment.doubt(1, 1)).await.unwrap();
     stage.store.settle_begin(&begin(&payment, 0)).await.unwrap();
-    stage
-        .store
-        .settle(&settle(&payment, Class::NotHappened))
-        .await
-        .unwrap();
+    stage.store.settle(&settle(&payment, Class::NotHappened)).await.unwrap();
     let contrary = payment.observed(outcome(Class::Open, "chg_1", 1));
     let answer = stage.store.complete(&contrary).await.unwrap().answer;
-    assert!(
-        matches!(answer, CompleteAnswer::Conflict { .. }),
-        "{answer:?}"
-    );
+    assert!(matches!(answer, CompleteAnswer::Conflict { .. }), "{answer:?}");
 }
 
 pub(crate) async fn one_process_reconciles(stage: Stage) {
     let other = stage.other_process().await;
-    let lease = |by, lease_ms| ReconcilerLease {
-        owner: owner(by),
-        lease_ms,
-    };
-    assert!(
-        stage
-            .store
-            .reconciler_lease(&lease(1, LONG_MS))
-            .await
-            .unwrap()
-            .answer
-    );
-    assert!(
-        !other
-            .reconciler_lease(&lease(2, LONG_MS))
-            .await
-            .unwrap()
-            .answer
-    );
-    assert!(
-        stage
-            .store
-            .reconciler_lease(&lease(1, LONG_MS))
-            .await
-            .unwrap()
-            .answer
-    );
-    assert!(
-        !stage
-            .store
-            .reconciler_lease(&lease(1, 0))
-            .await
-            .unwrap()
-            .answer
-    );
-    assert!(
-        other
-            .reconciler_lease(&lease(2, LONG_MS))
-            .await
-            .unwrap()
-            .answer
-    );
+    let lease = |by, lease_ms| ReconcilerLease { owner: owner(by), lease_ms };
+    assert!(stage.store.reconciler_lease(&lease(1, LONG_MS)).await.unwrap().answer);
+    assert!(!other.reconciler_lease(&lease(2, LONG_MS)).await.unwrap().answer);
+    assert!(stage.store.reconciler_lease(&lease(1, LONG_MS)).await.unwrap().answer);
+    assert!(!stage.store.reconciler_lease(&lease(1, 0)).await.unwrap().answer);
+    assert!(other.reconciler_lease(&lease(2, LONG_MS)).await.unwrap().answer);
 }
 
 pub(crate) async fn a_process_with_another_fingerprint_key_is_not_ready(stage: Stage) {
     let loaded = |numbers: &[u8]| {
         let lines: Vec<_> = numbers.iter().map(|it| key_line(*it)).collect();
-        FingerprintKeys::parse(&lines.join("\n"))
-            .ok()
-            .unwrap()
-            .checks()
+        FingerprintKeys::parse(&lines.join("\n")).ok().unwrap().checks()
     };
     assert_eq!(stage.store.readiness(&loaded(&[1])).await, Ok(vec![]));
     let foreign = stage.store.readiness(&loaded(&[2])).await.unwrap();
-    assert!(
-        matches!(foreign[..], [NotReady::ForeignKey(_)]),
-        "{foreign:?}"
-    );
+    assert!(matches!(foreign[..], [NotReady::ForeignKey(_)]), "{foreign:?}");
     let mut forged = loaded(&[1]);
     forged[0].check[0] ^= 1;
     let differs = stage.store.readiness(&forged).await.unwrap();
-    assert!(
-        matches!(differs[..], [NotReady::KeyDiffers(_)]),
-        "{differs:?}"
-    );
+    assert!(matches!(differs[..], [NotReady::KeyDiffers(_)]), "{differs:?}");
     // A rotation: loaded beside the old one first, then in front of it, then alone.
     for numbers in [&[1, 2][..], &[2, 1], &[2]] {
         assert_eq!(stage.store.readiness(&loaded(numbers)).await, Ok(vec![]));
@@ -305,21 +208,13 @@ pub(crate) async fn a_newer_record_is_left_alone(stage: Stage) {
     let newer = stage.other_release(3, 3).await;
     newer.claim(&payment.claim(1)).await.unwrap();
     let before = newer.claim(&payment.claim(1)).await.unwrap();
-    assert!(
-        matches!(before.answer, ClaimAnswer::Run { .. }),
-        "{before:?}"
-    );
+    assert!(matches!(before.answer, ClaimAnswer::Run { .. }), "{before:?}");
     let claimed = stage.claim(&payment.claim(2)).await;
     assert_eq!(claimed, ClaimAnswer::TooNew { version: 3 });
     let done = payment.evidence(1, 1, outcome(Class::Succeeded, "chg_1", 1));
     let completed = stage.store.complete(&done).await.unwrap().answer;
     assert_eq!(completed, CompleteAnswer::TooNew { version: 3 });
-    let settled = stage
-        .store
-        .settle_begin(&begin(&payment, 0))
-        .await
-        .unwrap()
-        .answer;
+    let settled = stage.store.settle_begin(&begin(&payment, 0)).await.unwrap().answer;
     assert_eq!(settled, SettleAnswer::Refused(WhyNotSettled::TooNew));
     assert_eq!(stage.record(&payment).await.unwrap().state, State::Sent);
 }

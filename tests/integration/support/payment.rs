@@ -71,16 +71,8 @@ impl Payment {
             }],
             trace_context: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
         };
-        let periods = Periods {
-            lease_ms: LONG_MS,
-            ..Periods::default()
-        };
-        Self {
-            subject,
-            fingerprints: Vec::new(),
-            periods,
-        }
-        .content("500 NGN")
+        let periods = Periods { lease_ms: LONG_MS, ..Periods::default() };
+        Self { subject, fingerprints: Vec::new(), periods }.content("500 NGN")
     }
 
     /// The same key with another command.
@@ -119,10 +111,7 @@ impl Payment {
 
     /// A claim that the policy refuses.
     pub(crate) fn refused(&self, by: u128) -> Claim {
-        Claim {
-            refused: true,
-            ..self.claim(by)
-        }
+        Claim { refused: true, ..self.claim(by) }
     }
 
     pub(crate) fn work(&self, by: u128, epoch: u64) -> Work {
@@ -147,9 +136,7 @@ impl Payment {
     /// What the reconciler, an event or a read found.
     pub(crate) fn observed(&self, outcome: Outcome) -> Evidence {
         Evidence {
-            source: Source::Observer {
-                digest: self.subject.digest,
-            },
+            source: Source::Observer { digest: self.subject.digest },
             verdict: Verdict::Outcome(outcome),
             attempts: Vec::new(),
             next_check_after_ms: 0,
@@ -179,16 +166,12 @@ impl Payment {
 }
 
 pub(crate) fn fence(by: u128, epoch: u64) -> Fence {
-    Fence {
-        owner: owner(by),
-        epoch,
-    }
+    Fence { owner: owner(by), epoch }
 }
 
 fn signed(content: &str, numbers: &[u8]) -> Vec<Fingerprint> {
     let lines: Vec<String> = numbers.iter().map(|it| key_line(*it)).collect();
-    let keys = FingerprintKeys::parse(&lines.join("\n"))
-        .map_err(|faults| format!("{faults:?}"))
-        .unwrap();
+    let keys =
+        FingerprintKeys::parse(&lines.join("\n")).map_err(|faults| format!("{faults:?}")).unwrap();
     keys.fingerprints(content.as_bytes())
 }
