@@ -7,6 +7,7 @@
 
 #[cfg(feature = "simulator")]
 mod docs;
+#[cfg(feature = "simulator")]
 mod simulator;
 mod store_contract;
 mod store_stories;
