@@ -12,10 +12,17 @@ use tokio::time::{Instant, timeout};
 use crate::admin;
 use crate::clock::Clock;
 use crate::config::{ListenAddress, Settings};
-use crate::engine::{Engine, EngineSettings};
+use crate::domain::{Account, Environment};
+use crate::engine::Engine;
 use crate::gateway::Gateway;
 use crate::grpc::{CallSettings, Listener, Server};
-use crate::idempotency::{FingerprintKeys, MemoryStore, Store};
+use crate::idempotency::{
+    FingerprintKeys, MemoryStore, Store,
+};
+use crate::idempotency::machine::Format;
+use crate::idempotency::redis::{RedisSettings, RedisStore, StoreUrl};
+use crate::readiness;
+use crate::reconciler::Reconciler;
 use crate::shutdown::Draining;
 use crate::upstream::{self, Upstream};
 use crate::zentra::Zentra;
@@ -60,22 +67,6 @@ pub enum End {
     CutOff,
 }
 
-/// Starts a sidecar over the production transport.
-///
-/// # Errors
-/// A [`StartError`]; nothing is left bound.
-pub async fn start(settings: Settings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
-    let upstream = upstream::over_reqwest(settings.upstream)?;
-    let started = Instant::now();
-    let store = MemoryStore::new(move || {
-        u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
-    });
-    // It is new and empty, which nobody else can say of it.
-    let _ = store.init().await;
-    let keys = FingerprintKeys::ephemeral(rand::random());
-    start_over(settings, clock, Parts { upstream, store: Arc::new(store), keys }).await
-}
-
 /// What a sidecar is put together from.
 pub struct Parts {
     /// The way to Zentra.
@@ -83,7 +74,73 @@ pub struct Parts {
     /// What remembers payments.
     pub store: Arc<dyn Store>,
     /// What tells commands apart.
-    pub keys: FingerprintKeys,
+    pub keys: Arc<FingerprintKeys>,
+}
+
+impl Parts {
+    /// The parts that the settings ask for. A store in memory is declared new here; a Redis never
+    /// is, as only its operator can know that.
+    ///
+    /// # Errors
+    /// Where the HTTP client cannot be made.
+    pub async fn of(settings: &Settings) -> Result<Self, reqwest::Error> {
+        let upstream = upstream::over_reqwest(settings.upstream)?;
+        let store = open_store(settings, &settings.account, settings.environment());
+        if settings.store.url == StoreUrl::Memory {
+            // It is empty, and nobody else can have written to it.
+            let _ = store.init().await;
+        }
+        let keys = settings.store.keys.clone();
+        let keys =
+            keys.unwrap_or_else(|| Arc::new(FingerprintKeys::ephemeral(rand::random())));
+        Ok(Self { upstream, store, keys })
+    }
+}
+
+fn open_store(
+    settings: &Settings,
+    account: &Account,
+    environment: Environment,
+) -> Arc<dyn Store> {
+    match &settings.store.url {
+        StoreUrl::Memory => {
+            let started = Instant::now();
+            let now_ms = move || u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            Arc::new(MemoryStore::new(now_ms))
+        }
+        StoreUrl::Redis(url) => Arc::new(RedisStore::new(RedisSettings {
+            url: url.clone(),
+            password_file: settings.store.password_file.clone(),
+            ca_file: settings.store.ca_file.clone(),
+            step_timeout: settings.store.step_timeout,
+            account: account.clone(),
+            environment,
+            format: Format::default(),
+        })),
+    }
+}
+
+/// The engine of the settings' account, for `serve` and for the operators' commands.
+#[must_use]
+pub fn engine(settings: &Settings, clock: Arc<dyn Clock>, parts: Parts) -> Engine {
+    let Parts { upstream, store, keys } = parts;
+    let zentra = Zentra::new(
+        settings.zentra_url.clone(),
+        settings.zentra_key.clone(),
+        upstream,
+        clock.clone(),
+    );
+    let account = (settings.account.clone(), settings.environment());
+    Engine::new(zentra, store, keys, clock, account, settings.engine)
+}
+
+/// Starts a sidecar.
+///
+/// # Errors
+/// A [`StartError`]; nothing is left bound.
+pub async fn start(settings: Settings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+    let parts = Parts::of(&settings).await?;
+    start_over(settings, clock, parts).await
 }
 
 /// Starts a sidecar over any transport and store.
@@ -93,27 +150,8 @@ pub struct Parts {
 pub async fn start_over(
     settings: Settings,
     clock: Arc<dyn Clock>,
-    Parts { upstream, store, keys }: Parts,
+    parts: Parts,
 ) -> Result<Running, StartError> {
-    let environment = settings.environment();
-    let draining = Draining::default();
-    let zentra = Zentra::new(settings.zentra_url, settings.zentra_key, upstream, clock.clone());
-    let engine = Engine::new(
-        zentra,
-        store,
-        Arc::new(keys),
-        clock.clone(),
-        (settings.account, environment),
-        EngineSettings::default(),
-    );
-    let gateway = Gateway::new(engine, settings.card_data);
-    let calls = CallSettings {
-        caller: settings.caller,
-        deadlines: settings.deadlines,
-        draining: draining.clone(),
-    };
-    let server = Server::new(gateway.clone(), calls, clock).await?;
-
     let bound = bind_all(&settings.listen).await?;
     let admin_listener = TcpListener::bind(settings.admin_listen)
         .await
@@ -122,12 +160,31 @@ pub async fn start_over(
         admin_listener.local_addr().map_err(|fault| bind_error(&settings.admin_listen, fault))?;
     let addresses = bound.iter().map(Listener::address).collect();
 
+    let draining = Draining::default();
+    let (store, keys) = (parts.store.clone(), parts.keys.checks());
+    let (readiness, monitor) = readiness::checked(store, keys, draining.clone()).await;
+    let engine = engine(&settings, clock.clone(), parts);
+    let gateway = Gateway::new(engine.clone(), settings.card_data, readiness.clone());
+    let calls = CallSettings {
+        caller: settings.caller,
+        deadlines: settings.deadlines,
+        draining: draining.clone(),
+    };
+    let server = Server::new(gateway.clone(), calls, clock).await?;
+    server.set_serving(readiness.fault().is_none()).await;
+
     let mut listeners = JoinSet::new();
     for listener in bound {
         listeners.spawn(server.clone().serve(listener));
     }
-    let admin = tokio::spawn(admin::serve(admin_listener, draining.clone()));
-    server.set_serving(true).await;
+    let admin = tokio::spawn(admin::serve(admin_listener, readiness));
+    let health = server.clone();
+    engine.spawn(monitor.run(move |serving| {
+        let health = health.clone();
+        async move { health.set_serving(serving).await }
+    }));
+    let reconciler = Reconciler::new(engine.clone(), settings.reconciler);
+    engine.spawn(reconciler.run(draining.clone()));
     let drain = settings.drain;
     Ok(Running { addresses, admin_address, server, gateway, draining, drain, listeners, admin })
 }
@@ -147,8 +204,9 @@ impl Running {
 
     /// Ends in order: not ready, no new calls, calls under way end or are cut off.
     pub async fn shut_down(mut self) -> End {
-        self.server.set_serving(false).await;
+        // First, so that the store's monitor cannot call the sidecar ready again.
         self.draining.begin();
+        self.server.set_serving(false).await;
         let drained = async {
             while self.listeners.join_next().await.is_some() {}
             // What outlives its caller counts too.
@@ -179,7 +237,7 @@ async fn bind_all(addresses: &[ListenAddress]) -> Result<Vec<Listener>, StartErr
             ListenAddress::Tcp(address) => Listener::tcp(*address).await,
             ListenAddress::Unix(path) => Listener::unix(path).await,
         };
-        listeners.push(listener.map_err(|fault| bind_error(&address, fault))?);
+        listeners.push(listener.map_err(|fault| bind_error(address, fault))?);
     }
     Ok(listeners)
 }

@@ -18,6 +18,7 @@ pub use verify::Verified;
 
 use crate::domain::Caller;
 use crate::engine::Engine;
+use crate::readiness::Readiness;
 
 /// Whether `Tokenize` is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,7 @@ pub struct Gateway {
 struct Shared {
     engine: Engine,
     card_data: CardData,
+    readiness: Readiness,
     /// Bounds the writes that follow reads.
     observations: Arc<Semaphore>,
 }
@@ -53,9 +55,9 @@ struct Shared {
 impl Gateway {
     /// Serves one account over `engine`.
     #[must_use]
-    pub fn new(engine: Engine, card_data: CardData) -> Self {
+    pub fn new(engine: Engine, card_data: CardData, readiness: Readiness) -> Self {
         let observations = Arc::new(Semaphore::new(observe::MAX_UNDER_WAY));
-        Self { shared: Arc::new(Shared { engine, card_data, observations }) }
+        Self { shared: Arc::new(Shared { engine, card_data, readiness, observations }) }
     }
 
     fn engine(&self) -> &Engine {

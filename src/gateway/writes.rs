@@ -21,6 +21,7 @@ impl Gateway {
         if self.shared.card_data == CardData::Refuse {
             return Err(Error::new(Reason::CardDataRefused).money_moved(MoneyMoved::No));
         }
+        self.shared.readiness.admit_write()?;
         self.engine().execute(&call.caller, call.answer_by, command, None).await
     }
 
@@ -33,6 +34,7 @@ impl Gateway {
         call: Call,
         command: ChargeCommand,
     ) -> Result<Executed<Charge>, Error> {
+        self.shared.readiness.admit_write()?;
         self.engine().execute(&call.caller, call.answer_by, command, None).await
     }
 
@@ -47,6 +49,7 @@ impl Gateway {
         call: Call,
         command: RefundCommand,
     ) -> Result<Executed<Refund>, Error> {
+        self.shared.readiness.admit_write()?;
         let refusal = self.refusal_of_refund(&call, &command).await;
         self.engine().execute(&call.caller, call.answer_by, command, refusal).await
     }

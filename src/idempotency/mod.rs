@@ -9,6 +9,7 @@ mod fingerprint;
 pub mod machine;
 mod memory;
 mod record;
+pub mod redis;
 mod step;
 mod store;
 mod waiters;

@@ -59,6 +59,9 @@ impl State {
 pub struct OwnerId(u128);
 
 impl OwnerId {
+    /// The owner of what nobody works on.
+    pub(super) const NOBODY: Self = Self(0);
+
     /// Takes 128 random bits.
     #[must_use]
     pub fn new(bits: u128) -> Self {
@@ -180,13 +183,22 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Takes a line; control characters become spaces, and what is too long is cut.
+    /// Takes a line; control characters become spaces, what is too long is cut, and nothing
+    /// becomes `-`.
     #[must_use]
     pub fn new(line: &str, is_post: bool) -> Self {
-        let mut clean: String =
-            line.chars().map(|it| if it.is_control() { ' ' } else { it }).collect();
+        let mut clean: String = line
+            .chars()
+            .map(|it| if it.is_control() { ' ' } else { it })
+            .collect();
         clean.truncate(clean.floor_char_boundary(MAX_ATTEMPT_BYTES));
-        Self { line: clean, is_post }
+        if clean.is_empty() {
+            clean.push('-');
+        }
+        Self {
+            line: clean,
+            is_post,
+        }
     }
 
     /// The line.
@@ -301,7 +313,10 @@ impl Record {
     #[must_use]
     pub fn is_final(&self) -> bool {
         self.state == State::Done
-            && self.outcome.as_ref().is_some_and(|outcome| outcome.class.is_final())
+            && self
+                .outcome
+                .as_ref()
+                .is_some_and(|outcome| outcome.class.is_final())
     }
 
     /// Logs attempts, each once however often it is told.

@@ -9,6 +9,13 @@
 mod docs;
 #[cfg(feature = "simulator")]
 mod simulator;
+mod store_agreement;
+mod store_cluster;
 mod store_contract;
+mod store_cost;
+mod store_faults;
+mod store_sentinel;
+mod store_single;
 mod store_stories;
+mod store_tls;
 mod support;

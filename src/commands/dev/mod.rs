@@ -108,6 +108,8 @@ async fn start(args: &DevArgs) -> Result<(Simulator, Running), String> {
     serve.admin_listen = args.admin_listen.clone().unwrap_or_else(|| usual(9464));
     serve.zentra_url = Some(simulator.url());
     serve.zentra_key_file = None;
+    serve.store = Some("memory:".to_owned());
+    serve.fingerprint_key_file = None;
     serve.card_data = "accept".to_owned();
     let settings = Settings::read(&serve, Some(key)).map_err(|faults| faults.to_string())?;
     let running = app::start(settings, clock).await.map_err(|fault| fault.to_string())?;

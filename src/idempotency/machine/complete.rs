@@ -26,7 +26,8 @@ pub fn complete(view: &View<'_>, evidence: &Evidence) -> (Writes, CompleteAnswer
     let mut next = record.clone();
     next.log(&evidence.attempts);
     let (mut writes, answer) = judge(view, evidence, next);
-    writes.index_reference = record.subject.reference.is_some();
+    writes.index_reference =
+        matches!(evidence.source, Source::Owner(_)) && record.subject.reference.is_some();
     (writes, answer)
 }
 

@@ -1,3 +1,4 @@
 //! What several tests need.
 
 pub(crate) mod payment;
+pub(crate) mod redis;

@@ -11,7 +11,7 @@ use zentra_sidecar::idempotency::{
 pub(crate) const LONG_MS: u64 = 3_600_000;
 
 /// One payment under one key.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Payment {
     pub(crate) subject: Subject,
     pub(crate) fingerprints: Vec<Fingerprint>,
