@@ -6,6 +6,8 @@
 )]
 
 #[cfg(feature = "simulator")]
+mod docs;
+#[cfg(feature = "simulator")]
 mod simulator;
 mod store_agreement;
 mod store_cluster;
