@@ -151,7 +151,6 @@ impl RedisStore {
 
     /// Listens before it answers, where that can be had within the limit of a step.
     async fn listen(&self, digest: &KeyDigest) -> Waiter {
-        let waiter = self.waiters.subscribe(digest);
         let mut live = {
             let mut subscription = self
                 .subscription
@@ -169,6 +168,6 @@ impl RedisStore {
         };
         // Without it the caller polls; that a store is not reached shows at the next claim.
         let _timed_out = timeout(self.link.step_timeout(), live.wait_for(|live| *live)).await;
-        waiter
+        self.waiters.subscribe(digest)
     }
 }
