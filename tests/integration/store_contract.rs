@@ -37,11 +37,7 @@ pub(crate) async fn tell_all(backend: Arc<dyn Backend>) {
         let account = name.replace('_', "-");
         let store = backend.open(&account, Format::default()).await;
         assert_eq!(store.init().await, Ok(InitAnswer::Declared), "{name}");
-        let stage = Stage {
-            backend: Arc::clone(&backend),
-            account,
-            store,
-        };
+        let stage = Stage { backend: Arc::clone(&backend), account, store };
         // The panic's own message has been printed by then; who waits for ever says nothing.
         let told = timeout(PATIENCE, tokio::spawn(story(stage))).await;
         if !matches!(told, Ok(Ok(()))) {
@@ -58,9 +54,8 @@ pub(crate) struct InMemory(Mutex<HashMap<String, MemoryStore>>);
 impl Backend for InMemory {
     fn open<'a>(&'a self, account: &'a str, format: Format) -> BoxFuture<'a, Arc<dyn Store>> {
         let mut stores = self.0.lock().unwrap();
-        let store = stores
-            .entry(account.to_owned())
-            .or_insert_with(|| MemoryStore::new(|| 1_000_000));
+        let store =
+            stores.entry(account.to_owned()).or_insert_with(|| MemoryStore::new(|| 1_000_000));
         let store: Arc<dyn Store> = Arc::new(store.seen_by(format));
         async move { store }.boxed()
     }

@@ -28,10 +28,7 @@ async fn a_lost_takeover_keeps_the_first_owner_from_saying_no() {
     assert_eq!(record.state, State::Unknown);
     let late = payment.evidence(2, 2, outcome(Class::Succeeded, "chg_1", 1));
     let completed = store.complete(&late).await.unwrap().answer;
-    assert!(
-        matches!(completed, CompleteAnswer::Stored { .. }),
-        "{completed:?}"
-    );
+    assert!(matches!(completed, CompleteAnswer::Stored { .. }), "{completed:?}");
 }
 
 #[tokio::test]
@@ -39,10 +36,6 @@ async fn a_step_that_is_dropped_unpolled_never_happens() {
     let store = MemoryStore::new(|| 1_000_000);
     let claim = charge("key", "order-1").claim(1);
     drop(store.claim(&claim));
-    let answer = store
-        .claim(&charge("key", "order-1").refused(2))
-        .await
-        .unwrap()
-        .answer;
+    let answer = store.claim(&charge("key", "order-1").refused(2)).await.unwrap().answer;
     assert!(matches!(answer, ClaimAnswer::Refused { .. }), "{answer:?}");
 }

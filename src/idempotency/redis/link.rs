@@ -102,9 +102,7 @@ impl Link {
         let mut doubtful = false;
         loop {
             if last.is_none() {
-                *last = Some(StoreError::Unreachable(
-                    "connecting took too long".to_owned(),
-                ));
+                *last = Some(StoreError::Unreachable("connecting took too long".to_owned()));
             }
             let connected = self.connection().await;
             let held = match connected {
@@ -198,9 +196,5 @@ fn blame(last: &mut Option<StoreError>, doubtful: bool, error: StoreError) {
 
 /// A refusal after a try that may have been applied is no proof that nothing was.
 fn refused(doubtful: bool, text: String) -> StoreError {
-    if doubtful {
-        StoreError::Broken(text)
-    } else {
-        StoreError::Refused(text)
-    }
+    if doubtful { StoreError::Broken(text) } else { StoreError::Refused(text) }
 }

@@ -54,10 +54,7 @@ impl Locator {
         let secrets = self.secrets().await?;
         let host = self.locate(&secrets).await?;
         let client = self.client(&host, &secrets, true)?;
-        client
-            .get_async_pubsub()
-            .await
-            .map_err(|error| unreachable(&error))
+        client.get_async_pubsub().await.map_err(|error| unreachable(&error))
     }
 
     async fn locate(&self, secrets: &Secrets) -> Result<HostPort, StoreError> {
@@ -145,9 +142,7 @@ impl Locator {
         secrets: &Secrets,
     ) -> Result<MultiplexedConnection, StoreError> {
         let client = self.client(host, secrets, true)?;
-        multiplexed(&client)
-            .await
-            .map_err(|error| unreachable(&error))
+        multiplexed(&client).await.map_err(|error| unreachable(&error))
     }
 
     fn client(
@@ -156,19 +151,13 @@ impl Locator {
         secrets: &Secrets,
         with_auth: bool,
     ) -> Result<Client, StoreError> {
-        self.build(host, secrets, with_auth)
-            .map_err(|error| unreachable(&error))
+        self.build(host, secrets, with_auth).map_err(|error| unreachable(&error))
     }
 
     fn build(&self, host: &HostPort, secrets: &Secrets, with_auth: bool) -> RedisResult<Client> {
         let (name, port) = (host.host.clone(), host.port);
         let address = if self.url.tls {
-            ConnectionAddr::TcpTls {
-                host: name,
-                port,
-                insecure: false,
-                tls_params: None,
-            }
+            ConnectionAddr::TcpTls { host: name, port, insecure: false, tls_params: None }
         } else {
             ConnectionAddr::Tcp(name, port)
         };
@@ -188,10 +177,7 @@ impl Locator {
             return Client::open(info);
         }
         let root_cert = secrets.ca.clone();
-        let certificates = TlsCertificates {
-            client_tls: None,
-            root_cert,
-        };
+        let certificates = TlsCertificates { client_tls: None, root_cert };
         Client::build_with_tls(info, certificates)
     }
 
@@ -213,12 +199,9 @@ impl Locator {
 
 async fn multiplexed(client: &Client) -> RedisResult<MultiplexedConnection> {
     // The step's own limit bounds the whole of it.
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(None)
-        .set_response_timeout(None);
-    client
-        .get_multiplexed_async_connection_with_config(&config)
-        .await
+    let config =
+        AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+    client.get_multiplexed_async_connection_with_config(&config).await
 }
 
 async fn read(file: &PathBuf) -> Result<Vec<u8>, StoreError> {
@@ -228,9 +211,7 @@ async fn read(file: &PathBuf) -> Result<Vec<u8>, StoreError> {
     let length = tokio::fs::metadata(file).await.map_err(unreadable)?.len();
     if length > MAX_FILE_BYTES {
         let name = file.display();
-        return Err(StoreError::Unreachable(format!(
-            "{name} is larger than 1 MiB"
-        )));
+        return Err(StoreError::Unreachable(format!("{name} is larger than 1 MiB")));
     }
     tokio::fs::read(file).await.map_err(unreadable)
 }

@@ -84,10 +84,7 @@ struct Common {
 
 impl Common {
     const NONE: Self = Self {
-        fence: Fence {
-            owner: OwnerId::NOBODY,
-            epoch: 0,
-        },
+        fence: Fence { owner: OwnerId::NOBODY, epoch: 0 },
         lease_ms: 0,
         retention_ms: 0,
         open_retention_ms: 0,
@@ -152,10 +149,7 @@ impl RedisStore {
     /// Listens before it answers, where that can be had within the limit of a step.
     async fn listen(&self, digest: &KeyDigest) -> Waiter {
         let mut live = {
-            let mut subscription = self
-                .subscription
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut subscription = self.subscription.lock().unwrap_or_else(PoisonError::into_inner);
             subscription
                 .get_or_insert_with(|| {
                     Subscription::start(

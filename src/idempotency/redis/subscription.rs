@@ -36,10 +36,7 @@ impl Subscription {
                 sleep(PAUSE).await;
             }
         });
-        Self {
-            live: receiver,
-            task: task.abort_handle(),
-        }
+        Self { live: receiver, task: task.abort_handle() }
     }
 
     /// Resolves once messages arrive.
