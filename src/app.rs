@@ -16,11 +16,9 @@ use crate::domain::{Account, Environment};
 use crate::engine::Engine;
 use crate::gateway::Gateway;
 use crate::grpc::{CallSettings, Listener, Server};
-use crate::idempotency::{
-    FingerprintKeys, MemoryStore, Store,
-};
 use crate::idempotency::machine::Format;
 use crate::idempotency::redis::{RedisSettings, RedisStore, StoreUrl};
+use crate::idempotency::{FingerprintKeys, MemoryStore, Store};
 use crate::readiness;
 use crate::reconciler::Reconciler;
 use crate::shutdown::Draining;
@@ -91,17 +89,12 @@ impl Parts {
             let _ = store.init().await;
         }
         let keys = settings.store.keys.clone();
-        let keys =
-            keys.unwrap_or_else(|| Arc::new(FingerprintKeys::ephemeral(rand::random())));
+        let keys = keys.unwrap_or_else(|| Arc::new(FingerprintKeys::ephemeral(rand::random())));
         Ok(Self { upstream, store, keys })
     }
 }
 
-fn open_store(
-    settings: &Settings,
-    account: &Account,
-    environment: Environment,
-) -> Arc<dyn Store> {
+fn open_store(settings: &Settings, account: &Account, environment: Environment) -> Arc<dyn Store> {
     match &settings.store.url {
         StoreUrl::Memory => {
             let started = Instant::now();

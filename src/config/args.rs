@@ -62,7 +62,12 @@ pub struct ServeArgs {
 
     /// How long Zentra remembers idempotency keys, in hours; after that, less an hour, an unknown
     /// payment is not sent again
-    #[arg(long, env = "SIDECAR_ZENTRA_KEY_RETENTION_HOURS", default_value = "24", value_name = "H")]
+    #[arg(
+        long,
+        env = "SIDECAR_ZENTRA_KEY_RETENTION_HOURS",
+        default_value = "24",
+        value_name = "H"
+    )]
     pub zentra_key_retention_hours: String,
 
     /// The time between two passes of the reconciler, in seconds

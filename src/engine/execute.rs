@@ -98,12 +98,8 @@ impl<P: Payment> PaymentCall<P> {
     ) -> Self {
         let shared = &engine.shared;
         let operation = payment.operation();
-        let scope = Scope {
-            account: &shared.account,
-            environment: shared.environment,
-            caller,
-            operation,
-        };
+        let scope =
+            Scope { account: &shared.account, environment: shared.environment, caller, operation };
         let subject = Subject {
             digest: KeyDigest::new(scope, payment.idempotency_key()),
             caller: caller.clone(),
@@ -161,9 +157,7 @@ impl<P: Payment> PaymentCall<P> {
     /// The answers that need no work.
     fn told(&self, answer: ClaimAnswer) -> Result<Executed<P::Value>, Error> {
         match answer {
-            ClaimAnswer::Replay { record } => {
-                self.engine.shared.replay(&self.payment, &record)
-            }
+            ClaimAnswer::Replay { record } => self.engine.shared.replay(&self.payment, &record),
             ClaimAnswer::KeyReused { record } => Err(key_reused(&record)),
             ClaimAnswer::ReferenceTaken { outcome, .. } => {
                 Err(reference_taken(outcome.as_ref(), MoneyMoved::Unknown))
