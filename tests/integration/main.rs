@@ -13,6 +13,7 @@ mod store_agreement;
 mod store_cluster;
 mod store_contract;
 mod store_cost;
+mod store_failover;
 mod store_faults;
 mod store_sentinel;
 mod store_single;

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use tokio::time::timeout;
 use zentra_sidecar::idempotency::machine::Format;
 use zentra_sidecar::idempotency::{InitAnswer, MemoryStore, Store};
 
@@ -24,6 +26,9 @@ pub(crate) trait Backend: Send + Sync {
     }
 }
 
+/// How long a story may take on a machine under load before it counts as hanging.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Tells every story, each on an account of its own that was declared new, and names all that
 /// fail.
 pub(crate) async fn tell_all(backend: Arc<dyn Backend>) {
@@ -32,9 +37,14 @@ pub(crate) async fn tell_all(backend: Arc<dyn Backend>) {
         let account = name.replace('_', "-");
         let store = backend.open(&account, Format::default()).await;
         assert_eq!(store.init().await, Ok(InitAnswer::Declared), "{name}");
-        let stage = Stage { backend: Arc::clone(&backend), account, store };
-        // The panic's own message has been printed by then.
-        if tokio::spawn(story(stage)).await.is_err() {
+        let stage = Stage {
+            backend: Arc::clone(&backend),
+            account,
+            store,
+        };
+        // The panic's own message has been printed by then; who waits for ever says nothing.
+        let told = timeout(PATIENCE, tokio::spawn(story(stage))).await;
+        if !matches!(told, Ok(Ok(()))) {
             failed.push(*name);
         }
     }
@@ -48,8 +58,9 @@ pub(crate) struct InMemory(Mutex<HashMap<String, MemoryStore>>);
 impl Backend for InMemory {
     fn open<'a>(&'a self, account: &'a str, format: Format) -> BoxFuture<'a, Arc<dyn Store>> {
         let mut stores = self.0.lock().unwrap();
-        let store =
-            stores.entry(account.to_owned()).or_insert_with(|| MemoryStore::new(|| 1_000_000));
+        let store = stores
+            .entry(account.to_owned())
+            .or_insert_with(|| MemoryStore::new(|| 1_000_000));
         let store: Arc<dyn Store> = Arc::new(store.seen_by(format));
         async move { store }.boxed()
     }

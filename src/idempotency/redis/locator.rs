@@ -35,7 +35,7 @@ struct Secrets {
 
 impl Locator {
     /// Connects to the master that has the account's data.
-    pub(super) async fn connect(&self) -> Result<(MultiplexedConnection, HostPort), StoreError> {
+    pub(super) async fn connect(&self) -> Result<MultiplexedConnection, StoreError> {
         let secrets = self.secrets().await?;
         let host = self.locate(&secrets).await?;
         let mut connection = self.open(&host, &secrets).await?;
@@ -46,16 +46,7 @@ impl Locator {
         if first_text(&role).as_deref() != Some("master") {
             return Err(StoreError::Refused(format!("{host} is not a master")));
         }
-        Ok((connection, host))
-    }
-
-    /// Connects to a named server, as a redirection asks.
-    pub(super) async fn connect_to(
-        &self,
-        host: &HostPort,
-    ) -> Result<MultiplexedConnection, StoreError> {
-        let secrets = self.secrets().await?;
-        self.open(host, &secrets).await
+        Ok(connection)
     }
 
     /// A connection for subscriptions.

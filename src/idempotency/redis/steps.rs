@@ -34,23 +34,16 @@ impl RedisStore {
             owner: claim.owner,
             epoch: 0,
         };
-        let args = || {
-            self.args(
+        let args = self
+            .args(
                 &subject.digest.to_string(),
                 Common::new(fence, &claim.periods),
             )
             .subject(subject, 0)
             .flag(claim.refused)
-            .fingerprints(&claim.fingerprints)
-        };
-        let mut keys = self.names.subject_keys(subject);
-        let reply = self.run(&script::CLAIM, &keys, args()).await?;
-        if reply.word != "DANGLING" {
-            return Ok(reply);
-        }
-        // With the other record's key declared the server itself tells whether it is elsewhere.
-        keys.push(self.names.record(&reply.text(0)?));
-        self.run(&script::CLAIM, &keys, args()).await
+            .fingerprints(&claim.fingerprints);
+        let keys = self.names.subject_keys(subject);
+        self.run(&script::CLAIM, &keys, args).await
     }
 
     async fn ask_complete(&self, evidence: &Evidence) -> Result<Reply, StoreError> {
