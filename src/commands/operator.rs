@@ -21,6 +21,6 @@ pub(super) async fn engine(
     if settings.store.url == StoreUrl::Memory {
         return Err(failed("a store in memory belongs to one process; there is none to look into"));
     }
-    let parts = Parts::of(&settings).await.map_err(failed)?;
+    let parts = Parts::of(&settings).map_err(failed)?;
     Ok((app::engine(&settings, Arc::new(SystemClock), parts), settings))
 }

@@ -18,8 +18,16 @@ pub struct ServeArgs {
     pub admin_listen: String,
 
     /// Allow gRPC without TLS on addresses that other machines can reach
-    #[arg(long, env = "SIDECAR_INSECURE_LISTEN")]
-    pub insecure_listen: bool,
+    #[arg(
+        long,
+        env = "SIDECAR_INSECURE_LISTEN",
+        default_value = "false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_name = "BOOL"
+    )]
+    pub insecure_listen: String,
 
     /// Zentra's address; follows from the key where not given
     #[arg(long, env = "ZENTRA_URL", value_name = "URL")]

@@ -159,8 +159,9 @@ impl<P: Payment> PaymentCall<P> {
         match answer {
             ClaimAnswer::Replay { record } => self.engine.shared.replay(&self.payment, &record),
             ClaimAnswer::KeyReused { record } => Err(key_reused(&record)),
-            ClaimAnswer::ReferenceTaken { outcome, .. } => {
-                Err(reference_taken(outcome.as_ref(), MoneyMoved::Unknown))
+            ClaimAnswer::ReferenceTaken { outcome, look_ups_first, .. } => {
+                let moved = if look_ups_first { MoneyMoved::Unknown } else { MoneyMoved::No };
+                Err(reference_taken(outcome.as_ref(), moved))
             }
             ClaimAnswer::Refused { look_ups_first } => {
                 let moved = if look_ups_first { MoneyMoved::Unknown } else { MoneyMoved::No };

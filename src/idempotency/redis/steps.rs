@@ -179,9 +179,11 @@ fn claim_answer(digest: KeyDigest, reply: &Reply) -> Result<ClaimAnswer, StoreEr
         "REPLAY" => ClaimAnswer::Replay { record: reply.record(digest, 0)? },
         "BUSY" => ClaimAnswer::Busy { lease_left_ms: reply.number(0)? },
         "REUSED" => ClaimAnswer::KeyReused { record: reply.record(digest, 0)? },
-        "TAKEN" => {
-            ClaimAnswer::ReferenceTaken { same_caller: reply.flag(0)?, outcome: reply.outcome(1)? }
-        }
+        "TAKEN" => ClaimAnswer::ReferenceTaken {
+            same_caller: reply.flag(0)?,
+            outcome: reply.outcome(1)?,
+            look_ups_first: reply.flag(2)?,
+        },
         "REFUSED" => ClaimAnswer::Refused { look_ups_first: reply.flag(0)? },
         "CONFLICT" => ClaimAnswer::Conflict { record: reply.record(digest, 0)? },
         "NEW" => ClaimAnswer::TooNew { version: version(reply)? },

@@ -149,7 +149,11 @@ pub(crate) async fn a_rotated_fingerprint_key_still_matches(stage: Stage) {
 pub(crate) async fn a_reference_is_taken_once(stage: Stage) {
     let payment = charge("key", "order-1");
     stage.run(&payment, 1).await;
-    let taken = |same_caller, outcome| ClaimAnswer::ReferenceTaken { same_caller, outcome };
+    let taken = |same_caller, outcome| ClaimAnswer::ReferenceTaken {
+        same_caller,
+        outcome,
+        look_ups_first: false,
+    };
     let second = charge("other", "order-1");
     assert_eq!(stage.claim(&second.claim(2)).await, taken(true, None));
     let paid = outcome(Class::Succeeded, "chg_1", 1);

@@ -57,7 +57,7 @@ local function taken()
   if same_caller and other.class then
     outcome = { other.outcome, other.provider_id or '', other.class, other.phase }
   end
-  return { now, 'TAKEN', same_caller and 1 or 0, outcome }
+  return { now, 'TAKEN', same_caller and 1 or 0, outcome, look_ups_first and 1 or 0 }
 end
 
 local record = load(KEYS[1])
