@@ -76,5 +76,5 @@ def test_a_reference_belongs_to_one_key(payments, sidecar):
     assert refusal.info.reason == "REFERENCE_ALREADY_USED"
     assert refusal.info.metadata["money_moved"] == "no"
     assert refusal.info.metadata["sent"] == "false"
-    assert refusal.info.metadata["status"] == "succeeded"
+    assert refusal.info.metadata["status"] == "SUCCEEDED"
     assert len(sidecar.ledger(order)["charges"]) == 1
