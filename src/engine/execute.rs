@@ -233,6 +233,7 @@ impl<P: Payment> PaymentCall<P> {
         let until = (Instant::now() + check).min(self.answer_by);
         match waiter {
             Some(waiter) => tokio::select! {
+                biased;
                 () = waiter.woken() => {}
                 () = sleep_until(until) => {}
             },
