@@ -157,7 +157,7 @@ impl Ledger {
                 return Some((200, data(object.show(now_ms))));
             }
         }
-        if self.mode.by_reference() && self.find(post.kind, &post.reference).is_some() {
+        if self.is_taken(post) {
             return Some(error(409, "duplicate_reference"));
         }
         None
@@ -239,6 +239,12 @@ impl Ledger {
         self.keys.get(name).copied().filter(|(since, _)| since + KEY_RETENTION_MS > now_ms)
     }
 
+    fn is_taken(&self, post: &Post) -> bool {
+        self.mode.by_reference()
+            && post.kind != Kind::Token
+            && self.find(post.kind, &post.reference).is_some()
+    }
+
     /// What was made for a payment. Keys that only begin with its name are its too: a defect may
     /// have changed the rest.
     pub(crate) fn made_for<'a>(&'a self, digest: &'a str) -> impl Iterator<Item = &'a Object> {
@@ -251,9 +257,7 @@ impl Ledger {
             || self.under_way.iter().any(|post| {
                 let name = (post.kind, post.key.clone());
                 let known = self.mode.by_key() && self.remembered(now_ms, &name).is_some();
-                let taken =
-                    self.mode.by_reference() && self.find(post.kind, &post.reference).is_some();
-                post.key.starts_with(digest) && !known && !taken
+                post.key.starts_with(digest) && !known && !self.is_taken(post)
             })
     }
 

@@ -30,7 +30,9 @@ pub(crate) async fn everything_resolves(stage: &mut Stage) {
     let page = PendingPage { kind: PendingKind::All, offset: 0, limit: 100 };
     let left = stage.world.store.pending(page).await.map(|it| it.answer).unwrap_or_default();
     for record in left {
-        let excused = record.state == State::Unknown
+        let is_forgotten_some_day = record.state == State::Unknown && record.expires_ms.is_some();
+        let excused = is_forgotten_some_day
+            || record.state == State::Unknown
             && orders.iter().any(|it| {
                 it.digest == record.subject.digest.to_string() && is_excused(stage, it)
             });
@@ -82,15 +84,21 @@ fn fits(stage: &Stage, order: &Order, reason: Reason) -> bool {
             .any(|it| it.digest == order.digest && it.amount_minor != order.amount_minor),
         Reason::ReferenceAlreadyUsed => inner.judge.is_shared(reference),
         Reason::OutcomeConflict => {
-            inner.judge.is_tampered(reference) || (inner.judge.losses > 0 && contested)
+            let two_tokens = order.kind() == Kind::Token && !inner.judge.tokens_promised();
+            let contested = inner.judge.losses > 0 && contested;
+            inner.judge.is_tampered(reference) || contested || two_tokens
         }
         Reason::OutcomeUnresolved => {
             drop(inner);
             is_excused(stage, order)
         }
         // What one of several refunds has taken is not there for the others.
-        Reason::ChargeNotRefundable | Reason::RefundExceedsCharge | Reason::UpstreamRejected => {
+        Reason::ChargeNotRefundable | Reason::RefundExceedsCharge => {
             order.operation == Operation::Refund && contested
+        }
+        // A decline without an object that comes after doubt proves nothing.
+        Reason::UpstreamRejected => {
+            (order.operation == Operation::Refund && contested) || stage.world.weather.declines > 0
         }
         _ => false,
     }

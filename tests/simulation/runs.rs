@@ -21,20 +21,15 @@ pub(crate) struct Tally {
 }
 
 /// Violations after which a series ends.
-const ENOUGH: usize = 3;
+pub(crate) const ENOUGH: usize = 3;
 
-/// Runs seeds until enough of them, or `until_broken`, have shown a violation.
-pub(crate) fn many(seeds: Range<u64>, mode: Mode, until_broken: u64) -> Tally {
-    many_with(seeds, mode, until_broken, &|seed| scenario::run(seed, mode, Keep::default()))
-}
-
-pub(crate) fn many_with(
+/// Runs seeds until `enough` of them have shown a violation.
+pub(crate) fn many(
     seeds: Range<u64>,
     mode: Mode,
-    until_broken: u64,
+    enough: usize,
     run: &(dyn Fn(u64) -> Report + Sync),
 ) -> Tally {
-    let enough = usize::try_from(until_broken).unwrap_or(ENOUGH).min(ENOUGH);
     let next = AtomicU64::new(seeds.start);
     let tally = Mutex::new(Tally {
         mode,

@@ -207,6 +207,8 @@ impl Stage {
             match inner.chance.below(100) {
                 0 => {
                     world.store.wipe();
+                    // Replicas lose everything too.
+                    inner.snapshot = None;
                     inner.judge.lost_store();
                     inner.history.add(store_now_ms, || Event::Wipe);
                     drop(inner);

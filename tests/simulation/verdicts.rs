@@ -10,12 +10,17 @@ pub(crate) struct Began {
     step: u64,
     /// The furthest status that had been told before.
     told: Option<Status>,
+    /// Store losses before the last answer that only the store knew of.
+    nameless: Option<u64>,
 }
 
 impl Judge {
     pub(crate) fn begins(&mut self, order: &Order) -> Began {
-        let told = self.told.get(&order.digest).and_then(|told| told.status);
-        Began { step: self.next_step(), told }
+        let before = self.told.get(&order.digest);
+        let told = before.and_then(|told| told.status);
+        let nameless =
+            before.filter(|told| told.first.0.is_none()).map(|told| told.first.2);
+        Began { step: self.next_step(), told, nameless }
     }
 
     pub(crate) fn ends(
@@ -48,7 +53,10 @@ impl Judge {
                         }
                     }
                     "yes" => {
-                        if !ledger.made_for(&order.digest).any(|it| it.is_paid(now_ms)) {
+                        let told = self.told.get(&order.digest).and_then(|told| told.status);
+                        let adopted = matches!(told, Some(Status::Succeeded(_)));
+                        let paid = ledger.made_for(&order.digest).any(|it| it.is_paid(now_ms));
+                        if !paid && !adopted {
                             self.violated("never a lie: money moved", why);
                         }
                     }
@@ -80,8 +88,8 @@ impl Judge {
             return;
         }
         let tampered = self.is_tampered(order.reference.as_str());
-        let asked = order.amount_minor.unwrap_or(object.amount_minor);
-        if amount_minor != asked || (object.amount_minor != amount_minor && !tampered) {
+        let differs = order.amount_minor.is_some_and(|asked| asked != amount_minor);
+        if differs || (object.amount_minor != amount_minor && !tampered) {
             self.violated("what is told is what was asked for", why);
         }
         let so = match status {
@@ -111,6 +119,7 @@ impl Judge {
         (id, amount_minor, status): (Option<&str>, i64, Status),
     ) {
         let losses = self.losses;
+        let tampered = self.is_tampered(order.reference.as_str());
         // Zentra makes a token again where it does not know its key.
         let rough = order.kind() == Kind::Token && !self.tokens_promised();
         let told = self.told.entry(order.digest.clone()).or_insert_with(|| Told {
@@ -118,10 +127,12 @@ impl Judge {
             status: None,
             failed: None,
         });
-        let same = told.first.0.as_deref() == id && told.first.1 == amount_minor;
+        let same_amount = told.first.1 == amount_minor || (order.amount_minor.is_none() && tampered);
+        let same = told.first.0.as_deref() == id && same_amount;
         // A decline without an object is known to the store alone.
         let forgotten = told.first.0.is_none() && losses > told.first.2;
-        let backwards = began.told.is_some_and(|before| match (before, status) {
+        let forgotten_since = began.nameless.is_some_and(|before| losses > before);
+        let backwards = !forgotten_since && began.told.is_some_and(|before| match (before, status) {
             (Status::Open, _) => false,
             (before, now) => now < before || (before == Status::Failed) != (now == Status::Failed),
         });
@@ -135,6 +146,7 @@ impl Judge {
         if forgotten {
             if let Some(told) = self.told.get_mut(&order.digest) {
                 told.first = (id.map(str::to_owned), amount_minor, losses);
+                told.status = Some(status);
             }
         } else if !same {
             self.violated("one answer for one key", why);
