@@ -150,7 +150,8 @@ impl<'a, P: Payment> Session<'a, P> {
             }
             Ok(Found::Untold) => {
                 self.note("look-up", "cannot tell", &None, false);
-                Next::Answer(self.give_up(Error::new(Reason::OutcomeUnresolved)).await)
+                let error = Error::new(Reason::OutcomeUnresolved).sent(self.posts_here > 0);
+                Next::Answer(self.give_up(error).await)
             }
             Err(trouble) => {
                 self.note("look-up", &trouble.detail, &trouble.provider.request_id, false);

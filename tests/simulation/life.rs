@@ -1,6 +1,6 @@
 //! A process: what it does reaches the world only while it lives, and not while it is stopped.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ pub(crate) struct Life {
     dead: AtomicBool,
     died: Notify,
     stopped_until: Mutex<Option<Instant>>,
+    stops: AtomicU64,
 }
 
 impl Life {
@@ -26,6 +27,7 @@ impl Life {
             dead: AtomicBool::new(false),
             died: Notify::new(),
             stopped_until: Mutex::new(None),
+            stops: AtomicU64::new(0),
         })
     }
 
@@ -38,8 +40,14 @@ impl Life {
     /// As SIGSTOP, and SIGCONT after `time`.
     pub(crate) fn stop(&self, time: Duration) {
         let until = Instant::now() + time;
+        self.stops.fetch_add(1, Ordering::Relaxed);
         let mut stopped = self.lock();
         *stopped = Some(stopped.map_or(until, |before| before.max(until)));
+    }
+
+    /// How often it was stopped.
+    pub(crate) fn stops(&self) -> u64 {
+        self.stops.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_dead(&self) -> bool {

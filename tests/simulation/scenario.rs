@@ -73,7 +73,9 @@ impl Stage {
         let orders = Order::draw(chance);
         let mut todo = Vec::new();
         for index in 0..orders.len() {
-            todo.extend(std::iter::repeat_n(index, usize::try_from(chance.between(1, 5)).unwrap()));
+            // Now and then a crowd.
+            let most = if chance.percent(5) { 30 } else { 5 };
+            todo.extend(std::iter::repeat_n(index, usize::try_from(chance.between(1, most)).unwrap()));
         }
         shuffle(&mut todo, chance);
         let declared = !world.mode.rough() || chance.percent(85);
@@ -119,7 +121,11 @@ impl Stage {
             if self.todo.is_empty() && self.live.load(Ordering::Relaxed) == 0 {
                 break;
             }
-            let pause = self.world.lock().chance.pick(&[0, 0, 1, 5, 50, 400, 1_500, 4_000]);
+            let pauses: &[u64] = match self.todo.len() {
+                0..15 => &[0, 0, 1, 5, 50, 400, 1_500, 4_000],
+                _ => &[0, 0, 0, 1, 5],
+            };
+            let pause = self.world.lock().chance.pick(pauses);
             sleep(Duration::from_millis(pause)).await;
             self.disturb();
             self.restart().await;
@@ -279,11 +285,13 @@ pub(crate) async fn heard_by(
 ) -> Heard {
     let life = process.life.clone();
     let began = world.lock().judge.begins(order);
+    world.count("(calls)");
     world.note("call", || {
         format!("process {} {:?} {} {:?} by {} ({}), refused: {}", life.number, order.operation,
             order.reference, order.amount_minor, order.caller,
             super::upstream::short(&order.digest), refusal.is_some())
     });
+    let stops = life.stopped_until().is_none().then(|| life.stops());
     let asked = async {
         life.gate().await;
         let heard = order.ask(world, process, answer_by, refusal).await;
@@ -312,6 +320,10 @@ pub(crate) async fn heard_by(
     });
     let mut inner = world.lock();
     let inner = &mut *inner;
+    let is_late = !matches!(heard, Heard::Nothing) && Instant::now() > answer_by;
+    if is_late && stops == Some(life.stops()) {
+        inner.judge.violated("the answer comes before the deadline", || order.reference.to_string());
+    }
     inner.judge.ends(now_ms, &inner.ledger, order, &began, &heard);
     heard
 }

@@ -132,6 +132,7 @@ fn apply(world: &World, number: usize, step: &Step) -> Result<Reply, StoreError>
         .apply(&world.store)
         .now_or_never()
         .unwrap_or(Err(StoreError::Unreachable("busy".into())))?;
+    world.count("(steps of the store)");
     world.note("store", || format!("process {number} {}: {}", step.name(), reply.summary()));
     let now_ms = world.now_ms();
     let mut inner = world.lock();

@@ -151,6 +151,7 @@ fn post_with(
     (name, effect, seen): (&'static str, Effect, Seen),
 ) -> Sent {
     let now_ms = world.now_ms();
+    world.count("(POSTs)");
     world.note("POST leaves", || {
         format!("process {} {:?} {} {} ({name}, {effect:?}, {seen:?})", life.number, post.kind,
             short(&post.key), post.reference)
@@ -241,6 +242,7 @@ fn read(world: &Arc<World>, life: &Life, kind: Kind, reference: &str) -> Sent {
         pause(before_ms).await;
         let now_ms = world.now_ms();
         let answer = world.lock().ledger.read(now_ms, kind, &reference);
+        world.count("(reads)");
         world.note("GET", || format!("process {number} {kind:?} {reference}: {}", answer.0));
         deliver(answer, seen, after_ms).await
     }))
