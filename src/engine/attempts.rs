@@ -15,7 +15,7 @@ use crate::domain::ExecutionPath;
 use crate::error::{Error, MoneyMoved, Reason};
 use crate::idempotency::{
     Attempt as LoggedAttempt, Class, CompleteAnswer, Doubt, DoubtAnswer, Evidence, Outcome,
-    Release, ReleaseAnswer, Source, State, Verdict, Work,
+    Release, ReleaseAnswer, Source, Stamped, State, Verdict, WhyKept, Work,
 };
 use crate::mutants::{self, Mutant};
 use crate::upstream::SendFence;
@@ -310,6 +310,13 @@ impl<'a, P: Payment> Session<'a, P> {
         match repeated(|| self.shared.store.release(&release)).await {
             Ok(stamped) if stamped.answer == ReleaseAnswer::Released => {
                 Err(error.money_moved(MoneyMoved::No))
+            }
+            // Most likely an earlier try was applied and its answer lost. Not to be remembered
+            // as doubt: that would bring the record back, and with it a claim on a reference that
+            // may be another key's by now.
+            Ok(Stamped { answer: ReleaseAnswer::NotReleased(WhyKept::Gone), .. }) => {
+                let why = format!("the record is gone: {error}");
+                Err(unknown(self.posts_here > 0, why))
             }
             Ok(stamped) => {
                 let why = format!("not released ({:?}): {error}", stamped.answer);

@@ -37,6 +37,8 @@ pub(crate) struct Told {
     pub(crate) first: (Option<String>, i64, u64),
     /// The furthest status.
     pub(crate) status: Option<Status>,
+    /// Store losses when that was told.
+    pub(crate) losses: u64,
     /// Whether the last answer was a decline.
     pub(crate) failed: Option<bool>,
 }

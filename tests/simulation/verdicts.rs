@@ -12,6 +12,8 @@ pub(crate) struct Began {
     told: Option<Status>,
     /// Store losses before the last answer that only the store knew of.
     nameless: Option<u64>,
+    /// Store losses before that status was told.
+    losses: u64,
 }
 
 impl Judge {
@@ -20,7 +22,8 @@ impl Judge {
         let told = before.and_then(|told| told.status);
         let nameless =
             before.filter(|told| told.first.0.is_none()).map(|told| told.first.2);
-        Began { step: self.next_step(), told, nameless }
+        let losses = before.map_or(self.losses, |told| told.losses);
+        Began { step: self.next_step(), told, nameless, losses }
     }
 
     pub(crate) fn ends(
@@ -125,6 +128,7 @@ impl Judge {
         let told = self.told.entry(order.digest.clone()).or_insert_with(|| Told {
             first: (id.map(str::to_owned), amount_minor, losses),
             status: None,
+            losses,
             failed: None,
         });
         let same_amount = told.first.1 == amount_minor || (order.amount_minor.is_none() && tampered);
@@ -136,7 +140,13 @@ impl Judge {
             (Status::Open, _) => false,
             (before, now) => now < before || (before == Status::Failed) != (now == Status::Failed),
         });
-        told.status = told.status.max(Some(status));
+        // A failover may bring back a record that was still open.
+        let brought_back = status == Status::Open && losses > began.losses;
+        let backwards = backwards && !brought_back;
+        if told.status < Some(status) {
+            told.status = Some(status);
+            told.losses = losses;
+        }
         told.failed = Some(status == Status::Failed);
         let first = told.first.clone();
         let why = || format!("{} {first:?} then {id:?} {amount_minor} {status:?}", order.reference);
@@ -144,7 +154,7 @@ impl Judge {
             return;
         }
         if forgotten {
-            if let Some(told) = self.told.get_mut(&order.digest) {
+            if id.is_some() && let Some(told) = self.told.get_mut(&order.digest) {
                 told.first = (id.map(str::to_owned), amount_minor, losses);
                 told.status = Some(status);
             }
