@@ -57,7 +57,7 @@ pub(crate) struct Judge {
     tampered: Vec<String>,
     /// Wipes and failovers.
     pub(crate) losses: u64,
-    clock_shifted: bool,
+    pub(crate) clock_shifted: bool,
     pub(crate) paused_long: bool,
     /// References that several keys use.
     pub(crate) shared: Vec<String>,

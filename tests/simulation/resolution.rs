@@ -108,5 +108,7 @@ fn fits(stage: &Stage, order: &Order, reason: Reason) -> bool {
 fn is_excused(stage: &Stage, order: &Order) -> bool {
     let inner = stage.world.lock();
     let own = stage.world.weather.own_references && order.kind() == Kind::Refund;
-    inner.judge.paused_long || (own && inner.judge.losses > 0)
+    // A clock that was set back makes even a new store look up first for a while.
+    let looked_first = inner.judge.losses > 0 || inner.judge.clock_shifted;
+    inner.judge.paused_long || (own && looked_first)
 }

@@ -14,6 +14,8 @@ pub(crate) struct Began {
     nameless: Option<u64>,
     /// Store losses before that status was told.
     losses: u64,
+    /// Store losses before this call.
+    at: u64,
 }
 
 impl Judge {
@@ -23,7 +25,7 @@ impl Judge {
         let nameless =
             before.filter(|told| told.first.0.is_none()).map(|told| told.first.2);
         let losses = before.map_or(self.losses, |told| told.losses);
-        Began { step: self.next_step(), told, nameless, losses }
+        Began { step: self.next_step(), told, nameless, losses, at: self.losses }
     }
 
     pub(crate) fn ends(
@@ -57,7 +59,10 @@ impl Judge {
                     }
                     "yes" => {
                         let told = self.told.get(&order.digest).and_then(|told| told.status);
-                        let adopted = matches!(told, Some(Status::Succeeded(_)));
+                        // After a store loss a key may stand for what another key made.
+                        let shared = self.is_shared(order.reference.as_str());
+                        let adopted = matches!(told, Some(Status::Succeeded(_)))
+                            || (self.losses > 0 && shared);
                         let paid = ledger.made_for(&order.digest).any(|it| it.is_paid(now_ms));
                         if !paid && !adopted {
                             self.violated("never a lie: money moved", why);
@@ -126,7 +131,7 @@ impl Judge {
         // Zentra makes a token again where it does not know its key.
         let rough = order.kind() == Kind::Token && !self.tokens_promised();
         let told = self.told.entry(order.digest.clone()).or_insert_with(|| Told {
-            first: (id.map(str::to_owned), amount_minor, losses),
+            first: (id.map(str::to_owned), amount_minor, began.at),
             status: None,
             losses,
             failed: None,
