@@ -13,6 +13,7 @@ pub mod error;
 pub mod gateway;
 pub mod grpc;
 pub mod idempotency;
+pub mod mutants;
 pub mod readiness;
 pub mod reconciler;
 pub mod shutdown;

@@ -13,6 +13,7 @@ use super::steps::repeated;
 use super::{Engine, Executed};
 use crate::domain::Caller;
 use crate::error::{Error, MoneyMoved, Reason};
+use crate::mutants::{self, Mutant};
 use crate::idempotency::{
     Claim, ClaimAnswer, Fence, Fingerprint, KeyDigest, OwnerId, Release, Scope, Stamped, Subject,
     Waiter, Work,
@@ -124,6 +125,7 @@ impl<P: Payment> PaymentCall<P> {
             let held = |epoch| (Fence { owner, epoch }, claimed_at);
             match answer {
                 ClaimAnswer::Run { epoch, look_up_first, first_sent_ms } => {
+                    let look_up_first = look_up_first && !mutants::is_on(Mutant::NoCanary);
                     let start = Start {
                         look_up_first,
                         look_up_only: false,
@@ -164,7 +166,8 @@ impl<P: Payment> PaymentCall<P> {
                 Err(reference_taken(outcome.as_ref(), moved))
             }
             ClaimAnswer::Refused { look_ups_first } => {
-                let moved = if look_ups_first { MoneyMoved::Unknown } else { MoneyMoved::No };
+                let lost = look_ups_first && !mutants::is_on(Mutant::NoCanary);
+                let moved = if lost { MoneyMoved::Unknown } else { MoneyMoved::No };
                 let refusal = self.refusal.clone();
                 Err(refusal.unwrap_or_else(|| unknown(false, "refused")).money_moved(moved))
             }
@@ -228,6 +231,7 @@ impl<P: Payment> PaymentCall<P> {
         let until = (Instant::now() + check).min(self.answer_by);
         match waiter {
             Some(waiter) => tokio::select! {
+                biased;
                 () = waiter.woken() => {}
                 () = sleep_until(until) => {}
             },
