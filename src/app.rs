@@ -14,9 +14,9 @@ use crate::clock::Clock;
 use crate::config::{ListenAddress, Settings};
 use crate::domain::{Account, Environment};
 use crate::engine::Engine;
+use crate::failpoint;
 use crate::gateway::Gateway;
 use crate::grpc::{CallSettings, Listener, Server};
-use crate::idempotency::machine::Format;
 use crate::idempotency::redis::{RedisSettings, RedisStore, StoreUrl};
 use crate::idempotency::{FingerprintKeys, MemoryStore, Store};
 use crate::readiness;
@@ -104,7 +104,7 @@ fn open_store(settings: &Settings, account: &Account, environment: Environment) 
             step_timeout: settings.store.step_timeout,
             account: account.clone(),
             environment,
-            format: Format::default(),
+            format: failpoint::format(),
         })),
     }
 }

@@ -13,6 +13,7 @@ use super::steps::repeated;
 use super::{Executed, Shared};
 use crate::domain::ExecutionPath;
 use crate::error::{Error, MoneyMoved, Reason};
+use crate::failpoint::{Point, reach};
 use crate::idempotency::{
     Attempt as LoggedAttempt, Class, CompleteAnswer, Doubt, DoubtAnswer, Evidence, Outcome,
     Release, ReleaseAnswer, Source, Stamped, State, Verdict, WhyKept, Work,
@@ -94,6 +95,7 @@ impl<'a, P: Payment> Session<'a, P> {
     /// Works until there is something to tell.
     pub(super) async fn run(mut self, start: Start) -> Result<Executed<P::Value>, Error> {
         self.call.progress.at_zentra();
+        reach(Point::AfterClaim).await;
         self.ambiguous = start.ambiguous;
         self.strictly = start.strictly;
         self.age = start.age;
@@ -174,6 +176,7 @@ impl<'a, P: Payment> Session<'a, P> {
         let attempt = Attempt { idempotency_key, fence };
         let post = self.call.payment.send(&self.shared.zentra, attempt);
         let result = self.lease.while_held(post).await;
+        reach(Point::AfterAnswer).await;
         let trouble = match result {
             Ok(reply) => {
                 self.posted("answered", &reply.request_id);
@@ -383,6 +386,7 @@ impl<'a, P: Payment> Session<'a, P> {
             evidence.periods.retention_ms = evidence.periods.retention_ms.max(kept_ms);
         }
         let answer = repeated(|| self.shared.store.complete(&evidence)).await;
+        reach(Point::AfterComplete).await;
         let posts = match answer.map(|stamped| stamped.answer) {
             Ok(CompleteAnswer::Stored { posts }) => posts,
             Ok(CompleteAnswer::Kept { record }) => {

@@ -7,6 +7,8 @@
 
 #[cfg(feature = "simulator")]
 mod docs;
+#[cfg(all(feature = "failpoints", feature = "simulator"))]
+mod fault_matrix;
 #[cfg(feature = "simulator")]
 mod simulator;
 mod store_agreement;

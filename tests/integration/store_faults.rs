@@ -117,7 +117,7 @@ async fn a_master_that_was_a_replica_for_a_while_looks_up_first() {
 }
 
 /// Answers everything as a master does that is still reading its data.
-async fn loading_server() -> u16 {
+pub(crate) async fn loading_server() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {

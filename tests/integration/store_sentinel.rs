@@ -14,14 +14,14 @@ use crate::store_contract::{Backend, tell_all};
 use crate::support::payment::{charge, outcome};
 use crate::support::redis::{Program, Server, settings};
 
-struct Pair {
-    master: Server,
+pub(crate) struct Pair {
+    pub(crate) master: Server,
     replica: Server,
     sentinel: Server,
 }
 
 impl Pair {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let master = Server::start(Program::Redis, &[]).await;
         let port = master.port.to_string();
         let replica = Server::start(Program::Redis, &["--replicaof", "127.0.0.1", &port]).await;
@@ -38,13 +38,13 @@ impl Pair {
     }
 
     /// Waits until the replica has all that the master acknowledged.
-    async fn in_step(&self) {
+    pub(crate) async fn in_step(&self) {
         let in_step = async || self.master.ask::<u32>(&["WAIT", "1", "100"]).await == 1;
         self.master.until("has a replica in step", in_step).await;
     }
 
     /// From now on nothing reaches the replica; connections that stand go on.
-    async fn cut_replication(&self) {
+    pub(crate) async fn cut_replication(&self) {
         let words = ["CONFIG", "SET", "requirepass", "nobody-knows"];
         self.master.ask::<()>(&words).await;
         let info = async || {
@@ -60,7 +60,7 @@ impl Pair {
         Known(&self.master)
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis+sentinel://127.0.0.1:1,127.0.0.1:{}/mymaster", self.sentinel.port)
     }
 }

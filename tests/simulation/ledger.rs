@@ -196,8 +196,7 @@ impl Ledger {
         }
         self.made += 1;
         let own = post.kind == Kind::Refund && self.weather.own_references;
-        let reference =
-            if own { format!("zref-{}", self.made) } else { post.reference.clone() };
+        let reference = if own { format!("zref-{}", self.made) } else { post.reference.clone() };
         let mut body = post.body.clone();
         if post.kind == Kind::Refund {
             body["currency"] = json!("NGN");

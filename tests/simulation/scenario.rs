@@ -75,7 +75,10 @@ impl Stage {
         for index in 0..orders.len() {
             // Now and then a crowd.
             let most = if chance.percent(5) { 30 } else { 5 };
-            todo.extend(std::iter::repeat_n(index, usize::try_from(chance.between(1, most)).unwrap()));
+            todo.extend(std::iter::repeat_n(
+                index,
+                usize::try_from(chance.between(1, most)).unwrap(),
+            ));
         }
         shuffle(&mut todo, chance);
         let declared = !world.mode.rough() || chance.percent(85);
@@ -142,8 +145,7 @@ impl Stage {
     pub(crate) async fn restart(&mut self) {
         for number in 0..self.processes.len() {
             if self.processes[number].life.is_dead() {
-                self.processes[number] =
-                    Process::start(&self.world, number, &self.settings).await;
+                self.processes[number] = Process::start(&self.world, number, &self.settings).await;
             }
         }
     }
@@ -287,9 +289,16 @@ pub(crate) async fn heard_by(
     let began = world.lock().judge.begins(order);
     world.count("(calls)");
     world.note("call", || {
-        format!("process {} {:?} {} {:?} by {} ({}), refused: {}", life.number, order.operation,
-            order.reference, order.amount_minor, order.caller,
-            super::upstream::short(&order.digest), refusal.is_some())
+        format!(
+            "process {} {:?} {} {:?} by {} ({}), refused: {}",
+            life.number,
+            order.operation,
+            order.reference,
+            order.amount_minor,
+            order.caller,
+            super::upstream::short(&order.digest),
+            refusal.is_some()
+        )
     });
     let stops = life.stopped_until().is_none().then(|| life.stops());
     let asked = async {
@@ -315,14 +324,20 @@ pub(crate) async fn heard_by(
     };
     let now_ms = world.now_ms();
     world.note("answer", || {
-        format!("process {} {} ({}): {heard:?}", life.number, order.reference,
-            super::upstream::short(&order.digest))
+        format!(
+            "process {} {} ({}): {heard:?}",
+            life.number,
+            order.reference,
+            super::upstream::short(&order.digest)
+        )
     });
     let mut inner = world.lock();
     let inner = &mut *inner;
     let is_late = !matches!(heard, Heard::Nothing) && Instant::now() > answer_by;
     if is_late && stops == Some(life.stops()) {
-        inner.judge.violated("the answer comes before the deadline", || order.reference.to_string());
+        inner
+            .judge
+            .violated("the answer comes before the deadline", || order.reference.to_string());
     }
     inner.judge.ends(now_ms, &inner.ledger, order, &began, &heard);
     heard
