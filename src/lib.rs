@@ -14,6 +14,7 @@ mod failpoint;
 pub mod gateway;
 pub mod grpc;
 pub mod idempotency;
+pub mod mutants;
 pub mod readiness;
 pub mod reconciler;
 pub mod shutdown;

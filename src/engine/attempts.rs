@@ -16,8 +16,10 @@ use crate::error::{Error, MoneyMoved, Reason};
 use crate::failpoint::{Point, reach};
 use crate::idempotency::{
     Attempt as LoggedAttempt, Class, CompleteAnswer, Doubt, DoubtAnswer, Evidence, Outcome,
-    Release, ReleaseAnswer, Source, State, Verdict, Work,
+    Release, ReleaseAnswer, Source, Stamped, State, Verdict, WhyKept, Work,
 };
+use crate::mutants::{self, Mutant};
+use crate::upstream::SendFence;
 use crate::zentra::{Attempt, Reply, Trouble, TroubleKind};
 
 /// How an owner begins.
@@ -98,13 +100,17 @@ impl<'a, P: Payment> Session<'a, P> {
         self.strictly = start.strictly;
         self.age = start.age;
         self.posts = start.posts;
+        let looks_up = !mutants::is_on(Mutant::NoLookUpBeforeResend) || start.strictly;
         if start.look_up_first
+            && looks_up
             && let Next::Answer(answer) = self.look_up().await
         {
             return answer;
         }
         if start.look_up_only {
-            return self.give_up(unknown(false, "nothing was found, and nothing may be sent")).await;
+            return self
+                .give_up(unknown(false, "nothing was found, and nothing may be sent"))
+                .await;
         }
         if self.ambiguous && self.age + self.began.elapsed() > self.shared.settings.resend_window {
             return self.give_up(Error::new(Reason::OutcomeUnresolved)).await;
@@ -138,13 +144,18 @@ impl<'a, P: Payment> Session<'a, P> {
                 self.note("look-up", "found another", &reply.request_id, false);
                 Next::Answer(self.contradict(&reply.value).await)
             }
+            Ok(Found::Nothing) if mutants::is_on(Mutant::AbsentIsProof) => {
+                let error = Error::new(Reason::UpstreamUnreachable);
+                Next::Answer(Err(error.money_moved(MoneyMoved::No)))
+            }
             Ok(Found::Nothing) => {
                 self.note("look-up", "not found", &None, false);
                 Next::Send
             }
             Ok(Found::Untold) => {
                 self.note("look-up", "cannot tell", &None, false);
-                Next::Answer(self.give_up(Error::new(Reason::OutcomeUnresolved)).await)
+                let error = Error::new(Reason::OutcomeUnresolved).sent(self.posts_here > 0);
+                Next::Answer(self.give_up(error).await)
             }
             Err(trouble) => {
                 self.note("look-up", &trouble.detail, &trouble.provider.request_id, false);
@@ -158,7 +169,11 @@ impl<'a, P: Payment> Session<'a, P> {
 
     /// One POST, and what its answer asks for.
     async fn post(&mut self, pause: &mut Duration) -> Next<P::Value> {
-        let attempt = Attempt { idempotency_key: &self.key, fence: self.lease.send_fence() };
+        let key = self.mutated_key();
+        let idempotency_key = key.as_deref().unwrap_or(&self.key);
+        let no_fence = self.mutated_fence();
+        let fence = no_fence.as_ref().unwrap_or(self.lease.send_fence());
+        let attempt = Attempt { idempotency_key, fence };
         let post = self.call.payment.send(&self.shared.zentra, attempt);
         let result = self.lease.while_held(post).await;
         reach(Point::AfterAnswer).await;
@@ -179,6 +194,12 @@ impl<'a, P: Payment> Session<'a, P> {
             TroubleKind::LeaseOver if self.lease.renew().await => Next::Send,
             TroubleKind::LeaseOver => {
                 Next::Answer(self.give_up(unknown(self.posts_here > 0, "the lease was lost")).await)
+            }
+            TroubleKind::Doubt if mutants::is_on(Mutant::ClaimFreedOnTimeout) => {
+                Next::Answer(self.release(unknown(true, "a mutant")).await)
+            }
+            TroubleKind::Doubt if is_failure_to_a_mutant(&trouble) => {
+                Next::Answer(self.refused(&trouble, AfterRefusal::Passing).await)
             }
             TroubleKind::Doubt => self.after_doubt(&trouble, pause).await,
             TroubleKind::InProgress => self.after_in_progress(&trouble).await,
@@ -219,6 +240,9 @@ impl<'a, P: Payment> Session<'a, P> {
         }
         self.doubt(false, false).await;
         self.lease.while_held(sleep_until(next_look)).await;
+        if mutants::is_on(Mutant::NoLookUpBeforeResend) {
+            return Next::Send;
+        }
         self.look_up().await
     }
 
@@ -250,7 +274,7 @@ impl<'a, P: Payment> Session<'a, P> {
         after: AfterRefusal,
     ) -> Result<Executed<P::Value>, Error> {
         let error = answer::refused(trouble);
-        if !self.ambiguous {
+        if !self.ambiguous || mutants::is_on(Mutant::ReleaseOfAmbiguous) {
             return self.release(error).await;
         }
         if trouble.kind != TroubleKind::NotSent
@@ -298,6 +322,13 @@ impl<'a, P: Payment> Session<'a, P> {
             }
             Ok(stamped) if stamped.answer == ReleaseAnswer::Released => {
                 Err(error.money_moved(MoneyMoved::No))
+            }
+            // Most likely an earlier try was applied and its answer lost. Not to be remembered
+            // as doubt: that would bring the record back, and with it a claim on a reference that
+            // may be another key's by now.
+            Ok(Stamped { answer: ReleaseAnswer::NotReleased(WhyKept::Gone), .. }) => {
+                let why = format!("the record is gone: {error}");
+                Err(unknown(self.posts_here > 0, why))
             }
             Ok(stamped) => {
                 let why = format!("not released ({:?}): {error}", stamped.answer);
@@ -398,9 +429,12 @@ impl<'a, P: Payment> Session<'a, P> {
         let evidence = self.evidence(verdict);
         let answer = repeated(|| self.shared.store.complete(&evidence)).await;
         match answer.map(|stamped| stamped.answer) {
-            Ok(CompleteAnswer::Stored { posts }) => {
-                Ok(self.shared.executed(reply.value, posts, ExecutionPath::Direct, reply.request_id))
-            }
+            Ok(CompleteAnswer::Stored { posts }) => Ok(self.shared.executed(
+                reply.value,
+                posts,
+                ExecutionPath::Direct,
+                reply.request_id,
+            )),
             Ok(CompleteAnswer::Kept { record }) => self.shared.replay(&self.call.payment, &record),
             Ok(CompleteAnswer::Conflict { .. }) => {
                 Err(Error::new(Reason::OutcomeConflict).sent(true))
@@ -451,6 +485,16 @@ impl<'a, P: Payment> Session<'a, P> {
         }
     }
 
+    fn mutated_key(&self) -> Option<String> {
+        mutants::is_on(Mutant::NewKeyPerAttempt)
+            .then(|| format!("{}-{}-{}", self.key, self.work.fence.epoch, self.log.len()))
+    }
+
+    fn mutated_fence(&self) -> Option<SendFence> {
+        mutants::is_on(Mutant::NoSendFence)
+            .then(|| SendFence::new(Instant::now(), Duration::from_secs(3600)))
+    }
+
     fn posted(&mut self, what: &str, request_id: &Option<crate::domain::ProviderText>) {
         self.posts += 1;
         self.posts_here += 1;
@@ -472,4 +516,9 @@ impl<'a, P: Payment> Session<'a, P> {
         let line = format!("{now} {epoch}.{number} {what}: {result} ({request_id})");
         self.log.push(LoggedAttempt::new(&line, is_post));
     }
+}
+
+fn is_failure_to_a_mutant(trouble: &Trouble) -> bool {
+    mutants::is_on(Mutant::ServerErrorIsFailure)
+        && trouble.provider.http_status.is_some_and(|status| status >= 500)
 }

@@ -18,6 +18,7 @@ use crate::idempotency::{
     Claim, ClaimAnswer, Fence, Fingerprint, KeyDigest, OwnerId, Release, Scope, Stamped, Subject,
     Waiter, Work,
 };
+use crate::mutants::{self, Mutant};
 
 impl Engine {
     /// Makes the payment, or finds what became of it.
@@ -117,12 +118,8 @@ impl<P: Payment> PaymentCall<P> {
     ) -> Self {
         let shared = &engine.shared;
         let operation = payment.operation();
-        let scope = Scope {
-            account: &shared.account,
-            environment: shared.environment,
-            caller,
-            operation,
-        };
+        let scope =
+            Scope { account: &shared.account, environment: shared.environment, caller, operation };
         let subject = Subject {
             digest: KeyDigest::new(scope, payment.idempotency_key()),
             caller: caller.clone(),
@@ -148,6 +145,7 @@ impl<P: Payment> PaymentCall<P> {
             let held = |epoch| (Fence { owner, epoch }, claimed_at);
             match answer {
                 ClaimAnswer::Run { epoch, look_up_first, first_sent_ms } => {
+                    let look_up_first = look_up_first && !mutants::is_on(Mutant::NoCanary);
                     let start = Start {
                         look_up_first,
                         look_up_only: false,
@@ -181,9 +179,7 @@ impl<P: Payment> PaymentCall<P> {
     /// The answers that need no work.
     fn told(&self, answer: ClaimAnswer) -> Result<Executed<P::Value>, Error> {
         match answer {
-            ClaimAnswer::Replay { record } => {
-                self.engine.shared.replay(&self.payment, &record)
-            }
+            ClaimAnswer::Replay { record } => self.engine.shared.replay(&self.payment, &record),
             ClaimAnswer::KeyReused { record } => Err(key_reused(&record)),
             // This key has no record: where the store remembers, it never made a payment.
             ClaimAnswer::ReferenceTaken { outcome, look_ups_first, .. } => {
@@ -191,7 +187,8 @@ impl<P: Payment> PaymentCall<P> {
                 Err(reference_taken(outcome.as_ref(), moved))
             }
             ClaimAnswer::Refused { look_ups_first } => {
-                let moved = if look_ups_first { MoneyMoved::Unknown } else { MoneyMoved::No };
+                let lost = look_ups_first && !mutants::is_on(Mutant::NoCanary);
+                let moved = if lost { MoneyMoved::Unknown } else { MoneyMoved::No };
                 let refusal = self.refusal.clone();
                 Err(refusal.unwrap_or_else(|| unknown(false, "refused")).money_moved(moved))
             }
@@ -255,6 +252,7 @@ impl<P: Payment> PaymentCall<P> {
         let until = (Instant::now() + check).min(self.answer_by);
         match waiter {
             Some(waiter) => tokio::select! {
+                biased;
                 () = waiter.woken() => {}
                 () = sleep_until(until) => {}
             },

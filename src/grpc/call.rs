@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 use super::deadline::Deadlines;
 use super::status;
 use crate::domain::{Caller, Operation};
-use crate::error::{Culprit, Error, Reason};
+use crate::error::{Culprit, Error, MoneyMoved, Reason};
 use crate::gateway;
 use crate::shutdown::Draining;
 
@@ -58,7 +58,12 @@ impl CallSettings {
             Ok(admitted) => handle(admitted, message).await,
             Err(error) => Err(error),
         };
-        call.finish(result)
+        // A read can move no money, whatever is wrong with it.
+        let is_write = operation.is_write();
+        call.finish(result.map_err(|error| match is_write {
+            true => error,
+            false => error.money_moved(MoneyMoved::NotApplicable),
+        }))
     }
 
     fn admit(

@@ -1,9 +1,10 @@
 //! Wakes those of this process who wait for the end of a payment.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::KeyDigest;
 
@@ -14,11 +15,28 @@ pub(super) struct Waiters {
     channels: Arc<Mutex<Channels>>,
 }
 
-type Channels = HashMap<KeyDigest, watch::Sender<()>>;
+type Channels = HashMap<KeyDigest, Arc<Channel>>;
+
+/// Wakes its waiters in the order in which they wait: a `watch` does so in a random one, and the
+/// simulation's runs could not be repeated.
+#[derive(Default)]
+struct Channel {
+    wake_ups: AtomicU64,
+    notify: Notify,
+}
+
+impl Channel {
+    fn wake(&self) {
+        self.wake_ups.fetch_add(1, Ordering::Release);
+        self.notify.notify_waiters();
+    }
+}
 
 /// Waits for the end of one payment.
 pub struct Waiter {
-    receiver: watch::Receiver<()>,
+    channel: Arc<Channel>,
+    /// The wake-ups that it has seen.
+    seen: u64,
     digest: KeyDigest,
     channels: Arc<Mutex<Channels>>,
 }
@@ -27,25 +45,22 @@ impl Waiters {
     /// Listens from now on.
     pub(super) fn subscribe(&self, digest: &KeyDigest) -> Waiter {
         let mut channels = lock(&self.channels);
-        let sender = channels.entry(*digest).or_insert_with(|| watch::channel(()).0);
-        Waiter {
-            receiver: sender.subscribe(),
-            digest: *digest,
-            channels: Arc::clone(&self.channels),
-        }
+        let channel = Arc::clone(channels.entry(*digest).or_default());
+        let seen = channel.wake_ups.load(Ordering::Acquire);
+        Waiter { channel, seen, digest: *digest, channels: Arc::clone(&self.channels) }
     }
 
     /// Wakes all who wait for this payment.
     pub(super) fn wake(&self, digest: &KeyDigest) {
-        if let Some(sender) = lock(&self.channels).get(digest) {
-            sender.send_replace(());
+        if let Some(channel) = lock(&self.channels).get(digest) {
+            channel.wake();
         }
     }
 
     /// Wakes everybody: messages may have been lost.
     pub(super) fn wake_all(&self) {
-        for sender in lock(&self.channels).values() {
-            sender.send_replace(());
+        for channel in lock(&self.channels).values() {
+            channel.wake();
         }
     }
 }
@@ -54,9 +69,15 @@ impl Waiter {
     /// Resolves once the payment has (or may have) ended since the last call, or the
     /// subscription. Cancel safe.
     pub async fn woken(&mut self) {
-        // The sender lives in the map for as long as this waiter does.
-        if self.receiver.changed().await.is_err() {
-            std::future::pending::<()>().await;
+        loop {
+            // Before the look: a wake-up between the two is not lost.
+            let notified = self.channel.notify.notified();
+            let wake_ups = self.channel.wake_ups.load(Ordering::Acquire);
+            if wake_ups != self.seen {
+                self.seen = wake_ups;
+                return;
+            }
+            notified.await;
         }
     }
 }
@@ -64,7 +85,8 @@ impl Waiter {
 impl Drop for Waiter {
     fn drop(&mut self) {
         let mut channels = lock(&self.channels);
-        let last = channels.get(&self.digest).is_some_and(|sender| sender.receiver_count() <= 1);
+        // One is held by the map, and one by this waiter.
+        let last = Arc::strong_count(&self.channel) <= 2;
         if last {
             channels.remove(&self.digest);
         }

@@ -216,9 +216,8 @@ impl Zentra {
         route: Route<'_>,
         request: Option<Request<Bytes>>,
     ) -> Result<Opened, Trouble> {
-        let request = request.ok_or_else(|| {
-            Trouble::new(TroubleKind::NotSent, "the request could not be built")
-        })?;
+        let request = request
+            .ok_or_else(|| Trouble::new(TroubleKind::NotSent, "the request could not be built"))?;
         let mut upstream = self.upstream.clone();
         let answer = match upstream.ready().await {
             Ok(ready) => ready.call(request).await,

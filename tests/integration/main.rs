@@ -5,6 +5,8 @@
     reason = "clippy's exception for tests does not reach their helpers"
 )]
 
+#[cfg(feature = "simulator")]
+mod docs;
 #[cfg(all(feature = "failpoints", feature = "simulator"))]
 mod fault_matrix;
 #[cfg(feature = "simulator")]
@@ -13,6 +15,7 @@ mod store_agreement;
 mod store_cluster;
 mod store_contract;
 mod store_cost;
+mod store_failover;
 mod store_faults;
 mod store_sentinel;
 mod store_single;

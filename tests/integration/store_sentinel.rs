@@ -26,22 +26,14 @@ impl Pair {
         let port = master.port.to_string();
         let replica = Server::start(Program::Redis, &["--replicaof", "127.0.0.1", &port]).await;
         let sentinel = Server::sentinel(master.port).await;
-        let pair = Self {
-            master,
-            replica,
-            sentinel,
-        };
+        let pair = Self { master, replica, sentinel };
         pair.in_step().await;
         let knows_replica = async || {
-            let replicas: Vec<redis::Value> = pair
-                .sentinel
-                .ask(&["SENTINEL", "replicas", "mymaster"])
-                .await;
+            let replicas: Vec<redis::Value> =
+                pair.sentinel.ask(&["SENTINEL", "replicas", "mymaster"]).await;
             !replicas.is_empty()
         };
-        pair.sentinel
-            .until("knows the replica", knows_replica)
-            .await;
+        pair.sentinel.until("knows the replica", knows_replica).await;
         pair
     }
 
@@ -69,10 +61,7 @@ impl Pair {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!(
-            "redis+sentinel://127.0.0.1:1,127.0.0.1:{}/mymaster",
-            self.sentinel.port
-        )
+        format!("redis+sentinel://127.0.0.1:1,127.0.0.1:{}/mymaster", self.sentinel.port)
     }
 }
 
@@ -82,9 +71,7 @@ struct Known<'a>(&'a Server);
 impl Known<'_> {
     async fn try_ask(&self, words: &[&str]) -> redis::RedisResult<()> {
         let url = format!("redis://:nobody-knows@127.0.0.1:{}/", self.0.port);
-        let mut connection = redis::Client::open(url)?
-            .get_multiplexed_async_connection()
-            .await?;
+        let mut connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]);
         command.query_async(&mut connection).await
@@ -124,43 +111,20 @@ async fn after_a_failover_that_lost_a_claim_look_ups_come_first() {
     pair.cut_replication().await;
     let acknowledged = store.claim(&lost.claim(1)).await.unwrap().answer;
     assert!(
-        matches!(
-            acknowledged,
-            ClaimAnswer::Run {
-                look_up_first: false,
-                ..
-            }
-        ),
+        matches!(acknowledged, ClaimAnswer::Run { look_up_first: false, .. }),
         "{acknowledged:?}"
     );
     pair.master.kill().await;
 
     let again = store.claim(&lost.claim(2)).await.unwrap().answer;
-    assert!(
-        matches!(
-            again,
-            ClaimAnswer::Run {
-                epoch: 1,
-                look_up_first: true,
-                ..
-            }
-        ),
-        "{again:?}"
-    );
+    assert!(matches!(again, ClaimAnswer::Run { epoch: 1, look_up_first: true, .. }), "{again:?}");
     // What was not lost counts as ambiguous too: a takeover of it may have been.
     let released = store.release(&kept.release(1, 1)).await.unwrap().answer;
     assert_eq!(released, ReleaseAnswer::NotReleased(WhyKept::Ambiguous));
     let nameless = kept.evidence(1, 1, outcome(Class::Failed, "", 1));
     let completed = store.complete(&nameless).await.unwrap().answer;
-    assert!(
-        matches!(completed, CompleteAnswer::NotProof { .. }),
-        "{completed:?}"
-    );
-    let refused = store
-        .claim(&charge("new", "order-3").refused(3))
-        .await
-        .unwrap()
-        .answer;
+    assert!(matches!(completed, CompleteAnswer::NotProof { .. }), "{completed:?}");
+    let refused = store.claim(&charge("new", "order-3").refused(3)).await.unwrap().answer;
     let look_ups_first = true;
     assert_eq!(refused, ClaimAnswer::Refused { look_ups_first });
 }

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 
 use super::serve::until_signalled;
 use super::{failed, say};
-use crate::app::{self, Running};
+use crate::app::{self, Parts, Running};
 use crate::clock::SystemClock;
 use crate::config::{ServeArgs, Settings};
 use crate::shutdown::Signals;
@@ -112,7 +112,11 @@ async fn start(args: &DevArgs) -> Result<(Simulator, Running), String> {
     serve.fingerprint_key_file = None;
     serve.card_data = "accept".to_owned();
     let settings = Settings::read(&serve, Some(key)).map_err(|faults| faults.to_string())?;
-    let running = app::start(settings, clock).await.map_err(|fault| fault.to_string())?;
+    let parts = Parts::of(&settings).map_err(|fault| fault.to_string())?;
+    // The simulator is as new as the store: nothing was paid before.
+    let _ = parts.store.init().await;
+    let running = app::start_over(settings, clock, parts).await;
+    let running = running.map_err(|fault| fault.to_string())?;
     Ok((simulator, running))
 }
 

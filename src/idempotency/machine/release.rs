@@ -4,6 +4,7 @@ use super::canary::stamp;
 use super::{DueWrite, RecordWrite, View, Writes, too_new};
 use crate::idempotency::record::Record;
 use crate::idempotency::step::{Release, ReleaseAnswer, WhyKept};
+use crate::mutants::{self, Mutant};
 
 /// Forgets the record where nothing of it can have arrived.
 #[must_use]
@@ -44,5 +45,5 @@ fn refusal(view: &View<'_>, release: &Release, lost_lately: bool) -> Option<WhyK
 }
 
 fn may_have_arrived(record: &Record, lost_lately: bool) -> bool {
-    record.ambiguous || lost_lately
+    (record.ambiguous || lost_lately) && !mutants::is_on(Mutant::ReleaseOfAmbiguous)
 }

@@ -61,7 +61,7 @@ fn settings(lab: &Lab) -> Settings {
 impl Inside {
     async fn start(lab: &Lab) -> Self {
         let clock = Arc::new(SystemClock);
-        let parts = Parts::of(&settings(lab)).await.unwrap();
+        let parts = Parts::of(&settings(lab)).unwrap();
         let engine = app::engine(&settings(lab), clock.clone(), parts);
         let reconciler = Reconciler::new(engine, ReconcilerSettings::default());
         let running = app::start(settings(lab), clock).await.unwrap();

@@ -1,0 +1,177 @@
+//! Judges what a caller hears: never a lie, one answer, forward only.
+
+use super::judge::{Judge, Told};
+use super::ledger::{Kind, Ledger, Object};
+use super::orders::{Heard, Order, Status};
+
+/// What was known when a call began.
+#[derive(Clone, Debug)]
+pub(crate) struct Began {
+    step: u64,
+    /// The furthest status that had been told before.
+    told: Option<Status>,
+    /// Store losses before the last answer that only the store knew of.
+    nameless: Option<u64>,
+    /// Store losses before that status was told.
+    losses: u64,
+    /// Store losses before this call.
+    at: u64,
+}
+
+impl Judge {
+    pub(crate) fn begins(&mut self, order: &Order) -> Began {
+        let before = self.told.get(&order.digest);
+        let told = before.and_then(|told| told.status);
+        let nameless = before.filter(|told| told.first.0.is_none()).map(|told| told.first.2);
+        let losses = before.map_or(self.losses, |told| told.losses);
+        Began { step: self.next_step(), told, nameless, losses, at: self.losses }
+    }
+
+    pub(crate) fn ends(
+        &mut self,
+        now_ms: u64,
+        ledger: &Ledger,
+        order: &Order,
+        began: &Began,
+        heard: &Heard,
+    ) {
+        match heard {
+            Heard::Nothing => {}
+            Heard::Payment { id, amount_minor, status } => {
+                let id = id.as_deref();
+                self.happened(now_ms, ledger, order, (id, *amount_minor, *status));
+                self.one_answer(order, began, (id, *amount_minor, *status));
+            }
+            Heard::Error { money_moved, reason, .. } => {
+                let why = || format!("{} {reason:?}", order.reference);
+                match money_moved.as_str() {
+                    "no" => {
+                        let grounds = self.grounds.get(&order.digest);
+                        let confirmed = grounds.is_some_and(|at| *at > began.step);
+                        if !confirmed && ledger.may_happen(now_ms, &order.digest) {
+                            self.violated("never a lie: no money moved", why);
+                        }
+                        let as_recorded = format!("{reason:?}") == "IdempotencyKeyReused";
+                        if !confirmed && !as_recorded {
+                            self.violated("no is told on the store's word only", why);
+                        }
+                    }
+                    "yes" => {
+                        let told = self.told.get(&order.digest).and_then(|told| told.status);
+                        // After a store loss a key may stand for what another key made.
+                        let shared = self.is_shared(order.reference.as_str());
+                        let adopted = matches!(told, Some(Status::Succeeded(_)))
+                            || (self.losses > 0 && shared);
+                        let paid = ledger.made_for(&order.digest).any(|it| it.is_paid(now_ms));
+                        if !paid && !adopted {
+                            self.violated("never a lie: money moved", why);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// What is told has happened, so, and to this caller.
+    fn happened(
+        &mut self,
+        now_ms: u64,
+        ledger: &Ledger,
+        order: &Order,
+        (id, amount_minor, status): (Option<&str>, i64, Status),
+    ) {
+        let why = || format!("{} {id:?} {amount_minor} {status:?}", order.reference);
+        let Some(id) = id else {
+            if status != Status::Failed || ledger.may_happen(now_ms, &order.digest) {
+                self.violated("never a lie: declined", why);
+            }
+            return;
+        };
+        let Some(object) = ledger.objects.iter().find(|it| it.id == id) else {
+            return self.violated("never a lie: there is no such payment", why);
+        };
+        if order.kind() == Kind::Token {
+            return;
+        }
+        let tampered = self.is_tampered(order.reference.as_str());
+        let differs = order.amount_minor.is_some_and(|asked| asked != amount_minor);
+        if differs || (object.amount_minor != amount_minor && !tampered) {
+            self.violated("what is told is what was asked for", why);
+        }
+        let so = match status {
+            Status::Open => true,
+            Status::Succeeded(_) => object.is_paid(now_ms),
+            Status::Failed => object.status(now_ms) == "failed",
+        };
+        if !so {
+            self.violated("never a lie: its status", why);
+        }
+        if !object.key.starts_with(&order.digest) && !self.may_share(order, object) {
+            self.violated("nobody hears of another payment", why);
+        }
+    }
+
+    /// After a store loss nobody can tell two keys of one caller apart that ask for the same.
+    fn may_share(&self, order: &Order, object: &Object) -> bool {
+        self.losses > 0
+            && self.is_shared(order.reference.as_str())
+            && (order.kind() == Kind::Refund || object.customer() == order.customer())
+    }
+
+    fn one_answer(
+        &mut self,
+        order: &Order,
+        began: &Began,
+        (id, amount_minor, status): (Option<&str>, i64, Status),
+    ) {
+        let losses = self.losses;
+        let tampered = self.is_tampered(order.reference.as_str());
+        // Zentra makes a token again where it does not know its key.
+        let rough = order.kind() == Kind::Token && !self.tokens_promised();
+        let told = self.told.entry(order.digest.clone()).or_insert_with(|| Told {
+            first: (id.map(str::to_owned), amount_minor, began.at),
+            status: None,
+            losses,
+            failed: None,
+        });
+        let same_amount =
+            told.first.1 == amount_minor || (order.amount_minor.is_none() && tampered);
+        let same = told.first.0.as_deref() == id && same_amount;
+        // A decline without an object is known to the store alone.
+        let forgotten = told.first.0.is_none() && losses > told.first.2;
+        let forgotten_since = began.nameless.is_some_and(|before| losses > before);
+        let backwards = !forgotten_since
+            && began.told.is_some_and(|before| match (before, status) {
+                (Status::Open, _) => false,
+                (before, now) => {
+                    now < before || (before == Status::Failed) != (now == Status::Failed)
+                }
+            });
+        // A failover may bring back a record that was still open.
+        let brought_back = status == Status::Open && losses > began.losses;
+        let backwards = backwards && !brought_back;
+        if told.status < Some(status) {
+            told.status = Some(status);
+            told.losses = losses;
+        }
+        told.failed = Some(status == Status::Failed);
+        let first = told.first.clone();
+        let why = || format!("{} {first:?} then {id:?} {amount_minor} {status:?}", order.reference);
+        if rough {
+            return;
+        }
+        if forgotten {
+            if id.is_some()
+                && let Some(told) = self.told.get_mut(&order.digest)
+            {
+                told.first = (id.map(str::to_owned), amount_minor, losses);
+                told.status = Some(status);
+            }
+        } else if !same {
+            self.violated("one answer for one key", why);
+        } else if backwards {
+            self.violated("a status only moves forward", why);
+        }
+    }
+}
