@@ -1,1 +1,12 @@
 //! The integration tests, one binary.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the lints' exception for tests covers test functions, not what they share"
+)]
+
+mod errors;
+mod support;
+mod wire_requests;
