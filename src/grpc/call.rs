@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 use super::deadline::Deadlines;
 use super::status;
 use crate::domain::{Caller, Operation};
-use crate::error::{Culprit, Error, Reason};
+use crate::error::{Culprit, Error, MoneyMoved, Reason};
 use crate::gateway;
 use crate::shutdown::Draining;
 
@@ -58,6 +58,7 @@ impl CallSettings {
             Ok(admitted) => handle(admitted, message).await,
             Err(error) => Err(error),
         };
+        let result = result.map_err(|error| call.complete(error));
         call.finish(result)
     }
 
@@ -75,6 +76,19 @@ impl CallSettings {
 }
 
 impl Call {
+    /// Adds what every error of this call says, whoever raised it.
+    fn complete(&self, error: Error) -> Error {
+        // A read or Verify moves no money, so that it has nothing to say of it.
+        let error = match self.operation.is_write() {
+            true => error,
+            false => error.money_moved(MoneyMoved::NotApplicable),
+        };
+        match &self.reference {
+            Some(reference) => error.reference(reference),
+            None => error,
+        }
+    }
+
     /// Writes the call's log line and makes its answer.
     fn finish<T>(self, result: Result<T, Error>) -> Result<Response<T>, Status> {
         let duration_ms = self.started.elapsed().as_secs_f64() * 1000.0;
