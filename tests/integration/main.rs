@@ -8,5 +8,6 @@
 )]
 
 mod errors;
+mod hostile_input;
 mod support;
 mod wire_requests;

@@ -53,13 +53,12 @@ pub(crate) fn faulty_fields(status: &Status) -> Vec<String> {
     violations.iter().map(|it| it.field.clone()).collect()
 }
 
-/// Everything of a status that reaches the caller, as one text to search in.
+/// Everything of a status that reaches the caller, as one text to search in. The request's id,
+/// which is random, is left out: it may hold any short run of digits.
 pub(crate) fn everything(status: &Status) -> String {
+    let decoded = status.get_error_details();
+    let id = decoded.error_info().and_then(|info| info.metadata.get("request_id"));
     let details = String::from_utf8_lossy(status.details()).into_owned();
-    format!(
-        "{} {details} {:?} {:?}",
-        status.message(),
-        status.metadata(),
-        status.get_error_details()
-    )
+    let text = format!("{} {details} {:?} {decoded:?}", status.message(), status.metadata());
+    id.map_or(text.clone(), |id| text.replace(id, ""))
 }
