@@ -9,5 +9,6 @@
 
 mod errors;
 mod hostile_input;
+mod leaks;
 mod support;
 mod wire_requests;

@@ -16,14 +16,30 @@ pub(crate) struct Logs {
 struct Text(Arc<Mutex<Vec<u8>>>);
 
 impl Logs {
+    /// Lines of the libraries below included.
     pub(crate) fn capture() -> Self {
+        Self::filtered("trace")
+    }
+
+    /// The product's own lines only.
+    pub(crate) fn capture_own() -> Self {
+        Self::filtered("zentra_sidecar=trace")
+    }
+
+    fn filtered(filter: &str) -> Self {
         let text = Text::default();
         let subscriber = tracing_subscriber::fmt()
             .json()
-            .with_max_level(tracing::Level::TRACE)
+            .with_env_filter(filter)
             .with_writer(text.clone())
             .finish();
         Self { text, _guard: tracing::subscriber::set_default(subscriber) }
+    }
+
+    /// The lines since the last time.
+    pub(crate) fn take(&self) -> String {
+        let bytes = std::mem::take(&mut *self.text.0.lock().unwrap());
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// All lines so far.
