@@ -7,8 +7,10 @@
     reason = "the lints' exception for tests covers test functions, not what they share"
 )]
 
+mod deadlines;
 mod errors;
 mod hostile_input;
 mod leaks;
+mod stack_limits;
 mod support;
 mod wire_requests;
