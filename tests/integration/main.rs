@@ -11,6 +11,8 @@ mod deadlines;
 mod errors;
 mod hostile_input;
 mod leaks;
+mod refunds;
 mod stack_limits;
 mod support;
+mod verify;
 mod wire_requests;
