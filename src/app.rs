@@ -122,6 +122,7 @@ impl Running {
     pub async fn shut_down(mut self) -> End {
         self.server.set_serving(false).await;
         self.draining.begin();
+        self.server.end_watches().await;
         let drained = async {
             while self.listeners.join_next().await.is_some() {}
             // What outlives its caller counts too.

@@ -142,3 +142,34 @@ impl Call {
         result.map(Response::new).map_err(|error| status::from_error(&error, &self.request_id))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tonic_types::StatusExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_new_call_is_taken_once_the_end_has_begun() {
+        let second = Duration::from_secs(1);
+        let settings = CallSettings {
+            caller: Caller::new("local").unwrap(),
+            deadlines: Deadlines { minimum: second, margin: second, default: second },
+            draining: Draining::default(),
+        };
+        settings.draining.begin();
+        let handle = |_, _| async { panic!("no work begins") };
+        let request = Request::new("order-1".to_owned());
+        let answer: Result<Response<()>, _> =
+            settings.run(Operation::Charge, request, |it| Some(it), handle).await;
+        let status = answer.unwrap_err();
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!((status.code(), &*info.reason), (tonic::Code::Unavailable, "SHUTTING_DOWN"));
+        assert_eq!(info.metadata["sent"], "false");
+        assert_eq!(info.metadata["money_moved"], "unknown");
+        assert_eq!(info.metadata["reference"], "order-1");
+        assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "0");
+    }
+}

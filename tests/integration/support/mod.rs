@@ -2,6 +2,7 @@
 //! reader of the errors that callers get.
 
 pub(crate) mod logs;
+pub(crate) mod process;
 pub(crate) mod requests;
 pub(crate) mod rig;
 pub(crate) mod sidecar;
