@@ -7,8 +7,13 @@
     reason = "the lints' exception for tests covers test functions, not what they share"
 )]
 
+mod binary;
+mod broken_settings;
 mod deadlines;
+mod drain;
+mod envelopes;
 mod errors;
+mod health_and_reflection;
 mod hostile_input;
 mod leaks;
 mod refunds;
