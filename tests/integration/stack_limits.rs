@@ -70,11 +70,8 @@ async fn malformed_messages_are_internal_and_say_nothing_of_their_content() {
         [&[0x1a, u8::try_from(number.len()).unwrap()], &*number].concat()
     };
     let not_utf8 = [GOOD_CARD.as_bytes(), &[0xff, 0xfe]].concat();
-    let mut deep = Vec::new();
-    for _ in 0..200 {
-        // A group in a group in a group, in a field that nobody knows.
-        deep.push(0x7b);
-    }
+    // A group in a group in a group, in a field that nobody knows.
+    let deep = vec![0x7b; 200];
     for (name, message) in [
         ("no protobuf", b"hello, world".to_vec()),
         ("a field cut off", vec![0x0a, 0x7f, b'a']),

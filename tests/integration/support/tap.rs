@@ -54,15 +54,4 @@ impl Tap {
     pub(crate) async fn ended(&mut self, name: &str) {
         while self.next().await != Tapped::Ended(name.to_owned()) {}
     }
-
-    /// The exchanges that began so far, in order.
-    pub(crate) fn all_begun(&mut self) -> Vec<String> {
-        let mut names = Vec::new();
-        while let Ok(tapped) = self.0.try_recv() {
-            if let Tapped::Began(name) = tapped {
-                names.push(name);
-            }
-        }
-        names
-    }
 }
