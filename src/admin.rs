@@ -5,20 +5,19 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use crate::shutdown::Draining;
+use crate::readiness::Readiness;
 
 /// Serves `/livez` (the process runs) and `/readyz` (calls are taken) until the process ends.
 ///
 /// # Errors
 /// Where the listener breaks.
-pub async fn serve(listener: TcpListener, draining: Draining) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, readiness: Readiness) -> std::io::Result<()> {
     let ready = move || {
-        let draining = draining.clone();
+        let fault = readiness.fault();
         async move {
-            if draining.is_draining() {
-                (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
-            } else {
-                (StatusCode::OK, "ready\n")
+            match fault {
+                None => (StatusCode::OK, "ready\n".to_owned()),
+                Some(fault) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {fault}\n")),
             }
         }
     };

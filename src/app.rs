@@ -7,13 +7,20 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::admin;
 use crate::clock::Clock;
 use crate::config::{ListenAddress, Settings};
+use crate::domain::{Account, Environment};
+use crate::engine::Engine;
 use crate::gateway::Gateway;
 use crate::grpc::{CallSettings, Listener, Server};
+use crate::idempotency::machine::Format;
+use crate::idempotency::redis::{RedisSettings, RedisStore, StoreUrl};
+use crate::idempotency::{FingerprintKeys, MemoryStore, Store};
+use crate::readiness;
+use crate::reconciler::Reconciler;
 use crate::shutdown::Draining;
 use crate::upstream::{self, Upstream};
 use crate::zentra::Zentra;
@@ -58,35 +65,82 @@ pub enum End {
     CutOff,
 }
 
-/// Starts a sidecar over the production transport.
+/// What a sidecar is put together from.
+pub struct Parts {
+    /// The way to Zentra.
+    pub upstream: Upstream,
+    /// What remembers payments.
+    pub store: Arc<dyn Store>,
+    /// What tells commands apart.
+    pub keys: Arc<FingerprintKeys>,
+}
+
+impl Parts {
+    /// The parts that the settings ask for. No store is declared new here: an earlier process may
+    /// have made payments that an empty one knows nothing of.
+    ///
+    /// # Errors
+    /// Where the HTTP client cannot be made.
+    pub fn of(settings: &Settings) -> Result<Self, reqwest::Error> {
+        let upstream = upstream::over_reqwest(settings.upstream)?;
+        let store = open_store(settings, &settings.account, settings.environment());
+        let keys = settings.store.keys.clone();
+        let keys = keys.unwrap_or_else(|| Arc::new(FingerprintKeys::ephemeral(rand::random())));
+        Ok(Self { upstream, store, keys })
+    }
+}
+
+fn open_store(settings: &Settings, account: &Account, environment: Environment) -> Arc<dyn Store> {
+    match &settings.store.url {
+        StoreUrl::Memory => {
+            let started = Instant::now();
+            let now_ms = move || u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            Arc::new(MemoryStore::new(now_ms))
+        }
+        StoreUrl::Redis(url) => Arc::new(RedisStore::new(RedisSettings {
+            url: url.clone(),
+            password_file: settings.store.password_file.clone(),
+            ca_file: settings.store.ca_file.clone(),
+            step_timeout: settings.store.step_timeout,
+            account: account.clone(),
+            environment,
+            format: Format::default(),
+        })),
+    }
+}
+
+/// The engine of the settings' account, for `serve` and for the operators' commands.
+#[must_use]
+pub fn engine(settings: &Settings, clock: Arc<dyn Clock>, parts: Parts) -> Engine {
+    let Parts { upstream, store, keys } = parts;
+    let zentra = Zentra::new(
+        settings.zentra_url.clone(),
+        settings.zentra_key.clone(),
+        upstream,
+        clock.clone(),
+    );
+    let account = (settings.account.clone(), settings.environment());
+    Engine::new(zentra, store, keys, clock, account, settings.engine)
+}
+
+/// Starts a sidecar.
 ///
 /// # Errors
 /// A [`StartError`]; nothing is left bound.
 pub async fn start(settings: Settings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
-    let upstream = upstream::over_reqwest(settings.upstream)?;
-    start_over(settings, clock, upstream).await
+    let parts = Parts::of(&settings)?;
+    start_over(settings, clock, parts).await
 }
 
-/// Starts a sidecar over any transport.
+/// Starts a sidecar over any transport and store.
 ///
 /// # Errors
 /// As [`start`].
 pub async fn start_over(
     settings: Settings,
     clock: Arc<dyn Clock>,
-    upstream: Upstream,
+    parts: Parts,
 ) -> Result<Running, StartError> {
-    let environment = settings.environment();
-    let draining = Draining::default();
-    let zentra = Zentra::new(settings.zentra_url, settings.zentra_key, upstream, clock.clone());
-    let gateway = Gateway::new(zentra, settings.account, environment, settings.card_data);
-    let calls = CallSettings {
-        caller: settings.caller,
-        deadlines: settings.deadlines,
-        draining: draining.clone(),
-    };
-    let server = Server::new(gateway.clone(), calls, clock).await?;
-
     let bound = bind_all(&settings.listen).await?;
     let admin_listener = TcpListener::bind(settings.admin_listen)
         .await
@@ -95,12 +149,31 @@ pub async fn start_over(
         admin_listener.local_addr().map_err(|fault| bind_error(&settings.admin_listen, fault))?;
     let addresses = bound.iter().map(Listener::address).collect();
 
+    let draining = Draining::default();
+    let (store, keys) = (parts.store.clone(), parts.keys.checks());
+    let (readiness, monitor) = readiness::checked(store, keys, draining.clone()).await;
+    let engine = engine(&settings, clock.clone(), parts);
+    let gateway = Gateway::new(engine.clone(), settings.card_data, readiness.clone());
+    let calls = CallSettings {
+        caller: settings.caller,
+        deadlines: settings.deadlines,
+        draining: draining.clone(),
+    };
+    let server = Server::new(gateway.clone(), calls, clock).await?;
+    server.set_serving(readiness.fault().is_none()).await;
+
     let mut listeners = JoinSet::new();
     for listener in bound {
         listeners.spawn(server.clone().serve(listener));
     }
-    let admin = tokio::spawn(admin::serve(admin_listener, draining.clone()));
-    server.set_serving(true).await;
+    let admin = tokio::spawn(admin::serve(admin_listener, readiness));
+    let health = server.clone();
+    engine.spawn(monitor.run(move |serving| {
+        let health = health.clone();
+        async move { health.set_serving(serving).await }
+    }));
+    let reconciler = Reconciler::new(engine.clone(), settings.reconciler);
+    engine.spawn(reconciler.run(draining.clone()));
     let drain = settings.drain;
     Ok(Running { addresses, admin_address, server, gateway, draining, drain, listeners, admin })
 }
@@ -120,8 +193,9 @@ impl Running {
 
     /// Ends in order: not ready, no new calls, calls under way end or are cut off.
     pub async fn shut_down(mut self) -> End {
-        self.server.set_serving(false).await;
+        // First, so that the store's monitor cannot call the sidecar ready again.
         self.draining.begin();
+        self.server.set_serving(false).await;
         self.server.end_watches().await;
         let drained = async {
             while self.listeners.join_next().await.is_some() {}
@@ -153,7 +227,7 @@ async fn bind_all(addresses: &[ListenAddress]) -> Result<Vec<Listener>, StartErr
             ListenAddress::Tcp(address) => Listener::tcp(*address).await,
             ListenAddress::Unix(path) => Listener::unix(path).await,
         };
-        listeners.push(listener.map_err(|fault| bind_error(&address, fault))?);
+        listeners.push(listener.map_err(|fault| bind_error(address, fault))?);
     }
     Ok(listeners)
 }

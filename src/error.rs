@@ -44,6 +44,14 @@ pub enum Reason {
     ChargeNotRefundable,
     /// Card data is not accepted by this sidecar.
     CardDataRefused,
+    /// Nobody knows whether the payment was made, and Zentra can no longer tell.
+    OutcomeUnresolved,
+    /// An operator found that the payment was not made.
+    OutcomeSettled,
+    /// The store cannot be reached; without it nothing is sent.
+    IdempotencyStoreUnavailable,
+    /// A newer release of the sidecar wrote the payment's record.
+    RecordTooNew,
     /// The caller's deadline leaves no time for the work.
     DeadlineTooShort,
     /// The sidecar is about to end.
@@ -75,6 +83,8 @@ pub enum Retry {
 pub enum MoneyMoved {
     /// It was not, and nothing of it is under way.
     No,
+    /// It was.
+    Yes,
     /// Nobody can say yet.
     Unknown,
     /// The call can move no money.
@@ -108,6 +118,7 @@ struct Details {
     reference: Option<Box<str>>,
     violations: Violations,
     remaining_minor: Option<i64>,
+    status: Option<&'static str>,
     operator_text: Box<str>,
 }
 
@@ -124,6 +135,7 @@ impl Error {
             reference: None,
             violations: Violations::default(),
             remaining_minor: None,
+            status: None,
             operator_text: "".into(),
         };
         Self { reason, details: Box::new(details) }
@@ -179,6 +191,13 @@ impl Error {
         self
     }
 
+    /// Says what became of the other payment with this reference, to its own caller.
+    #[must_use]
+    pub fn status(mut self, status: &'static str) -> Self {
+        self.details.status = Some(status);
+        self
+    }
+
     /// Adds what only the operator reads. It must hold nothing that Zentra or a caller wrote.
     #[must_use]
     pub fn operator_text(mut self, text: impl Into<Box<str>>) -> Self {
@@ -228,6 +247,7 @@ impl Error {
             ("provider_request_id", details.provider.request_id.as_ref().map(|it| it.to_string())),
             ("provider_code", details.provider.code.map(str::to_owned)),
             ("remaining_minor", remaining),
+            ("status", details.status.map(str::to_owned)),
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))
@@ -256,6 +276,10 @@ impl Reason {
             Self::RefundExceedsCharge => "REFUND_EXCEEDS_CHARGE",
             Self::ChargeNotRefundable => "CHARGE_NOT_REFUNDABLE",
             Self::CardDataRefused => "CARD_DATA_REFUSED",
+            Self::OutcomeUnresolved => "OUTCOME_UNRESOLVED",
+            Self::OutcomeSettled => "OUTCOME_SETTLED",
+            Self::IdempotencyStoreUnavailable => "IDEMPOTENCY_STORE_UNAVAILABLE",
+            Self::RecordTooNew => "RECORD_TOO_NEW",
             Self::DeadlineTooShort => "DEADLINE_TOO_SHORT",
             Self::ShuttingDown => "SHUTTING_DOWN",
         }
@@ -276,13 +300,18 @@ impl Reason {
             | Self::RefundExceedsCharge
             | Self::ChargeNotRefundable
             | Self::CardDataRefused
+            | Self::OutcomeSettled
             | Self::DeadlineTooShort => Culprit::Caller,
             Self::OutcomeUnknown
             | Self::OutcomeConflict
+            | Self::OutcomeUnresolved
             | Self::UpstreamRateLimited
             | Self::UpstreamUnreachable
             | Self::UpstreamUnavailable => Culprit::Zentra,
-            Self::UpstreamAuth | Self::ShuttingDown => Culprit::Sidecar,
+            Self::UpstreamAuth
+            | Self::IdempotencyStoreUnavailable
+            | Self::RecordTooNew
+            | Self::ShuttingDown => Culprit::Sidecar,
         }
     }
 
@@ -299,11 +328,15 @@ impl Reason {
             | Self::TokenNotReady
             | Self::RefundExceedsCharge
             | Self::ChargeNotRefundable
-            | Self::CardDataRefused => Retry::Never,
+            | Self::CardDataRefused
+            | Self::OutcomeUnresolved
+            | Self::OutcomeSettled => Retry::Never,
             Self::ShuttingDown => Retry::After(Duration::ZERO),
             Self::DeadlineTooShort => Retry::After(Duration::from_millis(100)),
+            Self::RecordTooNew => Retry::After(Duration::from_secs(5)),
             Self::IdempotencyInProgress
             | Self::OutcomeUnknown
+            | Self::IdempotencyStoreUnavailable
             | Self::UpstreamUnreachable
             | Self::UpstreamUnavailable => Retry::After(Duration::from_secs(1)),
             // What an operator has to mend takes longer than a blip.
@@ -354,6 +387,21 @@ impl Reason {
             Self::CardDataRefused => {
                 "This sidecar does not accept card data; tokenize through the gateway that does."
             }
+            Self::OutcomeUnresolved => {
+                "It is not known whether the payment was made, and the provider can no longer \
+                 tell; an operator has to settle it."
+            }
+            Self::OutcomeSettled => {
+                "An operator found that this payment was not made; use a new key to make it."
+            }
+            Self::IdempotencyStoreUnavailable => {
+                "The idempotency store cannot be reached and nothing was sent; try again with \
+                 the same key."
+            }
+            Self::RecordTooNew => {
+                "A newer release of the sidecar is at work on this payment; try again with the \
+                 same key."
+            }
             Self::DeadlineTooShort => {
                 "The deadline leaves no time for a payment; try again with the same key and more \
                  time."
@@ -369,6 +417,7 @@ impl MoneyMoved {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::No => "no",
+            Self::Yes => "yes",
             Self::Unknown => "unknown",
             Self::NotApplicable => "-",
         }

@@ -8,10 +8,13 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod domain;
+pub mod engine;
 pub mod error;
 pub mod gateway;
 pub mod grpc;
 pub mod idempotency;
+pub mod readiness;
+pub mod reconciler;
 pub mod shutdown;
 #[cfg(feature = "simulator")]
 pub mod simulator;

@@ -4,10 +4,14 @@ pub mod config;
 #[cfg(feature = "simulator")]
 pub mod dev;
 pub mod health;
+mod operator;
 pub mod proto;
+pub mod reconcile;
+pub mod records;
 pub mod serve;
 #[cfg(feature = "simulator")]
 pub mod simulate;
+pub mod store;
 
 use std::fmt::Display;
 use std::io::Write;

@@ -7,7 +7,7 @@ use super::{failed, settings, wrong_settings};
 use crate::app::{self, End, Running};
 use crate::clock::SystemClock;
 use crate::config::ServeArgs;
-use crate::domain::Environment;
+use crate::idempotency::redis::StoreUrl;
 use crate::shutdown::Signals;
 use crate::telemetry::logs;
 
@@ -17,21 +17,17 @@ pub async fn run(args: &ServeArgs) -> ExitCode {
         Ok(settings) => settings,
         Err(faults) => return wrong_settings(faults),
     };
-    if settings.environment() == Environment::Live {
-        return failed(
-            "this release stores nothing and cannot promise that a payment is made once; it \
-             refuses live keys",
-        );
-    }
     let signals = match (logs::start("info"), Signals::listen()) {
         (Ok(()), Ok(signals)) => signals,
         (Err(fault), _) => return wrong_settings(fault),
         (_, Err(fault)) => return failed(format!("cannot listen for signals: {fault}")),
     };
-    tracing::warn!(
-        "idempotency records are not stored: after a lost answer only Zentra's own idempotency \
-         keeps a payment from being made twice"
-    );
+    if settings.store.url == StoreUrl::Memory {
+        tracing::warn!(
+            "payments are remembered in this process's memory only: after its end, only Zentra's \
+             own idempotency keeps a payment from being made twice"
+        );
+    }
     let (zentra, caller) = (settings.zentra_url.clone(), settings.caller.clone());
     match app::start(settings, Arc::new(SystemClock)).await {
         Ok(running) => {

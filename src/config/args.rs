@@ -18,8 +18,16 @@ pub struct ServeArgs {
     pub admin_listen: String,
 
     /// Allow gRPC without TLS on addresses that other machines can reach
-    #[arg(long, env = "SIDECAR_INSECURE_LISTEN")]
-    pub insecure_listen: bool,
+    #[arg(
+        long,
+        env = "SIDECAR_INSECURE_LISTEN",
+        default_value = "false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_name = "BOOL"
+    )]
+    pub insecure_listen: String,
 
     /// Zentra's address; follows from the key where not given
     #[arg(long, env = "ZENTRA_URL", value_name = "URL")]
@@ -28,6 +36,51 @@ pub struct ServeArgs {
     /// The file that holds Zentra's secret key [or the key itself in env: ZENTRA_SECRET_KEY]
     #[arg(long, env = "ZENTRA_SECRET_KEY_FILE", value_name = "FILE")]
     pub zentra_key_file: Option<String>,
+
+    /// Where payments are remembered: `redis://HOST:PORT`, `rediss://…`,
+    /// `redis+sentinel://HOST,HOST/MASTER`, `redis+cluster://HOST,HOST`, or `memory:` (for
+    /// development)
+    #[arg(long, env = "SIDECAR_STORE", value_name = "URL")]
+    pub store: Option<String>,
+
+    /// The file that holds the store's password
+    #[arg(long, env = "SIDECAR_STORE_PASSWORD_FILE", value_name = "FILE")]
+    pub store_password_file: Option<String>,
+
+    /// A PEM file with the CAs that the store's certificate may come from
+    #[arg(long, env = "SIDECAR_STORE_CA_FILE", value_name = "FILE")]
+    pub store_ca_file: Option<String>,
+
+    /// How long one step of the store may take, in milliseconds
+    #[arg(long, env = "SIDECAR_STORE_TIMEOUT_MS", default_value = "500", value_name = "MS")]
+    pub store_timeout_ms: String,
+
+    /// The file with the keys that tell commands apart: one a line, at least 32 random bytes in
+    /// hex or base64; the first signs, all verify. Required with a shared store
+    #[arg(long, env = "SIDECAR_FINGERPRINT_KEY_FILE", value_name = "FILE")]
+    pub fingerprint_key_file: Option<String>,
+
+    /// How long a payment is held by the process that makes it without being renewed, in seconds
+    #[arg(long, env = "SIDECAR_LEASE_SECONDS", default_value = "10", value_name = "S")]
+    pub lease_seconds: String,
+
+    /// How long a payment is remembered after its final outcome, in hours
+    #[arg(long, env = "SIDECAR_RETENTION_HOURS", default_value = "72", value_name = "H")]
+    pub retention_hours: String,
+
+    /// How long Zentra remembers idempotency keys, in hours; after that, less an hour, an unknown
+    /// payment is not sent again
+    #[arg(
+        long,
+        env = "SIDECAR_ZENTRA_KEY_RETENTION_HOURS",
+        default_value = "24",
+        value_name = "H"
+    )]
+    pub zentra_key_retention_hours: String,
+
+    /// The time between two passes of the reconciler, in seconds
+    #[arg(long, env = "SIDECAR_RECONCILE_SECONDS", default_value = "5", value_name = "S")]
+    pub reconcile_seconds: String,
 
     /// The name of the Zentra account that this process serves
     #[arg(long, env = "SIDECAR_ACCOUNT", default_value = "default", value_name = "NAME")]

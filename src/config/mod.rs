@@ -3,30 +3,30 @@
 
 mod args;
 mod listen;
+mod secret_file;
 mod show;
+mod store;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use zeroize::Zeroizing;
 
 pub use args::ServeArgs;
 pub use listen::ListenAddress;
 pub use show::show;
+pub use store::StoreSettings;
 
 use crate::domain::{Account, Caller, Environment};
+use crate::engine::EngineSettings;
 use crate::gateway::CardData;
 use crate::grpc::Deadlines;
+use crate::reconciler::ReconcilerSettings;
 use crate::upstream::Limits;
 use crate::zentra::{BaseUrl, BaseUrlFault, SecretKey};
-
-/// The largest secret file, in bytes.
-const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
 
 /// The settings of a sidecar, all of them good.
 pub struct Settings {
@@ -48,6 +48,12 @@ pub struct Settings {
     pub deadlines: Deadlines,
     /// The limits of an exchange with Zentra.
     pub upstream: Limits,
+    /// What remembers payments.
+    pub store: StoreSettings,
+    /// The engine's limits.
+    pub engine: EngineSettings,
+    /// How often the reconciler works.
+    pub reconciler: ReconcilerSettings,
     /// How long calls under way have at the end.
     pub drain: Duration,
 }
@@ -73,6 +79,12 @@ impl Settings {
             faults.parse("--admin-listen", &args.admin_listen, "an address and port");
         let key = read_key(args, key_in_environment, &mut faults);
         let zentra_url = read_url(args, key.as_ref(), &mut faults);
+        let upstream = read_limits(args, &mut faults);
+        let store = store::read(args, key.as_ref().map(SecretKey::environment), &mut faults);
+        let engine = store::read_engine(args, upstream.as_ref(), &mut faults);
+        let reconciler = faults
+            .seconds("--reconcile-seconds", &args.reconcile_seconds, 1..=3600)
+            .map(|interval| ReconcilerSettings { interval, ..ReconcilerSettings::default() });
         let account = faults.check("--account", Account::new(&args.account));
         let caller = faults.check("--caller", Caller::new(&args.caller));
         let card_data = match args.card_data.as_str() {
@@ -81,7 +93,6 @@ impl Settings {
             _ => faults.add("--card-data", "must be refuse or accept"),
         };
         let deadlines = read_deadlines(args, &mut faults);
-        let upstream = read_limits(args, &mut faults);
         let drain = faults.seconds("--drain-seconds", &args.drain_seconds, 0..=3600);
         let settings = (|| {
             Some(Self {
@@ -94,6 +105,9 @@ impl Settings {
                 card_data: card_data?,
                 deadlines: deadlines?,
                 upstream: upstream?,
+                store: store?,
+                engine: engine?,
+                reconciler: reconciler?,
                 drain: drain?,
             })
         })();
@@ -144,7 +158,7 @@ fn read_key(
         (Some(path), None) if looks_like_key(path) => {
             return faults.add(NAME, "is a key; give the name of the file that holds it");
         }
-        (Some(path), None) => match read_secret_file(path) {
+        (Some(path), None) => match secret_file::read(path) {
             Ok(text) => text,
             Err(fault) => return faults.add(NAME, format!("cannot read {path}: {fault}")),
         },
@@ -158,19 +172,6 @@ fn read_key(
 
 fn looks_like_key(text: &str) -> bool {
     ["sk_", "pk_", "whsec_"].iter().any(|prefix| text.trim_start().starts_with(prefix))
-}
-
-fn read_secret_file(path: &str) -> std::io::Result<SecretString> {
-    use std::io::Read as _;
-
-    let too_large = || std::io::Error::other("larger than 64 KiB");
-    let file = std::fs::File::open(PathBuf::from(path))?;
-    let mut text = Zeroizing::new(String::with_capacity(4096));
-    file.take(MAX_SECRET_FILE_BYTES + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_SECRET_FILE_BYTES {
-        return Err(too_large());
-    }
-    Ok(SecretString::from(text.as_str()))
 }
 
 /// Every fault of the settings, in the order of `--help`.

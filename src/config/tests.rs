@@ -9,7 +9,7 @@ struct Command {
 }
 
 fn read(flags: &[&str], key: Option<&str>) -> Result<Settings, String> {
-    let args = Command::parse_from(["serve"].iter().chain(flags)).args;
+    let args = Command::parse_from(["serve", "--store=memory:"].iter().chain(flags)).args;
     Settings::read(&args, key.map(SecretString::from)).map_err(|faults| faults.to_string())
 }
 

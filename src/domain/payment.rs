@@ -65,6 +65,16 @@ pub struct Refund {
     pub create_time: Option<Timestamp>,
 }
 
+impl Refund {
+    /// Calls the refund by its caller's reference, and keeps Zentra's own where that differs.
+    pub fn name(&mut self, reference: &str) {
+        if self.reference.as_str() != reference {
+            let own = std::mem::replace(&mut self.reference, ProviderText::new(reference));
+            self.provider_reference = Some(own);
+        }
+    }
+}
+
 /// A saved payment method.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaymentToken {

@@ -2,7 +2,8 @@
 //!
 //! It knows nothing of gRPC and nothing of HTTP.
 
-mod outlive;
+mod observe;
+pub mod payments;
 mod reads;
 mod trouble;
 mod verify;
@@ -10,14 +11,14 @@ mod writes;
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use tokio_util::task::TaskTracker;
 
 pub use verify::Verified;
-pub use writes::Executed;
 
-use crate::domain::{Account, Caller, Environment};
-use crate::zentra::Zentra;
+use crate::domain::Caller;
+use crate::engine::Engine;
+use crate::readiness::Readiness;
 
 /// Whether `Tokenize` is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,37 +38,34 @@ pub struct Call {
     pub answer_by: Instant,
 }
 
-/// The operations, over one account of Zentra's.
+/// The operations, over one account of Zentra's. Clones share everything.
 #[derive(Clone)]
 pub struct Gateway {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    zentra: Zentra,
-    account: Account,
-    environment: Environment,
+    engine: Engine,
     card_data: CardData,
-    /// Work that moves money and outlives its caller.
-    work: TaskTracker,
+    readiness: Readiness,
+    /// Bounds the writes that follow reads.
+    observations: Arc<Semaphore>,
 }
 
 impl Gateway {
-    /// Serves one account over `zentra`.
+    /// Serves one account over `engine`.
     #[must_use]
-    pub fn new(
-        zentra: Zentra,
-        account: Account,
-        environment: Environment,
-        card_data: CardData,
-    ) -> Self {
-        let work = TaskTracker::new();
-        Self { shared: Arc::new(Shared { zentra, account, environment, card_data, work }) }
+    pub fn new(engine: Engine, card_data: CardData, readiness: Readiness) -> Self {
+        let observations = Arc::new(Semaphore::new(observe::MAX_UNDER_WAY));
+        Self { shared: Arc::new(Shared { engine, card_data, readiness, observations }) }
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.shared.engine
     }
 
     /// Waits until no payment is under way; for the end of the process.
     pub async fn finish(&self) {
-        self.shared.work.close();
-        self.shared.work.wait().await;
+        self.engine().finish().await;
     }
 }

@@ -1,12 +1,14 @@
-//! The four reads. They work without any store.
+//! The four reads. All but `GetRefund` work without the store.
 
 use std::future::Future;
 
 use tokio::time::timeout_at;
 
-use super::{Call, Gateway, trouble};
+use super::payments::own_reference;
+use super::{Call, Gateway, observe, trouble};
 use crate::domain::{Charge, CustomerId, ListPage, Page, PaymentToken, Reference, Refund};
 use crate::error::{Error, MoneyMoved, Reason};
+use crate::idempotency::{Lookup, Namespace};
 use crate::zentra::{Reply, Trouble};
 
 impl Gateway {
@@ -15,19 +17,41 @@ impl Gateway {
     /// # Errors
     /// `NOT_FOUND`, `UPSTREAM_UNAVAILABLE` and the other errors of reads.
     pub async fn get_charge(&self, call: Call, reference: Reference) -> Result<Charge, Error> {
-        in_time(&call, self.shared.zentra.get_charge(&reference))
+        let charge = in_time(&call, self.engine().zentra().get_charge(&reference))
             .await
-            .map_err(|error| error.reference(reference.as_str()))
+            .map_err(|error| error.reference(reference.as_str()))?;
+        self.seen(&reference, &charge);
+        Ok(charge)
     }
 
-    /// Reads a refund.
+    /// Reads a refund, by Zentra's own reference where it gave one. That one is known to the
+    /// store alone: without the store a refund that is not found may exist all the same.
     ///
     /// # Errors
     /// As [`Gateway::get_charge`].
     pub async fn get_refund(&self, call: Call, reference: Reference) -> Result<Refund, Error> {
-        in_time(&call, self.shared.zentra.get_refund(&reference))
-            .await
-            .map_err(|error| error.reference(reference.as_str()))
+        let lookup = Lookup::Reference(Namespace::Refund, reference.clone());
+        let record = timeout_at(call.answer_by, self.engine().store().read(&lookup)).await;
+        let store_told = matches!(record, Ok(Ok(_)));
+        let own = match record {
+            Ok(Ok(stamped)) => stamped
+                .answer
+                .and_then(|record| record.outcome)
+                .and_then(|outcome| own_reference(&outcome))
+                .and_then(|text| Reference::new(text.as_str()).ok()),
+            _ => None,
+        };
+        let asked = own.as_ref().unwrap_or(&reference);
+        let read = in_time(&call, self.engine().zentra().get_refund(asked)).await;
+        let mut refund = read.map_err(|error| match error.reason() {
+            Reason::NotFound if !store_told => Error::new(Reason::UpstreamUnavailable)
+                .money_moved(MoneyMoved::NotApplicable)
+                .operator_text("not found, but the store cannot tell Zentra's own reference")
+                .reference(reference.as_str()),
+            _ => error.reference(reference.as_str()),
+        })?;
+        refund.name(reference.as_str());
+        Ok(refund)
     }
 
     /// Reads a page of the account's charges.
@@ -35,7 +59,7 @@ impl Gateway {
     /// # Errors
     /// As [`Gateway::get_charge`].
     pub async fn list_charges(&self, call: Call, page: ListPage) -> Result<Page<Charge>, Error> {
-        in_time(&call, self.shared.zentra.list_charges(page)).await
+        in_time(&call, self.engine().zentra().list_charges(page)).await
     }
 
     /// Reads a page of a customer's saved payment methods.
@@ -48,7 +72,20 @@ impl Gateway {
         customer_id: CustomerId,
         page: ListPage,
     ) -> Result<Page<PaymentToken>, Error> {
-        in_time(&call, self.shared.zentra.list_tokens(&customer_id, page)).await
+        in_time(&call, self.engine().zentra().list_tokens(&customer_id, page)).await
+    }
+
+    /// Passes on what a read has shown, behind the caller's back.
+    pub(super) fn seen(&self, reference: &Reference, charge: &Charge) {
+        if !charge.status.is_final() {
+            return;
+        }
+        let Ok(permit) = self.shared.observations.clone().try_acquire_owned() else { return };
+        let seen = observe::charge_seen(self.engine().clone(), reference.clone(), charge.clone());
+        self.engine().spawn(async move {
+            seen.await;
+            drop(permit);
+        });
     }
 }
 

@@ -35,9 +35,10 @@ impl Gateway {
         if !command.wait.is_zero() {
             self.wait_until_final(&call, reference, command.wait).await;
         }
-        let charge = in_time(&call, self.shared.zentra.verify(reference))
+        let charge = in_time(&call, self.engine().zentra().verify(reference))
             .await
             .map_err(|error| error.reference(reference.as_str()))?;
+        self.seen(reference, &charge);
         let token_ready = charge.status == ChargeStatus::Succeeded
             && charge.initiator == Some(Initiator::Customer)
             && charge.payment_token_id.is_some();
@@ -52,7 +53,7 @@ impl Gateway {
         let until = now + wait.min(time_left - time_left / SHARE_FOR_VERIFY);
         let mut pause = FIRST_PAUSE;
         loop {
-            let look = timeout_at(until, self.shared.zentra.get_charge(reference)).await;
+            let look = timeout_at(until, self.engine().zentra().get_charge(reference)).await;
             match look {
                 Ok(Ok(reply)) if reply.value.status.is_final() => return,
                 Ok(Err(trouble)) if trouble.kind == TroubleKind::NotFound => return,

@@ -129,7 +129,9 @@ impl Server {
                 .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(pb::v1::FILE_DESCRIPTOR_SET)
-                .register_encoded_file_descriptor_set(pb::v1alpha::FILE_DESCRIPTOR_SET);
+                .register_encoded_file_descriptor_set(pb::v1alpha::FILE_DESCRIPTOR_SET)
+                // The details of errors, so that tools such as grpcurl can show them.
+                .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET);
             SERVED.into_iter().fold(builder, |builder, name| builder.with_service_name(name))
         };
         let mut routes = Routes::builder();

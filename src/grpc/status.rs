@@ -44,6 +44,7 @@ fn code(reason: Reason) -> Code {
         Reason::InvalidRequest | Reason::UpstreamRejected => Code::InvalidArgument,
         Reason::IdempotencyKeyReused
         | Reason::OutcomeConflict
+        | Reason::OutcomeSettled
         | Reason::UpstreamNotFound
         | Reason::TokenNotReady
         | Reason::RefundExceedsCharge
@@ -51,9 +52,12 @@ fn code(reason: Reason) -> Code {
         Reason::ReferenceAlreadyUsed => Code::AlreadyExists,
         Reason::IdempotencyInProgress => Code::Aborted,
         Reason::OutcomeUnknown
+        | Reason::IdempotencyStoreUnavailable
+        | Reason::RecordTooNew
         | Reason::UpstreamUnreachable
         | Reason::UpstreamUnavailable
         | Reason::ShuttingDown => Code::Unavailable,
+        Reason::OutcomeUnresolved => Code::Unknown,
         Reason::UpstreamAuth => Code::Internal,
         Reason::NotFound => Code::NotFound,
         Reason::UpstreamRateLimited => Code::ResourceExhausted,

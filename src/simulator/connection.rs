@@ -94,29 +94,31 @@ async fn exchange(
 ) -> Answered {
     let request = match read(request).await {
         Ok(request) => request,
-        Err((request, answer)) => {
-            return Ok(whole(shared.with(|zentra, now| zentra.refuse(now, request, &answer))));
+        Err(refused) => {
+            let (request, answer) = *refused;
+            let response = shared.with(|zentra, now| zentra.refuse(now, request, &answer));
+            return Ok(whole(&response));
         }
     };
     if request.path.starts_with(control::PREFIX) {
-        return Ok(whole(control::handle(&shared, &request)));
+        return Ok(whole(&control::handle(&shared, &request)));
     }
     // In a task of its own: a client that goes away does not undo what the server has begun.
     let work = shared.tasks.spawn({
         let shared = shared.clone();
         async move {
-            let received = shared.with(|zentra, now| zentra.receive(now, request));
-            shared.pause(received.delay).await;
-            shared.with(|zentra, now| zentra.act(now, received))
+            let (received, at) = shared.with(|zentra, now| (zentra.receive(now, request), now));
+            shared.pause(at, received.delay).await;
+            shared.with(|zentra, now| (zentra.act(now, received), now))
         }
     });
-    let Ok(Delivery { after, how }) = work.await else {
+    let Ok((Delivery { after, how }, at)) = work.await else {
         cutter.cut(End::Reset);
         return std::future::pending().await;
     };
-    shared.pause(after).await;
+    shared.pause(at, after).await;
     match how {
-        How::Whole(response) => Ok(whole(response)),
+        How::Whole(response) => Ok(whole(&response)),
         How::Truncated(response, keep) => Ok(truncated(response, keep)),
         How::Huge(response, bytes) => Ok(with_body(&response, SimBody::huge(bytes))),
         How::Reset => {
@@ -124,7 +126,8 @@ async fn exchange(
             std::future::pending().await
         }
         How::Lost(close_after) => {
-            shared.pause(close_after.unwrap_or(LOST_FOR).min(LOST_FOR)).await;
+            let now = shared.quietly(|_, now| now);
+            shared.pause(now, close_after.unwrap_or(LOST_FOR).min(LOST_FOR)).await;
             cutter.cut(End::Close);
             std::future::pending().await
         }
@@ -132,7 +135,7 @@ async fn exchange(
 }
 
 /// Reads a request whole, or says why that cannot be.
-async fn read(request: http::Request<Incoming>) -> Result<Request, (Request, Answer)> {
+async fn read(request: http::Request<Incoming>) -> Result<Request, Box<(Request, Answer)>> {
     let (head, body) = request.into_parts();
     let request = |body| Request {
         method: head.method.clone(),
@@ -143,7 +146,7 @@ async fn read(request: http::Request<Incoming>) -> Result<Request, (Request, Ans
     };
     let refuse = |status, message: &str| {
         let answer = Answer::problem(status, "validation_error", message);
-        Err((request(Bytes::new()), answer))
+        Err(Box::new((request(Bytes::new()), answer)))
     };
     match tokio::time::timeout(BODY_WITHIN, Limited::new(body, MOST_BODY).collect()).await {
         Ok(Ok(body)) => Ok(request(body.to_bytes())),
@@ -152,9 +155,9 @@ async fn read(request: http::Request<Incoming>) -> Result<Request, (Request, Ans
     }
 }
 
-fn whole(response: Response) -> http::Response<SimBody> {
+fn whole(response: &Response) -> http::Response<SimBody> {
     let body = SimBody::from(response.body.clone());
-    with_body(&response, body)
+    with_body(response, body)
 }
 
 fn truncated(mut response: Response, keep: usize) -> http::Response<SimBody> {

@@ -70,12 +70,15 @@ impl Shared {
         now
     }
 
-    /// Waits for `delay`, or until the simulator's clock was moved beyond it.
-    pub(crate) async fn pause(&self, delay: Duration) {
+    /// Waits for `delay` from `since` on, or until the simulator's clock was moved beyond that.
+    ///
+    /// `since` is taken together with what the delay follows, so that no move of the clock falls
+    /// between the two.
+    pub(crate) async fn pause(&self, since: Timestamp, delay: Duration) {
         if delay.is_zero() {
             return;
         }
-        let due = later(self.quietly(|_, now| now), delay);
+        let due = later(since, delay);
         let elapsed = tokio::time::sleep(delay);
         tokio::pin!(elapsed);
         loop {

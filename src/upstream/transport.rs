@@ -8,6 +8,8 @@ use reqwest::{Client, redirect, retry};
 use tokio::time::timeout;
 use tower::util::BoxCloneSyncService;
 
+use super::send_fence;
+
 /// The service that carries a request to Zentra and brings the whole answer back.
 pub type Upstream = BoxCloneSyncService<Request<Bytes>, Response<Bytes>, TransportError>;
 
@@ -38,6 +40,9 @@ pub enum TransportError {
     /// The request could not be made or no connection came about: provably nothing was sent.
     #[error("no connection to Zentra")]
     NotSent,
+    /// The call no longer owns the payment: nothing was sent.
+    #[error("the lease on the payment is over")]
+    LeaseOver,
     /// The time was over; the request may have arrived.
     #[error("Zentra did not answer in time")]
     TimedOut,
@@ -56,7 +61,7 @@ impl TransportError {
     /// True where the request may have arrived.
     #[must_use]
     pub fn may_have_arrived(self) -> bool {
-        self != Self::NotSent
+        !matches!(self, Self::NotSent | Self::LeaseOver)
     }
 }
 
@@ -81,7 +86,13 @@ pub fn over_reqwest(limits: Limits) -> Result<Upstream, reqwest::Error> {
         .no_proxy()
         .build()?;
     let service = tower::service_fn(move |request| exchange(client.clone(), request, limits));
-    Ok(BoxCloneSyncService::new(service))
+    Ok(stack(BoxCloneSyncService::new(service), limits))
+}
+
+/// Puts the layers that every transport needs around `transport`.
+#[must_use]
+pub fn stack(transport: Upstream, limits: Limits) -> Upstream {
+    send_fence::checked(transport, limits.connect_timeout)
 }
 
 async fn exchange(

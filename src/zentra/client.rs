@@ -19,7 +19,7 @@ use crate::domain::{
     Charge, ChargeCommand, CustomerId, ListPage, Money, Page, PaymentMethod, PaymentToken,
     ProviderText, Reference, Refund, RefundCommand, TokenizeCommand,
 };
-use crate::upstream::{TransportError, Upstream};
+use crate::upstream::{SendFence, TransportError, Upstream};
 
 /// Larger than any request body, so that a body with card data is never moved while it grows.
 const BODY_CAPACITY_BYTES: usize = 4096;
@@ -31,6 +31,15 @@ pub struct Reply<T> {
     pub value: T,
     /// Zentra's id of the request.
     pub request_id: Option<ProviderText>,
+}
+
+/// What every POST that makes a payment carries.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
+    /// The key that Zentra sees: the same on every attempt.
+    pub idempotency_key: &'a str,
+    /// Until when it may leave.
+    pub fence: &'a SendFence,
 }
 
 /// Zentra's REST API.
@@ -64,10 +73,10 @@ impl Zentra {
     pub async fn charge(
         &self,
         command: &ChargeCommand,
-        idempotency_key: &str,
+        attempt: Attempt<'_>,
     ) -> Result<Reply<Charge>, Trouble> {
-        let body = wire::ChargeBody::new(command, idempotency_key);
-        let opened = self.call(Route::CreateCharge, Some(json(&body)?)).await?;
+        let body = wire::ChargeBody::new(command, attempt.idempotency_key);
+        let opened = self.send(Route::CreateCharge, json(&body)?, attempt).await?;
         let (fields, asked) = (&opened.data, command.amount);
         let reply = read(&opened, wire::charge)?;
         same_text(fields, "reference", command.reference.as_str(), &opened)?;
@@ -97,7 +106,7 @@ impl Zentra {
         route: Route<'_>,
         reference: &Reference,
     ) -> Result<Reply<Charge>, Trouble> {
-        let opened = self.call(route, None).await?;
+        let opened = self.read(route).await?;
         let reply = read(&opened, wire::charge)?;
         same_text(&opened.data, "reference", reference.as_str(), &opened)?;
         Ok(reply)
@@ -110,17 +119,17 @@ impl Zentra {
     pub async fn refund(
         &self,
         command: &RefundCommand,
-        idempotency_key: &str,
+        attempt: Attempt<'_>,
     ) -> Result<Reply<Refund>, Trouble> {
-        let body = wire::RefundBody::new(command, idempotency_key);
-        let opened = self.call(Route::CreateRefund, Some(json(&body)?)).await?;
+        let body = wire::RefundBody::new(command, attempt.idempotency_key);
+        let opened = self.send(Route::CreateRefund, json(&body)?, attempt).await?;
         let mut reply = read(&opened, wire::refund)?;
         let charge_reference = command.charge_reference.as_str();
         same_text(&opened.data, "charge_reference", charge_reference, &opened)?;
         if let Some(asked) = command.amount {
             same_money(asked, reply.value.amount, &opened)?;
         }
-        name_as_caller_does(&mut reply.value, command.reference.as_str());
+        reply.value.name(command.reference.as_str());
         Ok(reply)
     }
 
@@ -129,9 +138,9 @@ impl Zentra {
     /// # Errors
     /// [`Trouble`].
     pub async fn get_refund(&self, reference: &Reference) -> Result<Reply<Refund>, Trouble> {
-        let opened = self.call(Route::GetRefund(reference.as_str()), None).await?;
+        let opened = self.read(Route::GetRefund(reference.as_str())).await?;
         let mut reply = read(&opened, wire::refund)?;
-        name_as_caller_does(&mut reply.value, reference.as_str());
+        reply.value.name(reference.as_str());
         Ok(reply)
     }
 
@@ -142,14 +151,14 @@ impl Zentra {
     pub async fn tokenize(
         &self,
         command: &TokenizeCommand,
-        idempotency_key: &str,
+        attempt: Attempt<'_>,
     ) -> Result<Reply<PaymentToken>, Trouble> {
         let route = match command.payment_method {
             PaymentMethod::Card(_) => Route::TokenizeCard,
             PaymentMethod::BankAccount(_) => Route::TokenizeBankAccount,
         };
-        let body = json(&wire::TokenBody::new(command, idempotency_key))?;
-        let opened = self.call(route, Some(body)).await?;
+        let body = json(&wire::TokenBody::new(command, attempt.idempotency_key))?;
+        let opened = self.send(route, body, attempt).await?;
         read(&opened, wire::token)
     }
 
@@ -179,15 +188,35 @@ impl Zentra {
         page: ListPage,
         item: impl Fn(&Value) -> Result<T, Unreadable>,
     ) -> Result<Reply<Page<T>>, Trouble> {
-        let opened = self.call(route, None).await?;
+        let opened = self.read(route).await?;
         let value = paging::read(&opened.data, opened.pagination.as_ref(), page, item)
             .map_err(|fault| unreadable(fault, &opened))?;
         Ok(Reply { value, request_id: opened.note.request_id })
     }
 
-    async fn call(&self, route: Route<'_>, body: Option<Bytes>) -> Result<Opened, Trouble> {
-        let request = self
-            .request(route, body)
+    async fn read(&self, route: Route<'_>) -> Result<Opened, Trouble> {
+        self.exchange(route, self.request(route, None)).await
+    }
+
+    async fn send(
+        &self,
+        route: Route<'_>,
+        body: Bytes,
+        attempt: Attempt<'_>,
+    ) -> Result<Opened, Trouble> {
+        let mut request = self.request(route, Some(body));
+        if let Some(request) = &mut request {
+            request.extensions_mut().insert(attempt.fence.clone());
+        }
+        self.exchange(route, request).await
+    }
+
+    async fn exchange(
+        &self,
+        route: Route<'_>,
+        request: Option<Request<Bytes>>,
+    ) -> Result<Opened, Trouble> {
+        let request = request
             .ok_or_else(|| Trouble::new(TroubleKind::NotSent, "the request could not be built"))?;
         let mut upstream = self.upstream.clone();
         let answer = match upstream.ready().await {
@@ -247,7 +276,13 @@ fn unreadable(fault: Unreadable, opened: &Opened) -> Trouble {
 }
 
 fn transport_trouble(error: TransportError) -> Trouble {
-    let kind = if error.may_have_arrived() { TroubleKind::Doubt } else { TroubleKind::NotSent };
+    let kind = match error {
+        TransportError::NotSent => TroubleKind::NotSent,
+        TransportError::LeaseOver => TroubleKind::LeaseOver,
+        TransportError::TimedOut | TransportError::Broken | TransportError::TooLarge { .. } => {
+            TroubleKind::Doubt
+        }
+    };
     Trouble::new(kind, error.to_string())
 }
 
@@ -275,12 +310,4 @@ fn same_money(asked: Money, answered: Money, opened: &Opened) -> Result<(), Trou
         return Err(conflict("amount", opened));
     }
     Ok(())
-}
-
-/// Zentra may name a refund by a reference of its own, which look-ups then need.
-fn name_as_caller_does(refund: &mut Refund, reference: &str) {
-    if refund.reference.as_str() != reference {
-        let own = std::mem::replace(&mut refund.reference, ProviderText::new(reference));
-        refund.provider_reference = Some(own);
-    }
 }

@@ -14,6 +14,6 @@ mod trouble;
 mod wire;
 
 pub use base_url::{BaseUrl, BaseUrlFault};
-pub use client::{Reply, Zentra};
+pub use client::{Attempt, Reply, Zentra};
 pub use key::{KeyFault, SecretKey};
 pub use trouble::{Trouble, TroubleKind};

@@ -22,6 +22,8 @@ pub struct Trouble {
 pub enum TroubleKind {
     /// Provably nothing was sent.
     NotSent,
+    /// Nothing was sent, as this call no longer owns the payment.
+    LeaseOver,
     /// Zentra declined the payment: an outcome, not a failure.
     Declined(FailureCode),
     /// 429, with its `Retry-After` where it had a readable one.

@@ -57,7 +57,7 @@ async fn serve_over_tcp_and_a_unix_socket_and_health_of_both() {
     let simulator = simulator::start(Options::default(), Arc::new(StandingClock)).await.unwrap();
     let listen = format!("--listen=127.0.0.1:0,unix:{}", socket.display());
     let serving = Serving::start(&simulator.url(), &[&listen]).await;
-    assert!(serving.log.contains("records are not stored"), "it says so at start");
+    assert!(serving.log.contains("remembered in this process's memory only"), "it says so");
     let (tcp, unix) = serving.grpc.split_once(',').unwrap();
     assert_eq!(unix, format!("unix:{}", socket.display()));
     for (number, address) in [tcp, unix].into_iter().enumerate() {
@@ -162,12 +162,12 @@ async fn proto_writes_the_contract() {
 }
 
 #[tokio::test]
-async fn a_live_key_is_refused() {
+async fn a_live_key_is_refused_where_nothing_outlives_the_process() {
     let mut serve = command(&["serve", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"]);
     serve.env("ZENTRA_SECRET_KEY", "sk_live_topsecret");
     let ended = run(serve).await;
-    assert_ne!(ended.code, Some(0));
-    assert!(ended.stderr.contains("live"), "{}", ended.stderr);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("--store") && ended.stderr.contains("live"), "{ended:?}");
     assert!(!ended.stderr.contains("topsecret"), "{}", ended.stderr);
 }
 

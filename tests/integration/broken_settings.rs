@@ -13,6 +13,7 @@ async fn every_fault_is_listed_and_nothing_is_bound() {
     serve.args(["--admin-listen=nowhere", "--account=..", "--caller=a b", "--card-data=perhaps"]);
     serve.args(["--minimum-deadline-ms=0", "--deadline-margin-ms=-1", "--drain-seconds=forever"]);
     serve.args(["--zentra-url=http://169.254.169.254/latest"]);
+    serve.env_remove("SIDECAR_STORE");
     serve.env("SIDECAR_ATTEMPT_TIMEOUT_SECONDS", "301").env("ZENTRA_SECRET_KEY", "hunter2");
     let ended = run(serve).await;
     assert_eq!((ended.code, &*ended.stdout), (Some(2), ""), "{ended:?}");
@@ -59,7 +60,7 @@ async fn keys_that_do_not_belong_here() {
         ("sk_simulated_topsecret", "", "is required with a simulated key"),
     ] {
         let told = told(key, zentra_url).await;
-        assert!(told.contains("a setting is wrong") && told.contains(sentence), "{told}");
+        assert!(told.contains(sentence), "{told}");
     }
 }
 

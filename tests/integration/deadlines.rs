@@ -101,19 +101,36 @@ async fn a_caller_that_cancels_does_not_stop_the_payment() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_before_the_post_does_not_stop_the_refund() {
+async fn a_connection_that_breaks_does_not_stop_the_refund() {
     let mut rig = Rig::start().await;
     rig.charged(GOOD_CARD, "order-1").await;
-    rig.simulator.inject(Fault::on(Route::GetCharge, HELD));
+    rig.simulator.inject(Fault::on(Route::CreateRefund, HELD));
     let mut client = crate::support::sidecar::Client::new(rig.sidecar.channel().await);
     let request = requests::refund("refund-1", "order-1", None);
     let call = tokio::spawn(async move { client.refund(request).await });
-    rig.tap.began("GET /charges/order-1").await;
+    rig.tap.began("POST /refunds").await;
     // The only handle of this connection: it is closed.
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());
     rig.simulator.advance(Duration::from_hours(1));
     rig.tap.ended("POST /refunds").await;
+    assert_eq!(rig.simulator.ledger().refunds_of("order-1").len(), 1);
+}
+
+#[tokio::test]
+async fn a_caller_that_is_gone_before_its_refund_began_can_come_back() {
+    let mut rig = Rig::start().await;
+    rig.charged(GOOD_CARD, "order-1").await;
+    rig.simulator.inject(Fault::on(Route::GetCharge, HELD));
+    let request = requests::refund("refund-1", "order-1", None);
+    let (mut client, again) = (rig.client(), request.clone());
+    let call = tokio::spawn(async move { client.refund(request).await });
+    rig.tap.began("GET /charges/order-1").await;
+    call.abort();
+    assert!(call.await.unwrap_err().is_cancelled());
+    rig.simulator.advance(Duration::from_hours(1));
+    let refund = rig.client().refund(again).await.unwrap().into_inner().refund.unwrap();
+    assert_eq!(refund.amount, requests::ngn(50_000));
     assert_eq!(rig.simulator.ledger().refunds_of("order-1").len(), 1);
 }
 

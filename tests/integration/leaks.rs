@@ -15,6 +15,12 @@ use crate::support::sidecar::{KEY, Sidecar};
 use crate::support::stub::{Reply, Stub};
 use crate::support::told::everything;
 
+fn within<T>(message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.set_timeout(Duration::from_secs(1));
+    request
+}
+
 /// What must never be seen again: a card number in two spellings, keys, a name.
 const SECRETS: [&str; 7] = [
     "4111111111111111",
@@ -194,17 +200,14 @@ async fn redirects_are_not_followed() {
         let redirect = Action::Redirect { status, location, effect: false };
         rig.simulator.inject(Fault::any(redirect).times(0));
         let mut client = rig.client();
-        let within = |message| {
-            let mut request = tonic::Request::new(message);
-            request.set_timeout(Duration::from_secs(1));
-            request
-        };
         let charge = client.charge(within(request)).await.unwrap_err();
         assert!(everything(&charge).contains("OUTCOME_UNKNOWN"), "a redirect proves nothing");
         let get = client.get_charge(requests::get_charge("order-1")).await.unwrap_err();
         assert!(everything(&get).contains("UPSTREAM_UNAVAILABLE"));
-        let tokenize = client.tokenize(requests::card(GOOD_CARD)).await.map(drop);
-        assert!(tokenize.is_err());
+        let mut card = requests::card(GOOD_CARD);
+        card.idempotency_key = "key-another".into();
+        let tokenize = client.tokenize(within(card)).await.unwrap_err();
+        assert!(everything(&tokenize).contains("OUTCOME_UNKNOWN"));
         rig.simulator.inject(Fault::on(Route::VerifyCharge, Action::ResetBefore));
         assert!(client.verify(requests::verify("order-1")).await.is_err());
         assert!(target.seen().is_empty(), "the redirect's target sees nothing");

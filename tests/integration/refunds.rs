@@ -7,9 +7,8 @@ use crate::support::requests::{self, DECLINED_CARD, GOOD_CARD, SETTLING_CARD};
 use crate::support::rig::Rig;
 use crate::support::told::refused;
 
-/// What a refusal of the sidecar's own says about the key's payment. Without records nobody can
-/// say that no earlier try with the same key went through.
-const REFUSED: &str = "unknown";
+/// What a refusal says about the key's payment: there was no record of it.
+const REFUSED: &str = "no";
 
 fn refunds_sent(rig: &Rig) -> usize {
     let ledger = rig.simulator.ledger();

@@ -8,18 +8,18 @@ use http::{Request, Response};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tower::util::BoxCloneSyncService;
-use zentra_sidecar::domain::{
-    Account, Caller, ChargeStatus, Environment, Reference, VerifyCommand,
-};
+use zentra_sidecar::app::{self, Parts};
+use zentra_sidecar::domain::{Caller, ChargeStatus, Reference, VerifyCommand};
 use zentra_sidecar::gateway::{Call, CardData, Gateway};
 use zentra_sidecar::grpc::proto::{self, ChargeStatus as Told};
+use zentra_sidecar::readiness;
+use zentra_sidecar::shutdown::Draining;
 use zentra_sidecar::simulator::Route;
 use zentra_sidecar::upstream::Upstream;
-use zentra_sidecar::zentra::{BaseUrl, SecretKey, Zentra};
 
 use crate::support::requests::{self, DECLINED_CARD, GOOD_CARD, SETTLING_CARD};
 use crate::support::rig::Rig;
-use crate::support::sidecar::{KEY, Sidecar, StandingClock};
+use crate::support::sidecar::{self, Sidecar, StandingClock};
 use crate::support::soon;
 use crate::support::stub::{Reply, Stub};
 use crate::support::told::refused;
@@ -29,7 +29,7 @@ type Exchanges = Arc<Mutex<Vec<(u128, String)>>>;
 
 /// A Zentra without a socket, so that the clock can stand still: the charge has these status
 /// words one after the other, and the last one from then on.
-fn scripted(words: &'static [&'static str]) -> (Gateway, Exchanges) {
+async fn scripted(words: &'static [&'static str]) -> (Gateway, Exchanges) {
     let exchanges = Exchanges::default();
     let started = Instant::now();
     let noted = exchanges.clone();
@@ -42,11 +42,12 @@ fn scripted(words: &'static [&'static str]) -> (Gateway, Exchanges) {
             let body = charge(word).to_string();
             async { Ok(Response::new(Bytes::from(body))) }
         }));
-    let url = BaseUrl::new(Some("http://127.0.0.1:1"), Environment::Simulated).unwrap();
-    let key = Arc::new(SecretKey::new(&KEY.into()).unwrap_or_else(|fault| panic!("{fault}")));
-    let zentra = Zentra::new(url, key, upstream, Arc::new(StandingClock));
-    let account = Account::new("default").unwrap();
-    (Gateway::new(zentra, account, Environment::Simulated, CardData::Accept), exchanges)
+    let settings = sidecar::settings("http://127.0.0.1:1", &[]);
+    let parts = Parts { upstream, ..Parts::of(&settings).unwrap() };
+    let (store, keys) = (parts.store.clone(), parts.keys.checks());
+    let (readiness, _) = readiness::checked(store, keys, Draining::default()).await;
+    let engine = app::engine(&settings, Arc::new(StandingClock), parts);
+    (Gateway::new(engine, CardData::Accept, readiness), exchanges)
 }
 
 fn charge(word: &str) -> Value {
@@ -82,7 +83,7 @@ fn verify_call(at: u128) -> (u128, String) {
 #[tokio::test(start_paused = true)]
 async fn a_pending_charge_is_looked_at_with_growing_pauses_until_it_is_final() {
     let (gateway, exchanges) =
-        scripted(&["pending", "processing", "requires_action", "successful"]);
+        scripted(&["pending", "processing", "requires_action", "successful"]).await;
     assert_eq!(verify(&gateway, 60, 100).await, (ChargeStatus::Succeeded, true));
     let expected = [look(0), look(250), look(750), look(1750), verify_call(1750)];
     assert_eq!(times(&exchanges), expected);
@@ -90,7 +91,7 @@ async fn a_pending_charge_is_looked_at_with_growing_pauses_until_it_is_final() {
 
 #[tokio::test(start_paused = true)]
 async fn pauses_stop_growing_at_five_seconds_and_the_verify_call_is_the_last_look() {
-    let (gateway, exchanges) = scripted(&["pending"]);
+    let (gateway, exchanges) = scripted(&["pending"]).await;
     assert_eq!(verify(&gateway, 20, 100).await, (ChargeStatus::Pending, false));
     let looks = [0, 250, 750, 1750, 3750, 7750, 12_750, 17_750].map(look);
     assert_eq!(times(&exchanges), [&looks[..], &[verify_call(20_000)]].concat());
@@ -98,7 +99,8 @@ async fn pauses_stop_growing_at_five_seconds_and_the_verify_call_is_the_last_loo
 
 #[tokio::test(start_paused = true)]
 async fn a_word_that_nobody_knows_is_not_final() {
-    let (gateway, exchanges) = scripted(&["settled_maybe", "SUCCESSFUL", "paid", "successful"]);
+    let (gateway, exchanges) =
+        scripted(&["settled_maybe", "SUCCESSFUL", "paid", "successful"]).await;
     assert_eq!(verify(&gateway, 60, 100).await, (ChargeStatus::Succeeded, true));
     let expected = [look(0), look(250), look(750), look(1750), verify_call(1750)];
     assert_eq!(times(&exchanges), expected);
@@ -106,14 +108,14 @@ async fn a_word_that_nobody_knows_is_not_final() {
 
 #[tokio::test(start_paused = true)]
 async fn the_callers_deadline_ends_the_wait_early_enough_for_the_verify_call() {
-    let (gateway, exchanges) = scripted(&["pending"]);
+    let (gateway, exchanges) = scripted(&["pending"]).await;
     assert_eq!(verify(&gateway, 300, 4).await, (ChargeStatus::Pending, false));
     assert_eq!(times(&exchanges).last(), Some(&verify_call(3000)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_a_wait_there_is_one_call() {
-    let (gateway, exchanges) = scripted(&["pending"]);
+    let (gateway, exchanges) = scripted(&["pending"]).await;
     assert_eq!(verify(&gateway, 0, 15).await, (ChargeStatus::Pending, false));
     assert_eq!(times(&exchanges), [verify_call(0)]);
 }

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 
 use super::serve::until_signalled;
 use super::{failed, say, wrong_settings};
-use crate::app::{self, Running};
+use crate::app::{self, Parts, Running};
 use crate::clock::SystemClock;
 use crate::config::{Faults, ServeArgs, Settings};
 use crate::shutdown::Signals;
@@ -102,7 +102,11 @@ async fn start(args: &DevArgs) -> Result<(Simulator, Running), String> {
         .await
         .map_err(|fault| format!("cannot start the simulator: {fault}"))?;
     let settings = read(args, &simulator.url(), &options).map_err(|it| it.to_string())?;
-    let running = app::start(settings, clock).await.map_err(|fault| fault.to_string())?;
+    let parts = Parts::of(&settings).map_err(|fault| fault.to_string())?;
+    // The simulator is as new as the store: nothing was paid before.
+    let _ = parts.store.init().await;
+    let running = app::start_over(settings, clock, parts).await;
+    let running = running.map_err(|fault| fault.to_string())?;
     Ok((simulator, running))
 }
 
@@ -125,6 +129,8 @@ fn read(
     serve.admin_listen = args.admin_listen.clone().unwrap_or_else(|| usual(9464));
     serve.zentra_url = Some(zentra_url.to_owned());
     serve.zentra_key_file = None;
+    serve.store = Some("memory:".to_owned());
+    serve.fingerprint_key_file = None;
     serve.card_data = "accept".to_owned();
     Settings::read(&serve, Some(SecretString::from(simulator.secret_key.as_str())))
 }

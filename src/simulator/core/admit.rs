@@ -1,20 +1,30 @@
 //! The way into Zentra: the key, the rate, the request's form, and the lock on its idempotency key.
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::charges::Applied;
 use super::command::{self, Command};
 use super::exchange::Asked;
-use super::keys::{KeyId, Known};
+use super::keys::{KeyId, Kind, Known};
 use super::{Answer, Outcome, Zentra, status};
 
 /// A request that may be applied. Until then its idempotency key is in use.
 #[derive(Clone, Debug)]
 pub(crate) struct Admitted {
     command: Command,
-    lock: Option<KeyId>,
-    replay: Option<u64>,
+    hold: Hold,
+}
+
+/// What the command's idempotency key means for it.
+#[derive(Clone, Debug)]
+enum Hold {
+    /// It has no key, or keys do not matter.
+    Free,
+    /// It is the first with its key, which is in use until it is applied.
+    First(KeyId),
+    /// A request with its key made this row.
+    Again(Kind, u64),
 }
 
 impl Zentra {
@@ -29,8 +39,8 @@ impl Zentra {
         let month = u64::try_from(utc.month()).unwrap_or_default();
         let seed = self.settings.seed;
         let command = command::read(target, &asked.request, (year, month), seed)?;
-        let (lock, replay) = self.lock(now, &command)?;
-        Ok(Admitted { command, lock, replay })
+        let hold = self.lock(now, &command)?;
+        Ok(Admitted { command, hold })
     }
 
     /// Counts a request towards the rate limit.
@@ -64,13 +74,9 @@ impl Zentra {
     }
 
     /// Locks the command's key, or finds the row that it made before.
-    fn lock(
-        &mut self,
-        now: Timestamp,
-        command: &Command,
-    ) -> Result<(Option<KeyId>, Option<u64>), Answer> {
+    fn lock(&mut self, now: Timestamp, command: &Command) -> Result<Hold, Answer> {
         let Some((kind, key)) = command.key().filter(|_| self.settings.dedupe_by_key) else {
-            return Ok((None, None));
+            return Ok(Hold::Free);
         };
         let key: KeyId = (kind, key.to_owned());
         let print = command.print(self.settings.seed);
@@ -84,28 +90,37 @@ impl Zentra {
             Known::Mismatch => {
                 conflict("idempotency_key_mismatch", "This key was used with another body")
             }
-            Known::Done(row) if self.row_exists(command, row) => Ok((None, Some(row))),
+            Known::Done(row) if self.made(kind, row).is_some() => Ok(Hold::Again(kind, row)),
             Known::Done(_) | Known::New => {
                 self.keys.start(now, key.clone(), print);
-                Ok((Some(key), None))
+                Ok(Hold::First(key))
             }
         }
     }
 
-    /// False where the ledger has forgotten the row to make room.
-    fn row_exists(&self, command: &Command, row: u64) -> bool {
-        match command {
-            Command::CreateCharge(_) => self.ledger.charges.get(row).is_some(),
-            Command::CreateRefund(_) => self.ledger.refunds.get(row).is_some(),
-            _ => self.ledger.tokens.get(row).is_some(),
-        }
+    /// A row's id and what the API shows of it now. `None` where the ledger has forgotten it.
+    fn made(&self, kind: Kind, row: u64) -> Option<(String, Value)> {
+        Some(match kind {
+            Kind::Charge => {
+                self.ledger.charges.get(row).map(|charge| (charge.id.clone(), charge.show()))?
+            }
+            Kind::Refund => {
+                self.ledger.refunds.get(row).map(|refund| (refund.id.clone(), refund.show()))?
+            }
+            Kind::Token => {
+                self.ledger.tokens.get(row).map(|token| (token.id.clone(), token.show()))?
+            }
+        })
     }
 
     /// Applies a request: the one place where effects happen.
     pub(crate) fn apply(&mut self, now: Timestamp, admitted: Admitted) -> Applied {
-        let Admitted { command, lock, replay } = admitted;
-        if let Some(applied) = replay.and_then(|row| self.replay(&command, row)) {
-            return applied;
+        let Admitted { command, hold } = admitted;
+        if let Hold::Again(kind, row) = hold
+            && let Some((id, shown)) = self.made(kind, row)
+        {
+            let outcome = Outcome::Replay { id };
+            return Applied { outcome, ..Applied::read(Answer::one(200, shown)) };
         }
         let result = match command {
             Command::CreateCharge(new) => self.create_charge(now, new),
@@ -119,32 +134,13 @@ impl Zentra {
             }
             Command::ListTokens(customer, page) => Ok(self.list_tokens(&customer, page)),
         };
-        match (&result, lock) {
-            (Ok(Applied { row: Some(row), .. }), Some(key)) => self.keys.finish(&key, *row),
-            (_, Some(key)) => self.keys.forget(&key),
-            (_, None) => {}
+        if let Hold::First(key) = hold {
+            match &result {
+                Ok(Applied { row: Some(row), .. }) => self.keys.finish(&key, *row),
+                _ => self.keys.forget(&key),
+            }
         }
         result.unwrap_or_else(Applied::refused)
-    }
-
-    /// The result of an earlier request, in the state that it is in now.
-    fn replay(&self, command: &Command, row: u64) -> Option<Applied> {
-        let (id, shown) = match command {
-            Command::CreateCharge(_) => {
-                let charge = self.ledger.charges.get(row)?;
-                (&charge.id, charge.show())
-            }
-            Command::CreateRefund(_) => {
-                let refund = self.ledger.refunds.get(row)?;
-                (&refund.id, refund.show())
-            }
-            _ => {
-                let token = self.ledger.tokens.get(row)?;
-                (&token.id, token.show())
-            }
-        };
-        let outcome = Outcome::Replay { id: id.clone() };
-        Some(Applied { outcome, ..Applied::read(Answer::one(200, shown)) })
     }
 }
 

@@ -109,11 +109,11 @@ impl Answer {
     ) -> Response {
         let meta = json!({"timestamp": now.to_string(), "requestId": request_id});
         let body = match &self.data {
-            Data::One(data) => success(form, data.clone(), None, meta),
+            Data::One(data) => success(form, data.clone(), None, &meta),
             Data::Page(items, page) => {
-                success(form, Value::Array(items.clone()), Some(*page), meta)
+                success(form, Value::Array(items.clone()), Some(*page), &meta)
             }
-            Data::Problem(problem) => error(form, self.status, problem, meta, request),
+            Data::Problem(problem) => error(form, self.status, problem, &meta, request),
         };
         let mut response = Response::new(self.status, "application/json", body.to_string());
         response.set(HeaderName::from_static("x-request-id"), request_id);
@@ -121,7 +121,7 @@ impl Answer {
     }
 }
 
-fn success(form: EnvelopeForm, data: Value, page: Option<Pagination>, meta: Value) -> Value {
+fn success(form: EnvelopeForm, data: Value, page: Option<Pagination>, meta: &Value) -> Value {
     let mut body = match form {
         EnvelopeForm::A => json!({"success": true, "data": data}),
         EnvelopeForm::B => json!({"status": "success", "data": data}),
@@ -146,11 +146,12 @@ fn error(
     form: EnvelopeForm,
     status: u16,
     problem: &Problem,
-    mut meta: Value,
+    meta: &Value,
     request: &Request,
 ) -> Value {
     let Problem { code, message, field, details } = problem;
     if form == EnvelopeForm::C {
+        let mut meta = meta.clone();
         meta["path"] = json!(request.path);
         meta["method"] = json!(request.method.as_str());
         let mut details = details.clone().map_or_else(|| json!({}), camel);

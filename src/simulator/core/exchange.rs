@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::admit::Admitted;
-use super::answer::Data;
+use super::deliver::by_status;
 use super::effects::{Late, Timer};
 use super::{
-    Action, Answer, Decision, Effect, Outcome, Request, Response, Route, Seen, Tamper, Target,
-    Zentra, later,
+    Action, Answer, Decision, Delivery, Effect, How, Outcome, Request, Response, Route, Seen,
+    Target, Zentra, later,
 };
 
 /// Headers that the ledger keeps.
@@ -19,8 +19,6 @@ const KEPT_HEADERS: [&str; 5] =
     ["tracestate", "baggage", "user-agent", "x-request-id", "idempotency-key"];
 /// Characters kept of a header.
 const MOST_OF_HEADER: usize = 256;
-/// The largest body that the fault `huge` makes.
-const MOST_HUGE: u64 = 1 << 30;
 
 /// A request with what was learnt of it on arrival.
 #[derive(Clone, Debug)]
@@ -49,30 +47,6 @@ enum Stage {
     Refused(Answer),
     /// A fault keeps it from being applied now.
     Withheld,
-}
-
-/// What to do with the answer of a request that has been applied.
-#[derive(Clone, Debug)]
-pub struct Delivery {
-    /// How long to wait before.
-    pub after: Duration,
-    /// What then.
-    pub how: How,
-}
-
-/// How an answer is delivered.
-#[derive(Clone, Debug)]
-pub enum How {
-    /// As it is.
-    Whole(Response),
-    /// Its first bytes, under its full content length; then the connection closes.
-    Truncated(Response, usize),
-    /// A body of this many bytes of JSON, streamed.
-    Huge(Response, u64),
-    /// Not at all: the connection is reset.
-    Reset,
-    /// Not at all: the connection closes after this time, or stays until the client goes.
-    Lost(Option<Duration>),
 }
 
 impl Zentra {
@@ -142,10 +116,11 @@ impl Zentra {
             answer = instead;
         }
         let response = self.render(now, &received.asked, &answer);
-        Delivery {
-            after,
-            how: action.map_or(How::Whole(response.clone()), |a| a.deliver(response)),
-        }
+        let how = match action {
+            None => How::Whole(response),
+            Some(action) => action.deliver(response),
+        };
+        Delivery { after, how }
     }
 
     /// Answers a request that cannot be taken in, such as one that is too large.
@@ -193,9 +168,10 @@ fn names(target: &Target, request: &Request) -> (Option<String>, Option<String>)
     let text = |name: &str| body[name].as_str().map(str::to_owned);
     let in_path = Some(target.subject.clone()).filter(|subject| !subject.is_empty());
     let reference = in_path.or_else(|| text("reference"));
-    let reference = match target.route {
-        Route::CreateRefund => reference.or_else(|| text("charge_reference")),
-        _ => reference,
+    let reference = match reference {
+        // A refund may come without a reference of its own.
+        None if target.route == Route::CreateRefund => text("charge_reference"),
+        known => known,
     };
     (reference, text("idempotency_key"))
 }
@@ -227,104 +203,5 @@ fn see(
         traceparent: header("traceparent"),
         attempt: header("x-attempt"),
         headers,
-    }
-}
-
-/// The error that a real server would give with a status.
-fn by_status(status: u16, code: Option<&str>) -> Answer {
-    let usual = match status {
-        200..=299 => return Answer::one(status, json!({})),
-        401 => "unauthorized",
-        403 => "insufficient_permissions",
-        404 => "not_found",
-        409 => "conflict",
-        400 | 422 => "validation_error",
-        429 => "rate_limit_exceeded",
-        502 => "bad_gateway",
-        503 => "service_unavailable",
-        504 => "gateway_timeout",
-        _ => "internal_error",
-    };
-    let answer = Answer::problem(status, code.unwrap_or(usual), "A fault asked for by the test");
-    if status == 429 { answer.with(None, Some(json!({"retry_after": 60}))) } else { answer }
-}
-
-impl Action {
-    /// The answer that stands in for the real one.
-    fn instead(&self) -> Option<Answer> {
-        match self {
-            Self::Status { status, code, .. } => Some(by_status(*status, code.as_deref())),
-            Self::LateEffect { status: Some(status), .. } => Some(by_status(*status, None)),
-            Self::Redirect { status, .. } => Some(by_status(*status, Some("redirect"))),
-            _ => None,
-        }
-    }
-
-    /// What becomes of the answer on its way.
-    fn deliver(self, mut response: Response) -> How {
-        match self {
-            Self::DelayBefore(_) | Self::DelayAfter(_) | Self::Wrong(_) => How::Whole(response),
-            Self::ResetBefore | Self::ResetAfter => How::Reset,
-            Self::AnswerLost { close_after } => How::Lost(close_after),
-            Self::LateEffect { status: None, .. } => How::Lost(None),
-            Self::LateEffect { status: Some(_), .. } => How::Whole(response),
-            Self::Status { body, retry_after, .. } => {
-                replace_body(&mut response, body);
-                if let Some(value) = retry_after {
-                    response.headers.remove(http::header::RETRY_AFTER);
-                    response.set(http::header::RETRY_AFTER, value);
-                }
-                How::Whole(response)
-            }
-            Self::Truncated { keep } => {
-                let keep = keep.unwrap_or(response.body.len() / 2);
-                How::Truncated(response, keep)
-            }
-            Self::NotJson { body } => {
-                response.status = 200;
-                let page = "<html><body>Bad gateway</body></html>".to_owned();
-                replace_body(&mut response, Some(body.unwrap_or(page)));
-                How::Whole(response)
-            }
-            Self::Huge { bytes } => {
-                response.status = 200;
-                How::Huge(response, bytes.min(MOST_HUGE))
-            }
-            Self::Redirect { location, .. } => {
-                response.set(http::header::LOCATION, location);
-                How::Whole(response)
-            }
-        }
-    }
-}
-
-fn replace_body(response: &mut Response, body: Option<String>) {
-    let Some(body) = body else { return };
-    let json = serde_json::from_str::<Value>(&body).is_ok();
-    let kind = if json { "application/json" } else { "text/html" };
-    response.set(http::header::CONTENT_TYPE, kind);
-    response.body = body.into();
-}
-
-impl Tamper {
-    fn apply(&self, answer: &mut Answer) {
-        let Data::One(data) = &mut answer.data else {
-            return;
-        };
-        match self {
-            Self::Amount(amount) => {
-                let real = data["amount_minor"].as_i64().unwrap_or_default();
-                data["amount_minor"] = json!(amount.unwrap_or(real.saturating_add(1)));
-            }
-            Self::Currency(currency) => {
-                let other = if data["currency"] == "EUR" { "USD" } else { "EUR" };
-                data["currency"] = json!(currency.as_deref().unwrap_or(other));
-            }
-            Self::Reference(reference) => {
-                let real = data["reference"].as_str().unwrap_or_default();
-                let other = format!("{real}-other");
-                data["reference"] = json!(reference.as_deref().unwrap_or(&other));
-            }
-        }
     }
 }

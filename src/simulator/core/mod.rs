@@ -9,10 +9,12 @@
 //!   applies the effect and says how, and how late, its answer is to be delivered. Whoever drives
 //!   carries that out, or simulates it.
 
+mod action;
 mod admit;
 mod answer;
 mod charges;
 mod command;
+mod deliver;
 mod effects;
 mod exchange;
 mod faults;
@@ -32,13 +34,17 @@ mod settings;
 mod signature;
 mod status;
 mod table;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod view;
 mod zentra;
 
+pub use action::{Action, Effect, Fault, Tamper};
 pub use answer::{Answer, Data, Pagination, Problem};
-pub use exchange::{Delivery, How, Received};
-pub use faults::{Action, Decision, Effect, Fault, FaultId, FaultPlan, FaultView, Tamper};
+pub use deliver::{Delivery, How};
+pub use exchange::Received;
+pub use faults::{Decision, FaultId, FaultPlan, FaultView};
 pub use fields::{Fault as FieldFault, Fields, Text};
 pub use instrument::Instrument;
 pub use outbox::{Outgoing, ResendOrder};

@@ -66,7 +66,7 @@ pub struct Settings {
     /// Whether a reference can be used once only.
     pub dedupe_by_reference: bool,
     /// How long an `idempotency_key` is remembered.
-    #[serde(serialize_with = "seconds")]
+    #[serde(rename = "key_retention_seconds", serialize_with = "seconds")]
     pub key_retention: Duration,
     /// Requests let through in a minute; 0 never refuses.
     pub requests_per_minute: u32,
@@ -88,7 +88,7 @@ pub struct Settings {
     /// Deliveries tried for one event before it is given up.
     pub webhook_attempts: u32,
     /// The wait before the second delivery; doubled for each one after it, up to an hour.
-    #[serde(serialize_with = "seconds")]
+    #[serde(rename = "webhook_backoff_ms", serialize_with = "milliseconds")]
     pub webhook_backoff: Duration,
     /// Rows kept of each kind (charges, refunds, tokens, events, requests seen).
     pub capacity: usize,
@@ -127,7 +127,11 @@ pub(crate) const DEFAULT_KEY: &str = "sk_simulated_0000000000000000";
 pub(crate) const DEFAULT_WEBHOOK_SECRET: &str = "whsec_simulated_0000000000000000";
 
 fn seconds<S: serde::Serializer>(value: &Duration, out: S) -> Result<S::Ok, S::Error> {
-    out.serialize_f64(value.as_secs_f64())
+    out.serialize_u64(value.as_secs())
+}
+
+fn milliseconds<S: serde::Serializer>(value: &Duration, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_u128(value.as_millis())
 }
 
 /// A change of some settings; what is `None` stays as it is.

@@ -81,12 +81,15 @@ impl LedgerView {
     /// The same view with only what belongs to one charge's reference.
     #[must_use]
     pub fn only(mut self, reference: &str) -> Self {
-        let of = |seen: &Seen| seen.reference.as_deref() == Some(reference);
         let in_event = |event: &Event| {
             ["reference", "charge_reference"].iter().any(|name| event.data[name] == reference)
         };
         self.charges.retain(|charge| charge.reference == reference);
         self.refunds.retain(|r| r.charge_reference == reference || r.reference == reference);
+        // Requests for the charge's refunds belong to it too.
+        let mut names: Vec<&str> = self.refunds.iter().map(|r| r.reference.as_str()).collect();
+        names.push(reference);
+        let of = |seen: &Seen| seen.reference.as_deref().is_some_and(|name| names.contains(&name));
         self.posts.retain(of);
         self.reads.retain(of);
         self.events.retain(in_event);

@@ -1,8 +1,10 @@
-//! What the stories share: a sidecar in this process, upstreams that do as they are told, and a
-//! reader of the errors that callers get.
+//! What the stories share: a sidecar in this process, upstreams that do as they are told, stores,
+//! and a reader of the errors that callers get.
 
 pub(crate) mod logs;
+pub(crate) mod payment;
 pub(crate) mod process;
+pub(crate) mod redis;
 pub(crate) mod requests;
 pub(crate) mod rig;
 pub(crate) mod sidecar;

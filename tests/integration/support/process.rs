@@ -11,10 +11,15 @@ use zentra_sidecar::grpc::proto::payment_service_client::PaymentServiceClient;
 use super::sidecar::{Client, KEY};
 use super::soon;
 
-/// The command, in an environment without settings.
+/// The command, in an environment without settings but for the store: this process's memory.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_zentra-sidecar"));
-    command.args(arguments).env_clear().stdin(Stdio::null()).kill_on_drop(true);
+    command
+        .args(arguments)
+        .env_clear()
+        .env("SIDECAR_STORE", "memory:")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

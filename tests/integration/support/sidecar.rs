@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::Parser;
 use jiff::Timestamp;
 use tonic::transport::Channel;
-use zentra_sidecar::app::{self, End, Running};
+use zentra_sidecar::app::{self, End, Parts, Running};
 use zentra_sidecar::clock::Clock;
 use zentra_sidecar::config::{ServeArgs, Settings};
 use zentra_sidecar::grpc::proto::payment_service_client::PaymentServiceClient;
@@ -35,8 +35,13 @@ struct Serve {
 /// The settings of `serve` with these flags, and with defaults that suit a story.
 pub(crate) fn settings(zentra_url: &str, flags: &[&str]) -> Settings {
     let zentra_url = format!("--zentra-url={zentra_url}");
-    let defaults =
-        ["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--card-data=accept", &zentra_url];
+    let defaults = [
+        "--listen=127.0.0.1:0",
+        "--admin-listen=127.0.0.1:0",
+        "--card-data=accept",
+        "--store=memory:",
+        &zentra_url,
+    ];
     let given = |default: &&str| {
         let name = default.split('=').next().unwrap();
         !flags.iter().any(|flag| flag.starts_with(name))
@@ -56,14 +61,15 @@ pub(crate) struct Sidecar {
 impl Sidecar {
     /// In front of `zentra_url`.
     pub(crate) async fn start(zentra_url: &str, flags: &[&str]) -> Self {
-        let settings = settings(zentra_url, flags);
-        Self::of(app::start(settings, Arc::new(StandingClock)).await).await
+        Self::over(zentra_url, flags, transport()).await
     }
 
-    /// Over a transport of the story's own.
+    /// Over a transport of the story's own. The store is declared new: Zentra has seen nothing.
     pub(crate) async fn over(zentra_url: &str, flags: &[&str], upstream: Upstream) -> Self {
         let settings = settings(zentra_url, flags);
-        Self::of(app::start_over(settings, Arc::new(StandingClock), upstream).await).await
+        let parts = Parts { upstream, ..Parts::of(&settings).unwrap() };
+        parts.store.init().await.unwrap();
+        Self::of(app::start_over(settings, Arc::new(StandingClock), parts).await).await
     }
 
     async fn of(started: Result<Running, app::StartError>) -> Self {

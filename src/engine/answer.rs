@@ -1,0 +1,108 @@
+//! What a caller is told, from what the record says.
+
+use super::payment::Payment;
+use super::{Executed, Shared};
+use crate::domain::{Execution, ExecutionPath, ProviderText};
+use crate::error::{Error, MoneyMoved, ProviderNote, Reason, Retry};
+use crate::idempotency::{Class, Outcome, Record, State, StoreError};
+use crate::zentra::{Trouble, TroubleKind};
+
+/// How long to wait after a 429 that does not say: Zentra's documented `Retry-After`.
+const RATE_LIMIT_WAIT: std::time::Duration = std::time::Duration::from_secs(60);
+
+impl Shared {
+    /// The answer of a payment that is done.
+    pub(super) fn replay<P: Payment>(
+        &self,
+        payment: &P,
+        record: &Record,
+    ) -> Result<Executed<P::Value>, Error> {
+        let Some(outcome) = &record.outcome else {
+            return Err(Error::new(Reason::OutcomeUnknown).operator_text("done without outcome"));
+        };
+        if outcome.class == Class::NotHappened {
+            return Err(Error::new(Reason::OutcomeSettled).money_moved(MoneyMoved::No));
+        }
+        let value = payment.value(outcome).ok_or_else(|| {
+            Error::new(Reason::RecordTooNew).operator_text("the stored outcome cannot be read")
+        })?;
+        Ok(self.executed(value, record.posts, ExecutionPath::Replayed, None))
+    }
+
+    pub(super) fn executed<T>(
+        &self,
+        value: T,
+        attempts: u32,
+        path: ExecutionPath,
+        provider_request_id: Option<ProviderText>,
+    ) -> Executed<T> {
+        let environment = self.environment;
+        Executed {
+            value,
+            execution: Execution { attempts, provider_request_id, path, environment },
+        }
+    }
+}
+
+/// Whether the payment of a record was made, as far as the record says.
+fn as_recorded(record: &Record) -> MoneyMoved {
+    match (record.state, record.outcome.as_ref().map(|outcome| outcome.class)) {
+        (State::Done, Some(Class::Succeeded)) => MoneyMoved::Yes,
+        (State::Done, Some(Class::Failed | Class::NotHappened)) => MoneyMoved::No,
+        _ => MoneyMoved::Unknown,
+    }
+}
+
+/// The key was used for something else.
+pub(super) fn key_reused(record: &Record) -> Error {
+    Error::new(Reason::IdempotencyKeyReused).money_moved(as_recorded(record))
+}
+
+/// Another key has the reference; its status is for its own caller only.
+pub(super) fn reference_taken(other: Option<&Outcome>, money_moved: MoneyMoved) -> Error {
+    let error = Error::new(Reason::ReferenceAlreadyUsed).money_moved(money_moved);
+    match other {
+        Some(outcome) => error.status(outcome.class.as_str()),
+        None => error,
+    }
+}
+
+/// The store failed before anything was sent.
+pub(super) fn store_failed(fault: &StoreError) -> Error {
+    Error::new(Reason::IdempotencyStoreUnavailable).operator_text(fault.to_string())
+}
+
+/// The outcome is unknown, and the next try with the same key finds out.
+pub(super) fn unknown(sent: bool, why: impl Into<Box<str>>) -> Error {
+    Error::new(Reason::OutcomeUnknown).sent(sent).operator_text(why)
+}
+
+/// What Zentra's refusal means to the caller. It says nothing of money yet: only a release that
+/// the store confirmed does.
+pub(super) fn refused(trouble: &Trouble) -> Error {
+    let reason = match trouble.kind {
+        TroubleKind::NotSent => Reason::UpstreamUnreachable,
+        TroubleKind::RateLimited(_) => Reason::UpstreamRateLimited,
+        TroubleKind::Unauthorized => Reason::UpstreamAuth,
+        TroubleKind::NotFound => Reason::UpstreamNotFound,
+        TroubleKind::Rejected | TroubleKind::Declined(_) => Reason::UpstreamRejected,
+        TroubleKind::TokenNotReady => Reason::TokenNotReady,
+        TroubleKind::DuplicateReference => Reason::ReferenceAlreadyUsed,
+        TroubleKind::KeyReused => Reason::IdempotencyKeyReused,
+        TroubleKind::Conflict => Reason::OutcomeConflict,
+        TroubleKind::InProgress | TroubleKind::Doubt | TroubleKind::LeaseOver => {
+            Reason::OutcomeUnknown
+        }
+    };
+    let error = Error::new(reason).sent(trouble.kind != TroubleKind::NotSent);
+    let error = if let TroubleKind::RateLimited(wait) = trouble.kind {
+        error.retry(Retry::After(wait.unwrap_or(RATE_LIMIT_WAIT)))
+    } else {
+        error
+    };
+    with_note(error, &trouble.provider, &trouble.detail)
+}
+
+pub(super) fn with_note(error: Error, note: &ProviderNote, detail: &str) -> Error {
+    error.provider(note.clone()).operator_text(detail)
+}

@@ -1,0 +1,242 @@
+//! One call's way to its payment: claim it, wait for whoever has it, or make it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::answer::{key_reused, reference_taken, store_failed, unknown};
+use super::attempts::{Session, Start};
+use super::payment::Payment;
+use super::steps::repeated;
+use super::{Engine, Executed};
+use crate::domain::Caller;
+use crate::error::{Error, MoneyMoved, Reason};
+use crate::idempotency::{
+    Claim, ClaimAnswer, Fence, Fingerprint, KeyDigest, OwnerId, Release, Scope, Stamped, Subject,
+    Waiter, Work,
+};
+
+impl Engine {
+    /// Makes the payment, or finds what became of it.
+    ///
+    /// The work goes on to its end whatever becomes of the caller; a caller that hangs up drops
+    /// only the waiting. `refusal` is what the caller hears unless a record says otherwise: an
+    /// existing payment beats every refusal.
+    ///
+    /// # Errors
+    /// The table in docs/ERRORS.md.
+    pub async fn execute<P: Payment>(
+        &self,
+        caller: &Caller,
+        answer_by: Instant,
+        payment: P,
+        refusal: Option<Error>,
+    ) -> Result<Executed<P::Value>, Error> {
+        let reference = payment.reference().cloned();
+        let named = |error: Error| match &reference {
+            Some(reference) => error.reference(reference.as_str()),
+            None => error,
+        };
+        let progress = Progress::default();
+        let call = PaymentCall::new(self, caller, answer_by, payment, refusal, progress.clone());
+        let task = self.shared.work.spawn(call.run());
+        match timeout_at(answer_by, task).await {
+            Ok(Ok(result)) => result.map_err(named),
+            Ok(Err(_)) => Err(named(unknown(true, "the work on the payment ended abnormally"))),
+            Err(_) => Err(named(progress.late())),
+        }
+    }
+}
+
+/// How far a call has come, for the answer where its time is over first.
+#[derive(Clone, Default)]
+pub(super) struct Progress(Arc<AtomicU8>);
+
+impl Progress {
+    const WAITING: u8 = 1;
+    const AT_ZENTRA: u8 = 2;
+
+    fn waiting(&self) {
+        self.0.store(Self::WAITING, Ordering::Relaxed);
+    }
+
+    pub(super) fn at_zentra(&self) {
+        self.0.store(Self::AT_ZENTRA, Ordering::Relaxed);
+    }
+
+    fn late(&self) -> Error {
+        match self.0.load(Ordering::Relaxed) {
+            Self::WAITING => Error::new(Reason::IdempotencyInProgress),
+            Self::AT_ZENTRA => unknown(true, "the caller's time is over; the work goes on"),
+            _ => Error::new(Reason::IdempotencyStoreUnavailable)
+                .operator_text("the store did not answer within the caller's time"),
+        }
+    }
+}
+
+/// One call, as its own task.
+pub(super) struct PaymentCall<P> {
+    pub(super) engine: Engine,
+    pub(super) payment: P,
+    pub(super) subject: Subject,
+    pub(super) fingerprints: Vec<Fingerprint>,
+    pub(super) answer_by: Instant,
+    pub(super) progress: Progress,
+    refusal: Option<Error>,
+}
+
+impl<P: Payment> PaymentCall<P> {
+    fn new(
+        engine: &Engine,
+        caller: &Caller,
+        answer_by: Instant,
+        payment: P,
+        refusal: Option<Error>,
+        progress: Progress,
+    ) -> Self {
+        let shared = &engine.shared;
+        let operation = payment.operation();
+        let scope =
+            Scope { account: &shared.account, environment: shared.environment, caller, operation };
+        let subject = Subject {
+            digest: KeyDigest::new(scope, payment.idempotency_key()),
+            caller: caller.clone(),
+            operation,
+            reference: payment.reference().cloned(),
+            command: payment.kept(),
+            reservations: Vec::new(),
+            trace_context: String::new(),
+        };
+        let fingerprints = shared.keys.fingerprints(&payment.canonical());
+        let engine = engine.clone();
+        Self { engine, payment, subject, fingerprints, answer_by, progress, refusal }
+    }
+
+    async fn run(self) -> Result<Executed<P::Value>, Error> {
+        let mut waiter: Option<Waiter> = None;
+        loop {
+            let owner = OwnerId::new(rand::random());
+            // Before the claim leaves: the lease must be over here before it is over there.
+            let claimed_at = Instant::now();
+            let Stamped { now_ms, answer } = self.claim(owner).await?;
+            let held = |epoch| (Fence { owner, epoch }, claimed_at);
+            match answer {
+                ClaimAnswer::Run { epoch, look_up_first, first_sent_ms } => {
+                    let start = Start {
+                        look_up_first,
+                        look_up_only: false,
+                        ambiguous: look_up_first,
+                        strictly: look_up_first,
+                        age: Duration::from_millis(now_ms.saturating_sub(first_sent_ms)),
+                        posts: 0,
+                    };
+                    return self.session(held(epoch), first_sent_ms).run(start).await;
+                }
+                ClaimAnswer::Recover { epoch, record, look_up_only } => {
+                    let start = Start {
+                        look_up_first: true,
+                        look_up_only,
+                        ambiguous: true,
+                        strictly: record.born_ambiguous,
+                        age: Duration::from_millis(now_ms.saturating_sub(record.first_sent_ms)),
+                        posts: record.posts,
+                    };
+                    return self.session(held(epoch), record.first_sent_ms).run(start).await;
+                }
+                ClaimAnswer::Busy { lease_left_ms } => {
+                    self.progress.waiting();
+                    self.wait(&mut waiter, lease_left_ms).await?;
+                }
+                settled => return self.told(settled),
+            }
+        }
+    }
+
+    /// The answers that need no work.
+    fn told(&self, answer: ClaimAnswer) -> Result<Executed<P::Value>, Error> {
+        match answer {
+            ClaimAnswer::Replay { record } => self.engine.shared.replay(&self.payment, &record),
+            ClaimAnswer::KeyReused { record } => Err(key_reused(&record)),
+            ClaimAnswer::ReferenceTaken { outcome, look_ups_first, .. } => {
+                let moved = if look_ups_first { MoneyMoved::Unknown } else { MoneyMoved::No };
+                Err(reference_taken(outcome.as_ref(), moved))
+            }
+            ClaimAnswer::Refused { look_ups_first } => {
+                let moved = if look_ups_first { MoneyMoved::Unknown } else { MoneyMoved::No };
+                let refusal = self.refusal.clone();
+                Err(refusal.unwrap_or_else(|| unknown(false, "refused")).money_moved(moved))
+            }
+            ClaimAnswer::Conflict { .. } => Err(Error::new(Reason::OutcomeConflict)),
+            ClaimAnswer::TooNew { version } => Err(Error::new(Reason::RecordTooNew)
+                .operator_text(format!("the record's format is {version}"))),
+            ClaimAnswer::FingerprintKeyUnknown => {
+                Err(Error::new(Reason::IdempotencyStoreUnavailable).operator_text(
+                    "the record was signed with a fingerprint key that this process does not have",
+                ))
+            }
+            ClaimAnswer::Run { .. } | ClaimAnswer::Recover { .. } | ClaimAnswer::Busy { .. } => {
+                Err(unknown(false, "a claim's answer was not acted on"))
+            }
+        }
+    }
+
+    async fn claim(&self, owner: OwnerId) -> Result<Stamped<ClaimAnswer>, Error> {
+        let shared = &self.engine.shared;
+        let claim = Claim {
+            subject: self.subject.clone(),
+            fingerprints: self.fingerprints.clone(),
+            owner,
+            refused: self.refusal.is_some(),
+            periods: shared.settings.periods,
+        };
+        let result = repeated(|| shared.store.claim(&claim)).await;
+        if let Err(fault) = &result
+            && fault.may_be_applied()
+        {
+            // The claim may stand, and would keep the caller's retry waiting for a whole lease.
+            // It was this call's first, so that nothing can have been sent under it.
+            let release = Release {
+                digest: self.subject.digest,
+                fence: Fence { owner, epoch: 1 },
+                look_up_first_ms: shared.settings.periods.look_up_first_ms,
+            };
+            let _ = shared.store.release(&release).await;
+        }
+        result.map_err(|fault| store_failed(&fault))
+    }
+
+    fn session(&self, (fence, claimed_at): (Fence, Instant), first_sent_ms: u64) -> Session<'_, P> {
+        let work = Work {
+            subject: self.subject.clone(),
+            fingerprints: self.fingerprints.clone(),
+            fence,
+            first_sent_ms,
+        };
+        Session::new(self, work, claimed_at)
+    }
+
+    /// Waits until the payment may have ended. The first time it only begins to listen, so that
+    /// no wake-up falls between the claim and the waiting.
+    async fn wait(&self, waiter: &mut Option<Waiter>, lease_left_ms: u64) -> Result<(), Error> {
+        let shared = &self.engine.shared;
+        if Instant::now() >= self.answer_by {
+            return Err(Error::new(Reason::IdempotencyInProgress));
+        }
+        let check = shared.settings.waiting_check.min(Duration::from_millis(lease_left_ms.max(1)));
+        let until = (Instant::now() + check).min(self.answer_by);
+        match waiter {
+            Some(waiter) => tokio::select! {
+                () = waiter.woken() => {}
+                () = sleep_until(until) => {}
+            },
+            None => match shared.store.subscribe(&self.subject.digest).await {
+                Ok(listening) => *waiter = Some(listening),
+                // The slow check does without.
+                Err(_) => sleep_until(until).await,
+            },
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,143 @@
+//! Exactly once: a command becomes one payment, whatever crashes, is cut off or comes twice.
+//!
+//! The engine stands around the decoded command, between the gateway and Zentra: claim, look up
+//! where an attempt may have arrived, send, and store what came of it. The rules of the record
+//! are in [`crate::idempotency`]; which steps are taken, and what a caller may be told, is here.
+
+mod answer;
+mod attempts;
+mod execute;
+mod lease;
+mod payment;
+mod steps;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::task::TaskTracker;
+
+pub use payment::{Found, Payment};
+
+use crate::clock::Clock;
+use crate::domain::{Account, Environment, Execution};
+use crate::idempotency::{FingerprintKeys, Periods, Store};
+use crate::zentra::Zentra;
+
+/// The engine's limits.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineSettings {
+    /// How long things last at the store.
+    pub periods: Periods,
+    /// How long after its first send a payment may be sent again: the time for which Zentra
+    /// remembers keys, less a margin.
+    pub resend_window: Duration,
+    /// POSTs that one call may make of one payment.
+    pub posts_per_call: u32,
+    /// The pause before a look-up that follows a doubtful POST; doubled each time.
+    pub look_up_pause: Duration,
+    /// How often a waiting duplicate looks for itself, behind the store's wake-up.
+    pub waiting_check: Duration,
+    /// When the reconciler first looks a doubtful payment up.
+    pub reconcile_after: Duration,
+    /// How long a refund that Zentra gave a reference of its own is kept, to be found by it.
+    pub own_reference_retention: Duration,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        const HOUR: Duration = Duration::from_secs(3600);
+        Self {
+            periods: Periods::default(),
+            resend_window: 23 * HOUR,
+            posts_per_call: 3,
+            look_up_pause: Duration::from_millis(200),
+            waiting_check: Duration::from_secs(1),
+            reconcile_after: Duration::from_secs(30),
+            own_reference_retention: 400 * 24 * HOUR,
+        }
+    }
+}
+
+/// The value of a write, and how it came about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Executed<T> {
+    /// The payment or token.
+    pub value: T,
+    /// How it came about.
+    pub execution: Execution,
+}
+
+/// Executes payments of one account. Clones share everything.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    zentra: Zentra,
+    store: Arc<dyn Store>,
+    keys: Arc<FingerprintKeys>,
+    clock: Arc<dyn Clock>,
+    account: Account,
+    environment: Environment,
+    settings: EngineSettings,
+    /// Work that moves money and outlives its caller.
+    work: TaskTracker,
+}
+
+impl Engine {
+    /// Makes payments at `zentra`, remembered by `store`.
+    #[must_use]
+    pub fn new(
+        zentra: Zentra,
+        store: Arc<dyn Store>,
+        keys: Arc<FingerprintKeys>,
+        clock: Arc<dyn Clock>,
+        (account, environment): (Account, Environment),
+        settings: EngineSettings,
+    ) -> Self {
+        let work = TaskTracker::new();
+        let shared = Shared { zentra, store, keys, clock, account, environment, settings, work };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Which Zentra it is.
+    #[must_use]
+    pub fn environment(&self) -> Environment {
+        self.shared.environment
+    }
+
+    /// Zentra itself, for reads.
+    #[must_use]
+    pub fn zentra(&self) -> &Zentra {
+        &self.shared.zentra
+    }
+
+    /// The store, for those who look after its records.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.store
+    }
+
+    /// The engine's limits.
+    #[must_use]
+    pub fn settings(&self) -> &EngineSettings {
+        &self.shared.settings
+    }
+
+    /// When the reconciler first looks, in milliseconds from now.
+    pub(crate) fn reconcile_after_ms(&self) -> u64 {
+        u64::try_from(self.shared.settings.reconcile_after.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Runs `work` so that the end of the process waits for it.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.shared.work.spawn(work);
+    }
+
+    /// Waits until no payment is under way; for the end of the process.
+    pub async fn finish(&self) {
+        self.shared.work.close();
+        self.shared.work.wait().await;
+    }
+}

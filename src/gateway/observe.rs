@@ -1,0 +1,56 @@
+//! What a read shows of a payment moves its record forward too.
+
+use crate::domain::{Charge, Reference};
+use crate::engine::Engine;
+use crate::gateway::payments::{KeptCommand, charge_outcome};
+use crate::idempotency::{
+    Attempt, Evidence, Lookup, Namespace, Record, Source, State, StoreError, Verdict,
+};
+
+/// The most observations under way; one more is left to the reconciler.
+pub(super) const MAX_UNDER_WAY: usize = 64;
+
+/// Tells the store what a read has shown of a charge. Whatever goes wrong, the reconciler will
+/// find the same.
+pub(super) async fn charge_seen(engine: Engine, reference: Reference, charge: Charge) {
+    let result = store(&engine, &reference, &charge).await;
+    if let Err(fault) = result {
+        tracing::debug!(%fault, "an observed status was not stored");
+    }
+}
+
+async fn store(engine: &Engine, reference: &Reference, charge: &Charge) -> Result<(), StoreError> {
+    let lookup = Lookup::Reference(Namespace::Charge, reference.clone());
+    let Some(record) = engine.store().read(&lookup).await?.answer else { return Ok(()) };
+    let outcome = charge_outcome(charge);
+    if !is_news(&record, &outcome) || !is_same(&record, charge) {
+        return Ok(());
+    }
+    let evidence = Evidence {
+        source: Source::Observer { digest: record.subject.digest },
+        verdict: Verdict::Outcome(outcome),
+        attempts: vec![Attempt::new(&format!("read: {}", charge.provider_status), false)],
+        next_check_after_ms: engine.reconcile_after_ms(),
+        periods: engine.settings().periods,
+    };
+    engine.store().complete(&evidence).await.map(|_| ())
+}
+
+/// Only what is further on is worth a write.
+fn is_news(record: &Record, outcome: &crate::idempotency::Outcome) -> bool {
+    match (record.state, &record.outcome) {
+        (State::Done, Some(stored)) => {
+            (stored.class, stored.phase) != (outcome.class, outcome.phase)
+        }
+        (State::Sent | State::Unknown, _) => outcome.class.is_final(),
+        (State::Done, None) | (State::Conflict, _) => false,
+    }
+}
+
+/// Another payment under the same reference is the reconciler's to complain of.
+fn is_same(record: &Record, charge: &Charge) -> bool {
+    match record.subject.command.as_deref().and_then(KeptCommand::read) {
+        Some(KeptCommand::Charge(kept)) => kept.is(charge, record.born_ambiguous),
+        Some(KeptCommand::Refund(_)) | None => false,
+    }
+}

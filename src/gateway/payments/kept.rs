@@ -1,0 +1,198 @@
+//! The canonical form of commands: what is compared, and what the record keeps of a payment so
+//! that anybody can look it up. Its text never changes; a new field needs a new version.
+
+use bytes::Bytes;
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::domain::{
+    Charge, ChargeCommand, Initiator, Money, PaymentMethod, Refund, RefundCommand, TokenizeCommand,
+};
+
+/// The version of all forms here.
+const VERSION: u8 = 1;
+
+/// A command as a record keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum KeptCommand {
+    /// Of Charge and Renew.
+    Charge(KeptCharge),
+    /// Of Refund.
+    Refund(KeptRefund),
+}
+
+/// A charge or renewal as a record keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptCharge {
+    v: u8,
+    reference: String,
+    amount_minor: i64,
+    currency: String,
+    customer_id: String,
+    payment_token_id: String,
+    merchant_initiated: bool,
+}
+
+/// A refund as a record keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptRefund {
+    v: u8,
+    reference: String,
+    charge_reference: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amount_minor: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    currency: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl KeptCommand {
+    /// Reads a record's command; none where a newer release wrote it.
+    #[must_use]
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let command: Self = serde_json::from_slice(bytes).ok()?;
+        let version = match &command {
+            Self::Charge(charge) => charge.v,
+            Self::Refund(refund) => refund.v,
+        };
+        (version == VERSION).then_some(command)
+    }
+
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        // Plain data: writing it into memory cannot fail.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+impl From<&ChargeCommand> for KeptCharge {
+    fn from(command: &ChargeCommand) -> Self {
+        Self {
+            v: VERSION,
+            reference: command.reference.to_string(),
+            amount_minor: command.amount.amount_minor(),
+            currency: command.amount.currency().code().to_owned(),
+            customer_id: command.customer_id.to_string(),
+            payment_token_id: command.payment_token_id.to_string(),
+            merchant_initiated: command.initiator == Initiator::Merchant,
+        }
+    }
+}
+
+impl KeptCharge {
+    /// True where `found` is this charge. `strictly`: in every respect that Zentra tells of.
+    #[must_use]
+    pub fn is(&self, found: &Charge, strictly: bool) -> bool {
+        let text = |text: &Option<crate::domain::ProviderText>, kept: &str| {
+            text.as_ref().is_some_and(|text| text.as_str() == kept)
+        };
+        let same_initiator =
+            found.initiator.is_none_or(|it| (it == Initiator::Merchant) == self.merchant_initiated);
+        let same_payment = found.reference.as_str() == self.reference
+            && is_money(found.amount, self.amount_minor, &self.currency);
+        let same_rest = text(&found.customer_id, &self.customer_id)
+            && text(&found.payment_token_id, &self.payment_token_id)
+            && same_initiator;
+        same_payment && (!strictly || same_rest)
+    }
+}
+
+impl From<&RefundCommand> for KeptRefund {
+    fn from(command: &RefundCommand) -> Self {
+        Self {
+            v: VERSION,
+            reference: command.reference.to_string(),
+            charge_reference: command.charge_reference.to_string(),
+            amount_minor: command.amount.map(Money::amount_minor),
+            currency: command.amount.map(|amount| amount.currency().code().to_owned()),
+            reason: command.reason.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+impl KeptRefund {
+    /// True where `found` is this refund.
+    #[must_use]
+    pub fn is(&self, found: &Refund) -> bool {
+        let same_amount = match (self.amount_minor, &self.currency) {
+            (Some(amount), Some(currency)) => is_money(found.amount, amount, currency),
+            _ => true,
+        };
+        found.charge_reference.as_str() == self.charge_reference && same_amount
+    }
+}
+
+fn is_money(money: Money, amount_minor: i64, currency: &str) -> bool {
+    money.amount_minor() == amount_minor && money.currency().code() == currency
+}
+
+/// The canonical form of a Tokenize: compared under a key, never kept. It has no security code,
+/// which may be stored in no form.
+#[derive(Serialize)]
+struct CanonicalTokenize<'a> {
+    v: u8,
+    customer_id: &'a str,
+    number: &'a str,
+    expiry: Option<(u8, u16)>,
+    bank_code: Option<&'a str>,
+    name: Option<&'a str>,
+}
+
+pub(super) fn canonical_tokenize(command: &TokenizeCommand) -> Zeroizing<Vec<u8>> {
+    let customer_id = command.customer_id.as_str();
+    let canonical = match &command.payment_method {
+        PaymentMethod::Card(card) => CanonicalTokenize {
+            v: VERSION,
+            customer_id,
+            number: card.number().expose_secret(),
+            expiry: Some((card.expiry_month(), card.expiry_year())),
+            bank_code: None,
+            name: card.holder_name().map(ExposeSecret::expose_secret),
+        },
+        PaymentMethod::BankAccount(account) => CanonicalTokenize {
+            v: VERSION,
+            customer_id,
+            number: account.number().expose_secret(),
+            expiry: None,
+            bank_code: Some(account.bank_code()),
+            name: account.name().map(ExposeSecret::expose_secret),
+        },
+    };
+    // Larger than any of these, so that the text is never moved while it grows.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(2048));
+    // Plain data: writing it into memory cannot fail.
+    let _ = serde_json::to_writer(&mut *bytes, &canonical);
+    bytes
+}
+
+pub(super) fn kept_bytes(command: &KeptCommand) -> Bytes {
+    command.bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_a_kept_command_never_changes() {
+        let charge = KeptCommand::Charge(KeptCharge {
+            v: VERSION,
+            reference: "order-1".into(),
+            amount_minor: 125_000,
+            currency: "NGN".into(),
+            customer_id: "cus_1".into(),
+            payment_token_id: "tok_1".into(),
+            merchant_initiated: true,
+        });
+        let text = String::from_utf8(charge.bytes()).unwrap();
+        assert_eq!(
+            text,
+            r#"{"kind":"charge","v":1,"reference":"order-1","amount_minor":125000,"currency":"NGN","customer_id":"cus_1","payment_token_id":"tok_1","merchant_initiated":true}"#
+        );
+        assert_eq!(KeptCommand::read(text.as_bytes()), Some(charge));
+        let newer = text.replace(r#""v":1"#, r#""v":2"#);
+        assert_eq!(KeptCommand::read(newer.as_bytes()), None);
+    }
+}

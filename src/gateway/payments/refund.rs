@@ -1,0 +1,101 @@
+//! Refunds, made exactly once.
+
+use bytes::Bytes;
+use zeroize::Zeroizing;
+
+use super::kept::{KeptCommand, KeptRefund, kept_bytes};
+use super::stored;
+use crate::domain::{
+    ChargeStatus, FailureCode, IdempotencyKey, Operation, Reference, Refund, RefundCommand,
+    RefundStatus,
+};
+use crate::engine::{Found, Payment};
+use crate::idempotency::{Class, Outcome};
+use crate::zentra::{Attempt, Reply, Trouble, TroubleKind, Zentra};
+
+impl Payment for RefundCommand {
+    type Value = Refund;
+
+    fn operation(&self) -> Operation {
+        Operation::Refund
+    }
+
+    fn idempotency_key(&self) -> &IdempotencyKey {
+        &self.idempotency_key
+    }
+
+    fn reference(&self) -> Option<&Reference> {
+        Some(&self.reference)
+    }
+
+    fn canonical(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(KeptCommand::Refund(self.into()).bytes())
+    }
+
+    fn kept(&self) -> Option<Bytes> {
+        Some(kept_bytes(&KeptCommand::Refund(self.into())))
+    }
+
+    async fn send(&self, zentra: &Zentra, attempt: Attempt<'_>) -> Result<Reply<Refund>, Trouble> {
+        zentra.refund(self, attempt).await
+    }
+
+    /// Zentra may know the refund by a reference that was lost with the store: where the charge
+    /// shows refunds, a refund that is not found may be one of them.
+    async fn look_up(&self, zentra: &Zentra, strictly: bool) -> Result<Found<Refund>, Trouble> {
+        let kept = KeptRefund::from(self);
+        match zentra.get_refund(&self.reference).await {
+            Ok(reply) if kept.is(&reply.value) => return Ok(Found::Same(reply)),
+            Ok(reply) => return Ok(Found::Other(reply)),
+            Err(trouble) if trouble.kind == TroubleKind::NotFound => {}
+            Err(trouble) => return Err(trouble),
+        }
+        if !strictly {
+            return Ok(Found::Nothing);
+        }
+        let charge = zentra.get_charge(&self.charge_reference).await?.value;
+        match charge.status {
+            ChargeStatus::PartiallyRefunded | ChargeStatus::Refunded => Ok(Found::Untold),
+            ChargeStatus::Pending
+            | ChargeStatus::RequiresAction
+            | ChargeStatus::Succeeded
+            | ChargeStatus::Failed
+            | ChargeStatus::Cancelled
+            | ChargeStatus::Disputed
+            | ChargeStatus::Reversed
+            | ChargeStatus::Unrecognized => Ok(Found::Nothing),
+        }
+    }
+
+    fn declined(&self, _: FailureCode) -> Option<Refund> {
+        None
+    }
+
+    fn outcome(&self, refund: &Refund) -> Outcome {
+        outcome(refund)
+    }
+
+    fn value(&self, outcome: &Outcome) -> Option<Refund> {
+        stored::read(&outcome.payload)
+    }
+
+    fn has_own_reference(&self, refund: &Refund) -> bool {
+        refund.provider_reference.is_some()
+    }
+}
+
+/// A refund as the store keeps it.
+pub(crate) fn outcome(refund: &Refund) -> Outcome {
+    let (class, phase) = match refund.status {
+        RefundStatus::Unrecognized => (Class::Open, 0),
+        RefundStatus::Pending => (Class::Open, 1),
+        RefundStatus::Succeeded => (Class::Succeeded, 1),
+        RefundStatus::Failed => (Class::Failed, 1),
+    };
+    Outcome {
+        payload: stored::write(refund),
+        provider_id: refund.id.as_ref().map(ToString::to_string),
+        class,
+        phase,
+    }
+}

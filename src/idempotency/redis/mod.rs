@@ -1,0 +1,167 @@
+//! The store at a Redis: one server, Sentinel or Cluster, with or without TLS.
+//!
+//! Every step is one script, which says in Lua what [`super::machine`] says in Rust. Connections
+//! are made here and nowhere else, and a claim compares the store's life with the account's canary
+//! at the server itself, so that no failover can pass unseen, however the connection came about.
+
+mod codec;
+mod failure;
+mod link;
+mod locator;
+mod names;
+mod readiness;
+mod reply;
+mod script;
+mod steps;
+mod subscription;
+mod url;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use redis::Value;
+use tokio::time::timeout;
+
+use self::codec::Args;
+use self::link::Link;
+use self::locator::Locator;
+use self::names::Names;
+use self::reply::Reply;
+use self::script::StepScript;
+use self::subscription::Subscription;
+use super::KeyDigest;
+use super::machine::Format;
+use super::record::{Fence, OwnerId};
+use super::step::Periods;
+use super::store::StoreError;
+use super::waiters::{Waiter, Waiters};
+use crate::domain::{Account, Environment};
+
+pub use url::{HostPort, RedisUrl, StoreUrl, Topology, UrlFault};
+
+/// Where the store is, and whose records it holds.
+#[derive(Clone, Debug)]
+pub struct RedisSettings {
+    /// Where the servers are.
+    pub url: RedisUrl,
+    /// A file with the password, read again at each connection; at most 1 MiB.
+    pub password_file: Option<PathBuf>,
+    /// A PEM file with the CAs to trust, read again at each connection; none trusts the system's.
+    pub ca_file: Option<PathBuf>,
+    /// How long a step may take, connecting included.
+    pub step_timeout: Duration,
+    /// The account.
+    pub account: Account,
+    /// Which Zentra.
+    pub environment: Environment,
+    /// Which record formats this build writes and reads.
+    pub format: Format,
+}
+
+/// How long a step may take unless the settings say otherwise.
+pub const DEFAULT_STEP_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// The store at a Redis. It connects at the first step.
+pub struct RedisStore {
+    link: Link,
+    names: Names,
+    format: Format,
+    waiters: Arc<Waiters>,
+    subscription: Mutex<Option<Subscription>>,
+}
+
+/// What the first ten arguments of a script hold besides names and formats; zeros where a script
+/// has no use for them.
+#[derive(Clone, Copy)]
+struct Common {
+    fence: Fence,
+    lease_ms: u64,
+    retention_ms: u64,
+    open_retention_ms: u64,
+    look_up_first_ms: u64,
+}
+
+impl Common {
+    const NONE: Self = Self {
+        fence: Fence { owner: OwnerId::NOBODY, epoch: 0 },
+        lease_ms: 0,
+        retention_ms: 0,
+        open_retention_ms: 0,
+        look_up_first_ms: 0,
+    };
+
+    fn new(fence: Fence, periods: &Periods) -> Self {
+        Self {
+            fence,
+            lease_ms: periods.lease_ms,
+            retention_ms: periods.retention_ms,
+            open_retention_ms: periods.open_retention_ms,
+            look_up_first_ms: periods.look_up_first_ms,
+        }
+    }
+}
+
+impl RedisStore {
+    /// The store of an account and environment.
+    #[must_use]
+    pub fn new(settings: RedisSettings) -> Self {
+        let names = Names::new(&settings.account, settings.environment);
+        let locator = Locator {
+            url: settings.url,
+            password_file: settings.password_file,
+            ca_file: settings.ca_file,
+            slot_key: names.of("canary"),
+        };
+        Self {
+            link: Link::new(locator, settings.step_timeout),
+            names,
+            format: settings.format,
+            waiters: Arc::default(),
+            subscription: Mutex::default(),
+        }
+    }
+
+    fn args(&self, digest: &str, common: Common) -> Args {
+        Args::default()
+            .text(self.names.prefix())
+            .text(digest)
+            .number(u64::from(self.format.reads))
+            .number(u64::from(self.format.writes))
+            .text(common.fence.owner.to_string())
+            .number(common.fence.epoch)
+            .number(common.lease_ms)
+            .number(common.retention_ms)
+            .number(common.open_retention_ms)
+            .number(common.look_up_first_ms)
+    }
+
+    async fn run(
+        &self,
+        script: &StepScript,
+        keys: &[String],
+        args: Args,
+    ) -> Result<Reply, StoreError> {
+        let value: Value = self.link.run(script, keys, &args.0).await?;
+        Reply::parse(value)
+    }
+
+    /// Listens before it answers, where that can be had within the limit of a step.
+    async fn listen(&self, digest: &KeyDigest) -> Waiter {
+        let mut live = {
+            let mut subscription = self.subscription.lock().unwrap_or_else(PoisonError::into_inner);
+            subscription
+                .get_or_insert_with(|| {
+                    Subscription::start(
+                        self.link.locator.clone(),
+                        self.names.of("ends"),
+                        Arc::clone(&self.waiters),
+                    )
+                })
+                .live()
+        };
+        // Without it the caller polls; that a store is not reached shows at the next claim.
+        let _timed_out = timeout(self.link.step_timeout(), live.wait_for(|live| *live)).await;
+        self.waiters.subscribe(digest)
+    }
+}

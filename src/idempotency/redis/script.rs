@@ -1,0 +1,57 @@
+//! The server-side scripts: each step of the store is one of them.
+
+use std::sync::LazyLock;
+
+use redis::Script;
+
+/// A step's script. The server knows it by its digest, and is given its text where it does not.
+pub(super) struct StepScript {
+    text: String,
+    digest: String,
+}
+
+impl StepScript {
+    fn new(parts: &[&str]) -> Self {
+        let text = parts.concat();
+        let digest = Script::new(&text).get_hash().to_owned();
+        Self { text, digest }
+    }
+
+    /// The command, by the script's digest or by its text.
+    pub(super) fn command(&self, by_text: bool, keys: &[String], args: &[Vec<u8>]) -> redis::Cmd {
+        let (name, script) = if by_text { ("EVAL", &self.text) } else { ("EVALSHA", &self.digest) };
+        let mut command = redis::cmd(name);
+        command.arg(script).arg(keys.len()).arg(keys);
+        for arg in args {
+            command.arg(arg.as_slice());
+        }
+        command
+    }
+}
+
+const COMMON: &str = include_str!("scripts/common.lua");
+const WORK: &str = include_str!("scripts/work.lua");
+
+macro_rules! scripts {
+    ($($(#[$doc:meta])* $name:ident: $($part:expr),*;)*) => {
+        $(pub(super) static $name: LazyLock<StepScript> =
+            LazyLock::new(|| StepScript::new(&[$($part),*]));)*
+    };
+}
+
+scripts! {
+    CLAIM: COMMON, WORK, include_str!("scripts/claim.lua");
+    COMPLETE: COMMON, WORK, include_str!("scripts/complete.lua");
+    DOUBT: COMMON, WORK, include_str!("scripts/doubt.lua");
+    RELEASE: COMMON, include_str!("scripts/release.lua");
+    RENEW: COMMON, include_str!("scripts/renew.lua");
+    SETTLE_BEGIN: COMMON, include_str!("scripts/settle_begin.lua");
+    SETTLE: COMMON, include_str!("scripts/settle.lua");
+    READ: COMMON, include_str!("scripts/read.lua");
+    PENDING: COMMON, include_str!("scripts/pending.lua");
+    PENDING_STATS: COMMON, include_str!("scripts/pending_stats.lua");
+    ADVANCE: COMMON, include_str!("scripts/advance.lua");
+    RECONCILER_LEASE: COMMON, include_str!("scripts/reconciler_lease.lua");
+    INIT: COMMON, include_str!("scripts/init.lua");
+    ANNOUNCE: COMMON, include_str!("scripts/announce.lua");
+}

@@ -1,0 +1,362 @@
+//! Each step: the script, its arguments, and the answer as the engine knows it.
+
+use super::codec::Args;
+use super::reply::{Reply, strange};
+use super::script::{self, StepScript};
+use super::{Common, RedisStore};
+use crate::idempotency::KeyDigest;
+use crate::idempotency::record::{Fence, OwnerId, Record};
+use crate::idempotency::step::{
+    Advance, Claim, ClaimAnswer, CompleteAnswer, Doubt, DoubtAnswer, Evidence, KeyCheck, Lookup,
+    MAX_PAGE, PendingKind, PendingPage, PendingStats, ReconcilerLease, Release, ReleaseAnswer,
+    Renew, RenewAnswer, Settle, SettleAnswer, SettleBegin, Source, Stamped, Verdict, WhyKept,
+    WhyNotSettled,
+};
+use crate::idempotency::store::{InitAnswer, NotReady, Step, Store, StoreError};
+use crate::idempotency::waiters::Waiter;
+
+impl RedisStore {
+    async fn about(
+        &self,
+        script: &StepScript,
+        digest: &KeyDigest,
+        common: Common,
+        with: impl FnOnce(Args) -> Args,
+    ) -> Result<Reply, StoreError> {
+        let keys = self.names.keys(digest, None);
+        let args = with(self.args(&digest.to_string(), common));
+        self.run(script, &keys, args).await
+    }
+
+    async fn ask_claim(&self, claim: &Claim) -> Result<Reply, StoreError> {
+        let subject = &claim.subject;
+        let fence = Fence { owner: claim.owner, epoch: 0 };
+        let args = self
+            .args(&subject.digest.to_string(), Common::new(fence, &claim.periods))
+            .subject(subject, 0)
+            .flag(claim.refused)
+            .fingerprints(&claim.fingerprints);
+        let keys = self.names.subject_keys(subject);
+        self.run(&script::CLAIM, &keys, args).await
+    }
+
+    async fn ask_complete(&self, evidence: &Evidence) -> Result<Reply, StoreError> {
+        let (verdict, outcome) = match &evidence.verdict {
+            Verdict::Outcome(outcome) => (false, outcome),
+            Verdict::Contradiction(outcome) => (true, outcome),
+        };
+        let nobody = Common::NONE.fence;
+        let (keys, args, fingerprints) = match &evidence.source {
+            Source::Owner(work) => {
+                let common = Common::new(work.fence, &evidence.periods);
+                let digest = work.subject.digest.to_string();
+                let args = self.args(&digest, common).work(work).flag(true);
+                let keys = self.names.subject_keys(&work.subject);
+                (keys, args, work.fingerprints.as_slice())
+            }
+            Source::Observer { digest } => {
+                let common = Common::new(nobody, &evidence.periods);
+                let args = self.args(&digest.to_string(), common);
+                // No caller, operation, reference, command, reservations, trace, first sent.
+                let args = (11..=17).fold(args, |args, _| args.text("")).flag(false);
+                (self.names.keys(digest, None), args, [].as_slice())
+            }
+        };
+        let args = args
+            .flag(verdict)
+            .outcome(outcome)
+            .number(evidence.next_check_after_ms)
+            .attempts(&evidence.attempts)
+            .fingerprints(fingerprints);
+        self.run(&script::COMPLETE, &keys, args).await
+    }
+
+    async fn ask_doubt(&self, doubt: &Doubt) -> Result<Reply, StoreError> {
+        let work = &doubt.work;
+        let common = Common::new(work.fence, &doubt.periods);
+        let args = self
+            .args(&work.subject.digest.to_string(), common)
+            .work(work)
+            .flag(doubt.gives_up)
+            .flag(doubt.expires)
+            .number(doubt.next_check_after_ms)
+            .attempts(&doubt.attempts)
+            .fingerprints(&work.fingerprints);
+        let keys = self.names.subject_keys(&work.subject);
+        self.run(&script::DOUBT, &keys, args).await
+    }
+
+    async fn ask_read(&self, lookup: &Lookup) -> Result<Stamped<Option<Record>>, StoreError> {
+        let (keys, digest) = match lookup {
+            Lookup::Digest(digest) => (self.names.keys(digest, None), digest.to_string()),
+            Lookup::Reference(namespace, reference) => {
+                let entry = self.names.reference(*namespace, reference);
+                (self.names.account_keys("canary", Some(entry)), String::new())
+            }
+        };
+        let args = self.args(&digest, Common::NONE);
+        let reply = self.run(&script::READ, &keys, args).await?;
+        if reply.word == "ABSENT" {
+            return stamped(&reply, None);
+        }
+        let digest = parse_digest(&reply.text(0)?)?;
+        let record = *reply.record(digest, 1)?;
+        stamped(&reply, Some(record))
+    }
+
+    async fn ask_pending(&self, page: PendingPage) -> Result<Stamped<Vec<Record>>, StoreError> {
+        let kind = match page.kind {
+            PendingKind::Due => "DUE",
+            PendingKind::All => "ALL",
+            PendingKind::Conflicts => "CONFLICTS",
+        };
+        let keys = self.names.account_keys("canary", None);
+        let args = self
+            .args("", Common::NONE)
+            .text(kind)
+            .number(u64::from(page.offset))
+            .number(u64::from(page.limit.min(MAX_PAGE)));
+        let reply = self.run(&script::PENDING, &keys, args).await?;
+        let records = (0..reply.rest.len())
+            .step_by(2)
+            .map(|index| {
+                let digest = parse_digest(&reply.text(index)?)?;
+                reply.record(digest, index + 1).map(|record| *record)
+            })
+            .collect::<Result<_, _>>()?;
+        stamped(&reply, records)
+    }
+
+    async fn ask_stats(&self) -> Result<Stamped<PendingStats>, StoreError> {
+        let keys = self.names.account_keys("canary", None);
+        let args = self.args("", Common::NONE);
+        let reply = self.run(&script::PENDING_STATS, &keys, args).await?;
+        let oldest = reply.text(1)?;
+        let stats = PendingStats {
+            unresolved: reply.number(0)?,
+            oldest_unresolved_ms: (!oldest.is_empty())
+                .then(|| oldest.parse().map_err(|_| strange("time")))
+                .transpose()?,
+            open: reply.number(2)?,
+            conflicts: reply.number(3)?,
+        };
+        stamped(&reply, stats)
+    }
+}
+
+fn stamped<T>(reply: &Reply, answer: T) -> Result<Stamped<T>, StoreError> {
+    let now_ms = reply.now_ms;
+    Ok(Stamped { now_ms, answer })
+}
+
+fn parse_digest(text: &str) -> Result<KeyDigest, StoreError> {
+    KeyDigest::from_hex(text).ok_or_else(|| strange("digest"))
+}
+
+fn version(reply: &Reply) -> Result<u32, StoreError> {
+    u32::try_from(reply.number(0)?).map_err(|_| strange("version"))
+}
+
+fn yes(reply: &Reply) -> Result<Stamped<bool>, StoreError> {
+    match reply.word.as_str() {
+        "YES" => stamped(reply, true),
+        "NO" => stamped(reply, false),
+        _ => reply.unknown(),
+    }
+}
+
+fn claim_answer(digest: KeyDigest, reply: &Reply) -> Result<ClaimAnswer, StoreError> {
+    Ok(match reply.word.as_str() {
+        "RUN" => ClaimAnswer::Run {
+            epoch: reply.number(0)?,
+            look_up_first: reply.flag(1)?,
+            first_sent_ms: reply.number(2)?,
+        },
+        "RECOVER" => {
+            let record = reply.record(digest, 1)?;
+            ClaimAnswer::Recover { epoch: record.fence.epoch, record, look_up_only: reply.flag(0)? }
+        }
+        "REPLAY" => ClaimAnswer::Replay { record: reply.record(digest, 0)? },
+        "BUSY" => ClaimAnswer::Busy { lease_left_ms: reply.number(0)? },
+        "REUSED" => ClaimAnswer::KeyReused { record: reply.record(digest, 0)? },
+        "TAKEN" => ClaimAnswer::ReferenceTaken {
+            same_caller: reply.flag(0)?,
+            outcome: reply.outcome(1)?,
+            look_ups_first: reply.flag(2)?,
+        },
+        "REFUSED" => ClaimAnswer::Refused { look_ups_first: reply.flag(0)? },
+        "CONFLICT" => ClaimAnswer::Conflict { record: reply.record(digest, 0)? },
+        "NEW" => ClaimAnswer::TooNew { version: version(reply)? },
+        "KEY" => ClaimAnswer::FingerprintKeyUnknown,
+        _ => return reply.unknown(),
+    })
+}
+
+fn complete_answer(digest: KeyDigest, reply: &Reply) -> Result<CompleteAnswer, StoreError> {
+    Ok(match reply.word.as_str() {
+        "STORED" => CompleteAnswer::Stored {
+            posts: u32::try_from(reply.number(0)?).map_err(|_| strange("count"))?,
+        },
+        "KEPT" => CompleteAnswer::Kept { record: reply.record(digest, 0)? },
+        "NOT_PROOF" => CompleteAnswer::NotProof { record: reply.record(digest, 0)? },
+        "CONFLICT" => CompleteAnswer::Conflict { record: reply.record(digest, 0)? },
+        "ABSENT" => CompleteAnswer::Absent,
+        "NEW" => CompleteAnswer::TooNew { version: version(reply)? },
+        _ => return reply.unknown(),
+    })
+}
+
+fn release_answer(reply: &Reply) -> Result<ReleaseAnswer, StoreError> {
+    let why = match reply.word.as_str() {
+        "RELEASED" => return Ok(ReleaseAnswer::Released),
+        "GONE" => WhyKept::Gone,
+        "FENCED" => WhyKept::Fenced,
+        "AMBIGUOUS" => WhyKept::Ambiguous,
+        "RESOLVED" => WhyKept::Resolved,
+        "NEW" => WhyKept::TooNew,
+        _ => return reply.unknown(),
+    };
+    Ok(ReleaseAnswer::NotReleased(why))
+}
+
+fn settle_answer(digest: KeyDigest, reply: &Reply) -> Result<SettleAnswer, StoreError> {
+    let why = match reply.word.as_str() {
+        "SETTLED" => return Ok(SettleAnswer::Settled),
+        "BEGUN" => {
+            let record = reply.record(digest, 0)?;
+            let fence = record.fence;
+            return Ok(SettleAnswer::Begun { fence, record });
+        }
+        "ABSENT" => WhyNotSettled::Absent,
+        "LEASED" => WhyNotSettled::Leased,
+        "RESEND_ALLOWED" => WhyNotSettled::ResendAllowed,
+        "RESOLVED" => WhyNotSettled::Resolved,
+        "FENCED" => WhyNotSettled::Fenced,
+        "OUTCOME_OPEN" => WhyNotSettled::OutcomeOpen,
+        "NEW" => WhyNotSettled::TooNew,
+        _ => return reply.unknown(),
+    };
+    Ok(SettleAnswer::Refused(why))
+}
+
+/// An owner that renews or begins: no periods but its lease.
+fn leasing(owner: OwnerId, epoch: u64, lease_ms: u64) -> Common {
+    Common { fence: Fence { owner, epoch }, lease_ms, ..Common::NONE }
+}
+
+impl Store for RedisStore {
+    fn claim<'a>(&'a self, claim: &'a Claim) -> Step<'a, Stamped<ClaimAnswer>> {
+        Box::pin(async move {
+            let reply = self.ask_claim(claim).await?;
+            stamped(&reply, claim_answer(claim.subject.digest, &reply)?)
+        })
+    }
+
+    fn renew<'a>(&'a self, renew: &'a Renew) -> Step<'a, Stamped<RenewAnswer>> {
+        Box::pin(async move {
+            let common = leasing(renew.fence.owner, renew.fence.epoch, renew.lease_ms);
+            let reply = self.about(&script::RENEW, &renew.digest, common, |it| it).await?;
+            match reply.word.as_str() {
+                "RENEWED" => stamped(&reply, RenewAnswer::Renewed),
+                "LOST" => stamped(&reply, RenewAnswer::Lost),
+                _ => reply.unknown(),
+            }
+        })
+    }
+
+    fn complete<'a>(&'a self, evidence: &'a Evidence) -> Step<'a, Stamped<CompleteAnswer>> {
+        Box::pin(async move {
+            let reply = self.ask_complete(evidence).await?;
+            stamped(&reply, complete_answer(*evidence.digest(), &reply)?)
+        })
+    }
+
+    fn doubt<'a>(&'a self, doubt: &'a Doubt) -> Step<'a, Stamped<DoubtAnswer>> {
+        Box::pin(async move {
+            let reply = self.ask_doubt(doubt).await?;
+            let answer = match reply.word.as_str() {
+                "RECORDED" => DoubtAnswer::Recorded,
+                "FENCED" => {
+                    DoubtAnswer::Fenced { record: reply.record(doubt.work.subject.digest, 0)? }
+                }
+                "NEW" => DoubtAnswer::TooNew { version: version(&reply)? },
+                _ => return reply.unknown(),
+            };
+            stamped(&reply, answer)
+        })
+    }
+
+    fn release<'a>(&'a self, release: &'a Release) -> Step<'a, Stamped<ReleaseAnswer>> {
+        Box::pin(async move {
+            let common = Common {
+                fence: release.fence,
+                look_up_first_ms: release.look_up_first_ms,
+                ..Common::NONE
+            };
+            let digest = &release.digest;
+            let reply = self.about(&script::RELEASE, digest, common, |it| it).await?;
+            stamped(&reply, release_answer(&reply)?)
+        })
+    }
+
+    fn settle_begin<'a>(&'a self, begin: &'a SettleBegin) -> Step<'a, Stamped<SettleAnswer>> {
+        Box::pin(async move {
+            let common = leasing(begin.owner, 0, begin.lease_ms);
+            let with = |args: Args| args.number(begin.resend_window_ms);
+            let digest = &begin.digest;
+            let reply = self.about(&script::SETTLE_BEGIN, digest, common, with).await?;
+            stamped(&reply, settle_answer(begin.digest, &reply)?)
+        })
+    }
+
+    fn settle<'a>(&'a self, settle: &'a Settle) -> Step<'a, Stamped<SettleAnswer>> {
+        Box::pin(async move {
+            let common = Common::new(settle.fence, &settle.periods);
+            let with = |args: Args| args.outcome(&settle.outcome).text(&settle.settled_by);
+            let reply = self.about(&script::SETTLE, &settle.digest, common, with).await?;
+            stamped(&reply, settle_answer(settle.digest, &reply)?)
+        })
+    }
+
+    fn read<'a>(&'a self, lookup: &'a Lookup) -> Step<'a, Stamped<Option<Record>>> {
+        Box::pin(self.ask_read(lookup))
+    }
+
+    fn pending(&self, page: PendingPage) -> Step<'_, Stamped<Vec<Record>>> {
+        Box::pin(self.ask_pending(page))
+    }
+
+    fn pending_stats(&self) -> Step<'_, Stamped<PendingStats>> {
+        Box::pin(self.ask_stats())
+    }
+
+    fn advance<'a>(&'a self, advance: &'a Advance) -> Step<'a, Stamped<bool>> {
+        Box::pin(async move {
+            let with = |args: Args| args.number(advance.next_check_after_ms);
+            let digest = &advance.digest;
+            let reply = self.about(&script::ADVANCE, digest, Common::NONE, with).await?;
+            yes(&reply)
+        })
+    }
+
+    fn reconciler_lease<'a>(&'a self, lease: &'a ReconcilerLease) -> Step<'a, Stamped<bool>> {
+        Box::pin(async move {
+            let keys = self.names.account_keys("reconciler", None);
+            let args = self.args("", leasing(lease.owner, 0, lease.lease_ms));
+            let reply = self.run(&script::RECONCILER_LEASE, &keys, args).await?;
+            yes(&reply)
+        })
+    }
+
+    fn init(&self) -> Step<'_, InitAnswer> {
+        Box::pin(self.declare_new())
+    }
+
+    fn readiness<'a>(&'a self, keys: &'a [KeyCheck]) -> Step<'a, Vec<NotReady>> {
+        Box::pin(self.check(keys))
+    }
+
+    fn subscribe<'a>(&'a self, digest: &'a KeyDigest) -> Step<'a, Waiter> {
+        Box::pin(async move { Ok(self.listen(digest).await) })
+    }
+}

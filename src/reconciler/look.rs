@@ -1,0 +1,155 @@
+//! One look at one payment.
+
+use std::time::Duration;
+
+use crate::domain::{Operation, Reference};
+use crate::engine::Engine;
+use crate::gateway::payments::{self, KeptCharge, KeptCommand, KeptRefund};
+use crate::idempotency::{
+    Advance, Attempt, CompleteAnswer, Evidence, Outcome, Record, Source, StoreError, Verdict,
+};
+use crate::zentra::{Trouble, TroubleKind};
+
+/// What a look came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Looked {
+    /// Its outcome is known, and final.
+    Resolved,
+    /// It is still open.
+    Open,
+    /// It contradicts what was asked.
+    Conflict,
+    /// Zentra asks for less.
+    RateLimited,
+}
+
+/// What Zentra shows under a payment's reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sighting {
+    /// The payment.
+    Same(Outcome),
+    /// Another payment.
+    Other(Outcome),
+    /// Nothing, which proves nothing.
+    Nothing,
+}
+
+/// Looks at Zentra for the payment of a record, and stores nothing.
+///
+/// # Errors
+/// [`Trouble`] where the look-up failed.
+pub async fn sight(engine: &Engine, record: &Record) -> Result<Sighting, Trouble> {
+    let command = record.subject.command.as_deref().and_then(KeptCommand::read);
+    let found = match (command, &record.subject.reference) {
+        (Some(KeptCommand::Charge(kept)), Some(reference)) => {
+            charge(engine, &kept, reference, record.born_ambiguous).await
+        }
+        (Some(KeptCommand::Refund(kept)), Some(reference)) => {
+            refund(engine, &kept, reference, record.outcome.as_ref()).await
+        }
+        // A newer release's command, or one that nobody can look up.
+        _ => return Ok(Sighting::Nothing),
+    };
+    match found {
+        Err(trouble) if trouble.kind == TroubleKind::NotFound => Ok(Sighting::Nothing),
+        found => found,
+    }
+}
+
+/// Looks a payment up and stores what was found.
+pub(super) async fn look(
+    engine: &Engine,
+    record: &Record,
+    next: Duration,
+) -> Result<Looked, StoreError> {
+    match sight(engine, record).await {
+        Ok(Sighting::Same(outcome)) => store(engine, record, Verdict::Outcome(outcome), next).await,
+        Ok(Sighting::Other(outcome)) => {
+            store(engine, record, Verdict::Contradiction(outcome), next).await
+        }
+        Ok(Sighting::Nothing) => postpone(engine, record, next).await,
+        Err(trouble) => {
+            postpone(engine, record, next).await?;
+            let limited = matches!(trouble.kind, TroubleKind::RateLimited(_));
+            Ok(if limited { Looked::RateLimited } else { Looked::Open })
+        }
+    }
+}
+
+async fn charge(
+    engine: &Engine,
+    kept: &KeptCharge,
+    reference: &Reference,
+    strictly: bool,
+) -> Result<Sighting, Trouble> {
+    let found = engine.zentra().get_charge(reference).await?.value;
+    let outcome = payments::charge_outcome(&found);
+    Ok(sighting(kept.is(&found, strictly), outcome))
+}
+
+async fn refund(
+    engine: &Engine,
+    kept: &KeptRefund,
+    reference: &Reference,
+    known: Option<&Outcome>,
+) -> Result<Sighting, Trouble> {
+    let own =
+        known.and_then(payments::own_reference).and_then(|text| Reference::new(text.as_str()).ok());
+    let mut found = engine.zentra().get_refund(own.as_ref().unwrap_or(reference)).await?.value;
+    found.name(reference.as_str());
+    let outcome = payments::refund_outcome(&found);
+    Ok(sighting(kept.is(&found), outcome))
+}
+
+fn sighting(same: bool, outcome: Outcome) -> Sighting {
+    if same { Sighting::Same(outcome) } else { Sighting::Other(outcome) }
+}
+
+async fn store(
+    engine: &Engine,
+    record: &Record,
+    verdict: Verdict,
+    next: Duration,
+) -> Result<Looked, StoreError> {
+    let is_final = matches!(&verdict, Verdict::Outcome(outcome) if outcome.class.is_final());
+    let word = match &verdict {
+        Verdict::Outcome(outcome) => outcome.class.as_str(),
+        Verdict::Contradiction(_) => "another payment",
+    };
+    let line = format!("reconciler look-up: {word} at epoch {}", record.fence.epoch);
+    let mut periods = engine.settings().periods;
+    let own_reference = record.outcome.as_ref().and_then(payments::own_reference).is_some();
+    if own_reference && record.subject.operation == Operation::Refund {
+        let kept_ms = engine.settings().own_reference_retention.as_millis();
+        periods.retention_ms = periods.retention_ms.max(u64::try_from(kept_ms).unwrap_or(u64::MAX));
+    }
+    let evidence = Evidence {
+        source: Source::Observer { digest: record.subject.digest },
+        verdict,
+        attempts: vec![Attempt::new(&line, false)],
+        next_check_after_ms: u64::try_from(next.as_millis()).unwrap_or(u64::MAX),
+        periods,
+    };
+    match engine.store().complete(&evidence).await?.answer {
+        CompleteAnswer::Conflict { .. } => {
+            let reference = record.subject.reference.as_ref().map(Reference::as_str);
+            tracing::error!(
+                reference,
+                digest = %record.subject.digest,
+                "OUTCOME_CONFLICT: what Zentra has under this reference is not what was asked"
+            );
+            Ok(Looked::Conflict)
+        }
+        CompleteAnswer::Stored { .. } if is_final => Ok(Looked::Resolved),
+        CompleteAnswer::Kept { record } if record.is_final() => Ok(Looked::Resolved),
+        // An outcome that says no more than the stored one leaves the record due.
+        _ => postpone(engine, record, next).await,
+    }
+}
+
+async fn postpone(engine: &Engine, record: &Record, next: Duration) -> Result<Looked, StoreError> {
+    let next_check_after_ms = u64::try_from(next.as_millis()).unwrap_or(u64::MAX);
+    let advance = Advance { digest: record.subject.digest, next_check_after_ms };
+    engine.store().advance(&advance).await?;
+    Ok(Looked::Open)
+}

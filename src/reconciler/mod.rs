@@ -1,0 +1,146 @@
+//! The reconciler: finds out, in the background, what became of payments whose outcome is open.
+//!
+//! It only looks up; it never sends. One process of an account does it at a time.
+
+mod look;
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+pub use look::{Sighting, sight};
+
+use crate::engine::Engine;
+use crate::idempotency::{
+    OwnerId, PendingKind, PendingPage, PendingStats, ReconcilerLease, StoreError,
+};
+use crate::shutdown::Draining;
+
+/// How often the reconciler works.
+#[derive(Clone, Copy, Debug)]
+pub struct ReconcilerSettings {
+    /// The time between two passes.
+    pub interval: Duration,
+    /// Records looked up in one pass; each costs one read at Zentra.
+    pub records_per_pass: u32,
+    /// The longest time between two looks at one record.
+    pub longest_pause: Duration,
+}
+
+impl Default for ReconcilerSettings {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(5),
+            records_per_pass: 50,
+            longest_pause: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// How a pass ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pass {
+    /// Payments whose outcome is known now.
+    pub resolved: u32,
+    /// Payments that are still open.
+    pub open: u32,
+    /// Payments whose answers contradict each other.
+    pub conflicts: u32,
+}
+
+/// Looks after one account's open payments.
+pub struct Reconciler {
+    engine: Engine,
+    settings: ReconcilerSettings,
+    owner: OwnerId,
+}
+
+impl Reconciler {
+    /// A reconciler of the engine's account.
+    #[must_use]
+    pub fn new(engine: Engine, settings: ReconcilerSettings) -> Self {
+        Self { engine, settings, owner: OwnerId::new(rand::random()) }
+    }
+
+    /// Works until draining begins. A store that cannot be reached is tried again at each pass.
+    pub async fn run(self, draining: Draining) {
+        let mut last_seen = PendingStats::default();
+        loop {
+            let next = Instant::now() + self.settings.interval;
+            match self.pass_if_leading().await {
+                Ok(Some((pass, stats))) => tell(pass, stats, &mut last_seen),
+                Ok(None) => {}
+                Err(fault) => tracing::warn!(%fault, "the reconciler cannot reach the store"),
+            }
+            tokio::select! {
+                () = sleep_until(next) => {}
+                () = draining.begun() => break,
+            }
+        }
+        // Another process need not wait for the lease to run out.
+        let _ = self.lease(Duration::ZERO).await;
+    }
+
+    /// One pass, where no other process of the account is at it.
+    ///
+    /// # Errors
+    /// Where the store cannot be reached.
+    pub async fn pass_if_leading(&self) -> Result<Option<(Pass, PendingStats)>, StoreError> {
+        if !self.lease(self.settings.interval * 3).await? {
+            return Ok(None);
+        }
+        let pass = self.pass().await?;
+        let stats = self.engine.store().pending_stats().await?.answer;
+        Ok(Some((pass, stats)))
+    }
+
+    /// Looks up what is due.
+    ///
+    /// # Errors
+    /// Where the store cannot be reached.
+    pub async fn pass(&self) -> Result<Pass, StoreError> {
+        let limit = self.settings.records_per_pass;
+        let page = PendingPage { kind: PendingKind::Due, offset: 0, limit };
+        let due = self.engine.store().pending(page).await?;
+        let mut pass = Pass::default();
+        for record in due.answer {
+            let age = Duration::from_millis(due.now_ms.saturating_sub(record.first_sent_ms));
+            let looked = look::look(&self.engine, &record, self.pause(age)).await?;
+            match looked {
+                look::Looked::Resolved => pass.resolved += 1,
+                look::Looked::Conflict => pass.conflicts += 1,
+                look::Looked::Open => pass.open += 1,
+                // Zentra asks for less; what is left is due again at the next pass.
+                look::Looked::RateLimited => break,
+            }
+        }
+        Ok(pass)
+    }
+
+    /// Older payments are looked at less often.
+    fn pause(&self, age: Duration) -> Duration {
+        let shortest = self.engine.settings().reconcile_after;
+        (age / 2).clamp(shortest, self.settings.longest_pause.max(shortest))
+    }
+
+    async fn lease(&self, time: Duration) -> Result<bool, StoreError> {
+        let lease_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let lease = ReconcilerLease { owner: self.owner, lease_ms };
+        Ok(self.engine.store().reconciler_lease(&lease).await?.answer)
+    }
+}
+
+/// The leading process says what is open, once for the account, whenever that changes.
+fn tell(pass: Pass, stats: PendingStats, last_seen: &mut PendingStats) {
+    if stats != *last_seen || pass != Pass::default() {
+        tracing::info!(
+            unresolved = stats.unresolved,
+            open = stats.open,
+            conflicts = stats.conflicts,
+            oldest_unresolved_ms = stats.oldest_unresolved_ms,
+            resolved_now = pass.resolved,
+            "open payments of the account"
+        );
+        *last_seen = stats;
+    }
+}

@@ -1,0 +1,220 @@
+//! The scripts and the pure state machine agree, transition by transition.
+//!
+//! Random steps are taken at a real Redis, and then at the memory store with its clock set to the
+//! moment at which Redis took them; answers, records, indices and counts must be equal.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use zentra_sidecar::domain::Operation;
+use zentra_sidecar::idempotency::{
+    Advance, Claim, Class, Doubt, Evidence, Lookup, MemoryStore, Outcome, PendingKind, PendingPage,
+    Release, Renew, Settle, SettleBegin, Stamped, Store, Verdict,
+};
+
+use crate::support::payment::{LONG_MS, Payment, fence, outcome, owner};
+use crate::support::redis::{Program, Server, open};
+
+/// Sequences in the test run, and steps in each.
+const SEQUENCES: u32 = 200;
+const STEPS: usize = 24;
+
+#[derive(Clone, Debug)]
+enum Act {
+    Claim(Claim),
+    Renew(Renew),
+    Complete(Evidence),
+    Doubt(Doubt),
+    Release(Release),
+    Begin(SettleBegin),
+    Settle(Settle),
+    Advance(Advance),
+    Init,
+    Wipe,
+}
+
+fn duration() -> impl Strategy<Value = u64> {
+    prop_oneof![1 => Just(0), 3 => Just(LONG_MS)]
+}
+
+fn payment() -> impl Strategy<Value = Payment> {
+    let named = (0..3usize, 0..2usize, 0..2usize).prop_map(|(key, reference, caller)| {
+        let key = ["one", "two", "three"][key];
+        let reference = ["order-1", "order-2"][reference];
+        let caller = ["shop/checkout", "shop/other"][caller];
+        let operation = if key == "three" { Operation::Refund } else { Operation::Charge };
+        Payment::new(caller, operation, key, Some(reference))
+    });
+    let token = Just(Payment::new("shop/checkout", Operation::Tokenize, "token", None));
+    let keys = prop_oneof![8 => Just(&[1u8][..]), 1 => Just(&[2][..]), 1 => Just(&[2, 1][..])];
+    let periods = (duration(), duration(), duration(), duration());
+    let which = prop_oneof![6 => named, 1 => token];
+    (which, keys, 0..12u8, periods).prop_map(|(payment, keys, content, periods)| {
+        let mut payment = match content {
+            0 => payment.content("600 NGN"),
+            _ => payment.keys(keys),
+        };
+        payment.periods.lease_ms = periods.0;
+        payment.periods.retention_ms = periods.1;
+        payment.periods.open_retention_ms = periods.2;
+        payment.periods.look_up_first_ms = periods.3;
+        payment
+    })
+}
+
+fn any_outcome() -> impl Strategy<Value = Outcome> {
+    let class = prop::sample::select(vec![
+        Class::Open,
+        Class::Open,
+        Class::Succeeded,
+        Class::Succeeded,
+        Class::Failed,
+        Class::NotHappened,
+    ]);
+    let id = prop::sample::select(vec!["", "chg_1", "chg_1", "chg_2"]);
+    (class, id, 0..3u8).prop_map(|(class, id, phase)| outcome(class, id, phase))
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let who = (1..4u128, 1..4u64);
+    let base = (payment(), who, duration(), any_outcome(), any::<[bool; 3]>());
+    let kinds = prop_oneof![
+        8 => Just(0), 2 => Just(1), 5 => Just(2), 4 => Just(3), 3 => Just(4),
+        1 => Just(5), 1 => Just(6), 1 => Just(7), 1 => Just(8), 1 => Just(9), 3 => Just(10)
+    ];
+    (kinds, base).prop_map(|(kind, (payment, (by, epoch), some_ms, outcome, flags))| {
+        let digest = payment.subject.digest;
+        match kind {
+            0 => Act::Claim(Claim { refused: flags[0] && flags[1], ..payment.claim(by) }),
+            1 => Act::Renew(Renew { digest, fence: fence(by, epoch), lease_ms: some_ms }),
+            2 => Act::Complete(Evidence {
+                verdict: if flags.iter().all(|it| *it) {
+                    Verdict::Contradiction(outcome.clone())
+                } else {
+                    Verdict::Outcome(outcome.clone())
+                },
+                next_check_after_ms: some_ms,
+                ..payment.evidence(by, epoch, outcome)
+            }),
+            10 => Act::Complete(payment.observed(outcome)),
+            3 => Act::Doubt(Doubt {
+                gives_up: flags[0],
+                expires: flags[1],
+                next_check_after_ms: some_ms,
+                ..payment.doubt(by, epoch)
+            }),
+            4 => Act::Release(payment.release(by, epoch)),
+            5 => Act::Begin(SettleBegin {
+                digest,
+                owner: owner(by),
+                lease_ms: payment.periods.lease_ms,
+                resend_window_ms: some_ms,
+            }),
+            6 => Act::Settle(Settle {
+                digest,
+                fence: fence(by, epoch),
+                outcome,
+                settled_by: "jo: why".into(),
+                periods: payment.periods,
+            }),
+            7 => Act::Advance(Advance { digest, next_check_after_ms: some_ms }),
+            8 => Act::Init,
+            _ => Act::Wipe,
+        }
+    })
+}
+
+/// Takes a step; the answer as text, and the store's clock where the step told it.
+async fn take(store: &dyn Store, act: &Act) -> (String, Option<u64>) {
+    fn told<T: std::fmt::Debug>(stamped: &Stamped<T>) -> (String, Option<u64>) {
+        (format!("{:#?}", stamped.answer), Some(stamped.now_ms))
+    }
+    match act {
+        Act::Claim(claim) => told(&store.claim(claim).await.unwrap()),
+        Act::Renew(renew) => told(&store.renew(renew).await.unwrap()),
+        Act::Complete(evidence) => told(&store.complete(evidence).await.unwrap()),
+        Act::Doubt(doubt) => told(&store.doubt(doubt).await.unwrap()),
+        Act::Release(release) => told(&store.release(release).await.unwrap()),
+        Act::Begin(begin) => told(&store.settle_begin(begin).await.unwrap()),
+        Act::Settle(settle) => told(&store.settle(settle).await.unwrap()),
+        Act::Advance(advance) => told(&store.advance(advance).await.unwrap()),
+        Act::Init => (format!("{:?}", store.init().await.unwrap()), None),
+        Act::Wipe => (String::new(), None),
+    }
+}
+
+/// All that can be seen of the store.
+async fn seen(store: &dyn Store, payments: &[Payment]) -> (String, u64) {
+    let mut text = String::new();
+    for payment in payments {
+        let lookup = Lookup::Digest(payment.subject.digest);
+        let record = store.read(&lookup).await.unwrap().answer;
+        text += &format!("{record:#?}\n");
+    }
+    for kind in [PendingKind::All, PendingKind::Conflicts] {
+        let page = PendingPage { kind, offset: 0, limit: 100 };
+        let records = store.pending(page).await.unwrap().answer;
+        let names: Vec<_> = records.iter().map(|it| it.subject.digest).collect();
+        text += &format!("{kind:?} {names:?}\n");
+    }
+    let stats = store.pending_stats().await.unwrap();
+    text += &format!("{:?}", stats.answer);
+    (text, stats.now_ms)
+}
+
+async fn replay(server: &Server, account: &str, acts: &[Act]) -> Result<(), TestCaseError> {
+    let redis = open(&server.url(), account);
+    let clock = Arc::new(AtomicU64::new(0));
+    let shown = Arc::clone(&clock);
+    let memory = MemoryStore::new(move || shown.load(Ordering::SeqCst));
+    let payments: Vec<Payment> = ["shop/checkout", "shop/other"]
+        .into_iter()
+        .flat_map(|caller| {
+            [
+                Payment::new(caller, Operation::Charge, "one", Some("order-1")),
+                Payment::new(caller, Operation::Charge, "two", Some("order-1")),
+                Payment::new(caller, Operation::Refund, "three", Some("order-1")),
+                Payment::new(caller, Operation::Tokenize, "token", None),
+            ]
+        })
+        .collect();
+    for (index, act) in acts.iter().enumerate() {
+        if matches!(act, Act::Wipe) {
+            server.ask::<()>(&["FLUSHALL"]).await;
+            memory.wipe();
+        }
+        let (at_redis, now_ms) = take(&redis, act).await;
+        if let Some(now_ms) = now_ms {
+            clock.store(now_ms, Ordering::SeqCst);
+        }
+        let (in_memory, _) = take(&memory, act).await;
+        prop_assert_eq!(&at_redis, &in_memory, "step {}: {:#?}", index, act);
+        // All records at the end; along the way counts and indices show what differs.
+        let shown = if index + 1 == acts.len() { payments.as_slice() } else { &[] };
+        let (at_redis, now_ms) = seen(&redis, shown).await;
+        clock.store(now_ms, Ordering::SeqCst);
+        let (in_memory, _) = seen(&memory, shown).await;
+        prop_assert_eq!(&at_redis, &in_memory, "after step {}: {:#?}", index, act);
+    }
+    Ok(())
+}
+
+#[test]
+fn the_scripts_agree_with_the_state_machine() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = runtime.block_on(Server::start(Program::Redis, &[]));
+    let config = Config { cases: SEQUENCES, failure_persistence: None, ..Config::default() };
+    let mut runner =
+        TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let number = AtomicU64::new(0);
+    let acts = prop::collection::vec(act(), STEPS);
+    let result = runner.run(&acts, |acts| {
+        let account = format!("run-{}", number.fetch_add(1, Ordering::SeqCst));
+        runtime.block_on(replay(&server, &account, &acts))
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+}
