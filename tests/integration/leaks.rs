@@ -90,23 +90,34 @@ fn assert_clean(seen: &str, secret: &str, what: &str) {
     assert!(!seen.contains(&secret.to_ascii_lowercase()), "{secret} by {what}: …{around}<here>");
 }
 
+/// An error that holds this text in every place.
+fn error_full_of(text: &str) -> Value {
+    json!({
+        "success": false,
+        "error": {
+            "code": text, "message": text, "field": text, "status": text,
+            "details": {"number": text, "retry_after": text},
+        },
+        "meta": {"path": text, "method": text},
+    })
+}
+
 #[tokio::test]
 async fn error_bodies_with_secrets_in_every_place() {
     let watched = Watched::start().await;
     for secret in SECRETS {
-        for status in [200, 400, 401, 404, 409, 422, 429, 500] {
-            let body = json!({
-                "success": false,
-                "error": {
-                    "code": secret, "message": secret, "field": secret, "status": secret,
-                    "details": {"number": secret, "retry_after": secret},
-                },
-                "meta": {"path": secret, "method": secret},
-            });
-            let seen = watched.after(Reply::json(status, &body)).await;
+        let seen = watched.after(Reply::json(422, &error_full_of(secret))).await;
+        assert_clean(&seen, secret, "an error");
+    }
+    let all = SECRETS.join(" and ");
+    for status in [200, 400, 401, 404, 409, 422, 429, 500] {
+        let seen = watched.after(Reply::json(status, &error_full_of(&all))).await;
+        for secret in SECRETS {
             assert_clean(&seen, secret, &format!("an error with {status}"));
         }
-        let seen = watched.after(Reply::new(500, format!("<html>{secret}</html>"))).await;
+    }
+    let seen = watched.after(Reply::new(500, format!("<html>{all}</html>"))).await;
+    for secret in SECRETS {
         assert_clean(&seen, secret, "a page");
     }
 }
