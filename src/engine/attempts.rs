@@ -275,7 +275,15 @@ impl<'a, P: Payment> Session<'a, P> {
     ) -> Result<Executed<P::Value>, Error> {
         let error = answer::refused(trouble);
         if !self.ambiguous || mutants::is_on(Mutant::ReleaseOfAmbiguous) {
-            return self.release(error).await;
+            let released = self.release(error).await;
+            return match trouble.kind {
+                // Zentra has seen this key with another content, as after a loss of the store:
+                // that payment of the key may have been made.
+                TroubleKind::KeyReused => {
+                    released.map_err(|error| error.money_moved(MoneyMoved::Unknown))
+                }
+                _ => released,
+            };
         }
         if trouble.kind != TroubleKind::NotSent
             && let Next::Answer(answer) = self.look_up().await
