@@ -14,7 +14,7 @@ use super::{Executed, Shared};
 use crate::domain::ExecutionPath;
 use crate::error::{Error, MoneyMoved, Reason};
 use crate::idempotency::{
-    Attempt as LoggedAttempt, Class, CompleteAnswer, Doubt, DoubtAnswer, Evidence, Outcome,
+    Attempt as LoggedAttempt, Class, Match, compare, CompleteAnswer, Doubt, DoubtAnswer, Evidence, Outcome,
     Release, ReleaseAnswer, Source, Stamped, State, Verdict, WhyKept, Work,
 };
 use crate::mutants::{self, Mutant};
@@ -342,6 +342,12 @@ impl<'a, P: Payment> Session<'a, P> {
         expires: bool,
     ) -> Result<Executed<P::Value>, Error> {
         match self.doubt(true, expires).await {
+            // The key was released, and has been used for something else since.
+            Some(DoubtAnswer::Fenced { record })
+                if compare(&record.fingerprint, &self.work.fingerprints) == Match::Different =>
+            {
+                Err(answer::key_reused(&record))
+            }
             // Another owner was faster: its outcome is the truth.
             Some(DoubtAnswer::Fenced { record }) if record.state == State::Done => {
                 self.shared.replay(&self.call.payment, &record)
