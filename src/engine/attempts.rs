@@ -14,8 +14,8 @@ use super::{Executed, Shared};
 use crate::domain::ExecutionPath;
 use crate::error::{Error, MoneyMoved, Reason};
 use crate::idempotency::{
-    Attempt as LoggedAttempt, Class, Match, compare, CompleteAnswer, Doubt, DoubtAnswer, Evidence, Outcome,
-    Release, ReleaseAnswer, Source, Stamped, State, Verdict, WhyKept, Work,
+    Attempt as LoggedAttempt, Class, CompleteAnswer, Doubt, DoubtAnswer, Evidence, Match, Outcome,
+    Release, ReleaseAnswer, Source, Stamped, State, Verdict, WhyKept, Work, compare,
 };
 use crate::mutants::{self, Mutant};
 use crate::upstream::SendFence;
@@ -106,7 +106,9 @@ impl<'a, P: Payment> Session<'a, P> {
             return answer;
         }
         if start.look_up_only {
-            return self.give_up(unknown(false, "nothing was found, and nothing may be sent")).await;
+            return self
+                .give_up(unknown(false, "nothing was found, and nothing may be sent"))
+                .await;
         }
         if self.ambiguous && self.age + self.began.elapsed() > self.shared.settings.resend_window {
             return self.give_up(Error::new(Reason::OutcomeUnresolved)).await;
@@ -422,9 +424,12 @@ impl<'a, P: Payment> Session<'a, P> {
         let evidence = self.evidence(verdict);
         let answer = repeated(|| self.shared.store.complete(&evidence)).await;
         match answer.map(|stamped| stamped.answer) {
-            Ok(CompleteAnswer::Stored { posts }) => {
-                Ok(self.shared.executed(reply.value, posts, ExecutionPath::Direct, reply.request_id))
-            }
+            Ok(CompleteAnswer::Stored { posts }) => Ok(self.shared.executed(
+                reply.value,
+                posts,
+                ExecutionPath::Direct,
+                reply.request_id,
+            )),
             Ok(CompleteAnswer::Kept { record }) => self.shared.replay(&self.call.payment, &record),
             Ok(CompleteAnswer::Conflict { .. }) => {
                 Err(Error::new(Reason::OutcomeConflict).sent(true))

@@ -13,11 +13,11 @@ use super::steps::repeated;
 use super::{Engine, Executed};
 use crate::domain::Caller;
 use crate::error::{Error, MoneyMoved, Reason};
-use crate::mutants::{self, Mutant};
 use crate::idempotency::{
     Claim, ClaimAnswer, Fence, Fingerprint, KeyDigest, OwnerId, Release, Scope, Stamped, Subject,
     Waiter, Work,
 };
+use crate::mutants::{self, Mutant};
 
 impl Engine {
     /// Makes the payment, or finds what became of it.
@@ -99,12 +99,8 @@ impl<P: Payment> PaymentCall<P> {
     ) -> Self {
         let shared = &engine.shared;
         let operation = payment.operation();
-        let scope = Scope {
-            account: &shared.account,
-            environment: shared.environment,
-            caller,
-            operation,
-        };
+        let scope =
+            Scope { account: &shared.account, environment: shared.environment, caller, operation };
         let subject = Subject {
             digest: KeyDigest::new(scope, payment.idempotency_key()),
             caller: caller.clone(),
@@ -163,9 +159,7 @@ impl<P: Payment> PaymentCall<P> {
     /// The answers that need no work.
     fn told(&self, answer: ClaimAnswer) -> Result<Executed<P::Value>, Error> {
         match answer {
-            ClaimAnswer::Replay { record } => {
-                self.engine.shared.replay(&self.payment, &record)
-            }
+            ClaimAnswer::Replay { record } => self.engine.shared.replay(&self.payment, &record),
             ClaimAnswer::KeyReused { record } => Err(key_reused(&record)),
             ClaimAnswer::ReferenceTaken { outcome, .. } => {
                 Err(reference_taken(outcome.as_ref(), MoneyMoved::Unknown))

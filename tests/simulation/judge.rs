@@ -196,8 +196,8 @@ impl Judge {
                 self.violated("a key has one effect", || last.reference.clone());
             }
         }
-        let promised = self.mode.by_reference() || !self.is_shared(&last.reference)
-            || self.losses == 0;
+        let promised =
+            self.mode.by_reference() || !self.is_shared(&last.reference) || self.losses == 0;
         if last.kind != Kind::Token && promised {
             let same = |it: &&super::ledger::Object| {
                 it.kind == last.kind && it.reference == last.reference && it.may_count(now_ms)

@@ -18,9 +18,9 @@ mod mutants;
 mod orders;
 mod process;
 mod resolution;
+mod runs;
 mod scenario;
 mod store;
-mod runs;
 mod upstream;
 mod verdicts;
 mod world;
@@ -60,8 +60,11 @@ fn a_seed_replays_exactly() {
             if one.hash != two.hash {
                 let differs = one.trace.iter().zip(&two.trace).position(|(one, two)| one != two);
                 let at = differs.unwrap_or_default();
-                panic!("seed {seed} of {mode:?} differs: {:?} {:?}", one.trace.get(at),
-                    two.trace.get(at));
+                panic!(
+                    "seed {seed} of {mode:?} differs: {:?} {:?}",
+                    one.trace.get(at),
+                    two.trace.get(at)
+                );
             }
         }
     }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use zentra_sidecar::clock::Clock;
 use zentra_sidecar::domain::{
     Caller, Card, CardParts, ChargeCommand, ChargeStatus, Currency, CustomerId, Environment,
     IdempotencyKey, Initiator, Money, Operation, PaymentMethod, PaymentTokenId, Reference,
     RefundCommand, RefundStatus, TokenizeCommand, Violations,
 };
-use zentra_sidecar::clock::Clock;
 use zentra_sidecar::error::{Error, Reason, Retry};
 use zentra_sidecar::gateway::Call;
 use zentra_sidecar::idempotency::{KeyDigest, Scope};
@@ -34,8 +34,18 @@ pub(crate) struct Order {
 /// What the caller heard.
 #[derive(Clone, Debug)]
 pub(crate) enum Heard {
-    Payment { id: Option<String>, amount_minor: i64, status: Status },
-    Error { reason: Reason, money_moved: String, wait: Option<Duration>, text: String },
+    Payment {
+        id: Option<String>,
+        amount_minor: i64,
+        status: Status,
+    },
+    Error {
+        reason: Reason,
+        money_moved: String,
+        wait: Option<Duration>,
+        #[expect(dead_code, reason = "read in traces")]
+        text: String,
+    },
     /// The process died, or the caller went away.
     Nothing,
 }

@@ -69,8 +69,7 @@ impl Process {
         let account = (account(), Environment::Simulated);
         let keys = settings.keys.clone();
         let checks = keys.checks();
-        let engine =
-            Engine::new(zentra, store.clone(), keys, clock, account, settings.engine);
+        let engine = Engine::new(zentra, store.clone(), keys, clock, account, settings.engine);
         let (ready, _) = readiness::checked(store, checks, Draining::default()).await;
         let gateway = Gateway::new(engine.clone(), CardData::Accept, ready);
         let reconciler = Reconciler::new(engine.clone(), ReconcilerSettings::default());

@@ -33,9 +33,9 @@ pub(crate) async fn everything_resolves(stage: &mut Stage) {
         let is_forgotten_some_day = record.state == State::Unknown && record.expires_ms.is_some();
         let excused = is_forgotten_some_day
             || record.state == State::Unknown
-            && orders.iter().any(|it| {
-                it.digest == record.subject.digest.to_string() && is_excused(stage, it)
-            });
+                && orders.iter().any(|it| {
+                    it.digest == record.subject.digest.to_string() && is_excused(stage, it)
+                });
         if !excused {
             let mut inner = stage.world.lock();
             inner.judge.violated("no record is left open", || {
@@ -77,11 +77,12 @@ fn fits(stage: &Stage, order: &Order, reason: Reason) -> bool {
     let inner = stage.world.lock();
     let reference = order.reference.as_str();
     let others = || stage.orders.iter().filter(|it| it.reference == order.reference);
-    let contested = others().any(|it| it.amount_minor != order.amount_minor
-        || it.digest != order.digest);
+    let contested =
+        others().any(|it| it.amount_minor != order.amount_minor || it.digest != order.digest);
     match reason {
-        Reason::IdempotencyKeyReused => others()
-            .any(|it| it.digest == order.digest && it.amount_minor != order.amount_minor),
+        Reason::IdempotencyKeyReused => {
+            others().any(|it| it.digest == order.digest && it.amount_minor != order.amount_minor)
+        }
         Reason::ReferenceAlreadyUsed => inner.judge.is_shared(reference),
         Reason::OutcomeConflict => {
             let two_tokens = order.kind() == Kind::Token && !inner.judge.tokens_promised();

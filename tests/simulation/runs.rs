@@ -42,19 +42,21 @@ pub(crate) fn many(
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(|| loop {
-                let seed = next.fetch_add(1, Ordering::Relaxed);
-                if seed >= seeds.end || tally.lock().unwrap().violations.len() >= enough {
-                    return;
-                }
-                let report = run(seed);
-                let mut tally = tally.lock().unwrap();
-                tally.runs += 1;
-                for (what, count) in report.counts {
-                    *tally.counts.entry(what).or_default() += count;
-                }
-                if let Some(violation) = report.violation {
-                    tally.violations.insert(seed, violation);
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end || tally.lock().unwrap().violations.len() >= enough {
+                        return;
+                    }
+                    let report = run(seed);
+                    let mut tally = tally.lock().unwrap();
+                    tally.runs += 1;
+                    for (what, count) in report.counts {
+                        *tally.counts.entry(what).or_default() += count;
+                    }
+                    if let Some(violation) = report.violation {
+                        tally.violations.insert(seed, violation);
+                    }
                 }
             });
         }
@@ -69,8 +71,12 @@ impl Tally {
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     pub(crate) fn print(&self) {
         let rate = self.runs as f64 / self.seconds.max(0.001);
-        println!("{}: {} seeds, {:.1} s, {rate:.0} seeds/s", self.mode.name(), self.runs,
-            self.seconds);
+        println!(
+            "{}: {} seeds, {:.1} s, {rate:.0} seeds/s",
+            self.mode.name(),
+            self.runs,
+            self.seconds
+        );
         for (what, count) in &self.counts {
             println!("    {count:>9}  {what}");
         }

@@ -66,36 +66,7 @@ const MOST_STEPS: u32 = 400;
 
 impl Stage {
     async fn set(world: Arc<World>) -> Self {
-        let mut inner = world.lock();
-        let chance = &mut inner.chance;
-        let settings = Settings::new(chance.pick(&[3_000, 10_000]), chance.pick(&[200, 1_000]));
-        let number = chance.between(1, 3);
-        let orders = Order::draw(chance);
-        let mut todo = Vec::new();
-        for index in 0..orders.len() {
-            // Now and then a crowd.
-            let most = if chance.percent(5) { 30 } else { 5 };
-            todo.extend(std::iter::repeat_n(index, usize::try_from(chance.between(1, most)).unwrap()));
-        }
-        shuffle(&mut todo, chance);
-        let declared = !world.mode.rough() || chance.percent(85);
-        for order in &orders {
-            let reference = order.reference.to_string();
-            let others = orders.iter().filter(|it| it.reference == order.reference);
-            let shared = others.clone().any(|it| it.digest != order.digest);
-            if shared && !inner.judge.is_shared(&reference) {
-                inner.judge.shared.push(reference);
-            }
-            if order.kind() == Kind::Refund
-                && inner.ledger.find(Kind::Charge, &order.charge_reference()).is_none()
-            {
-                inner.ledger.paid_before(&order.charge_reference(), 9_000);
-            }
-        }
-        if !declared {
-            inner.judge.lost_store();
-        }
-        drop(inner);
+        let Drawn { settings, number, orders, todo, declared } = draw(&world);
         let mut processes = Vec::new();
         for number in 0..usize::try_from(number).unwrap() {
             processes.push(Process::start(&world, number, &settings).await);
@@ -142,8 +113,7 @@ impl Stage {
     pub(crate) async fn restart(&mut self) {
         for number in 0..self.processes.len() {
             if self.processes[number].life.is_dead() {
-                self.processes[number] =
-                    Process::start(&self.world, number, &self.settings).await;
+                self.processes[number] = Process::start(&self.world, number, &self.settings).await;
             }
         }
     }
@@ -274,6 +244,49 @@ impl Stage {
     }
 }
 
+/// What a run begins with.
+struct Drawn {
+    settings: Settings,
+    number: u64,
+    orders: Vec<Order>,
+    todo: Vec<usize>,
+    declared: bool,
+}
+
+fn draw(world: &World) -> Drawn {
+    let mut inner = world.lock();
+    let inner = &mut *inner;
+    let chance = &mut inner.chance;
+    let settings = Settings::new(chance.pick(&[3_000, 10_000]), chance.pick(&[200, 1_000]));
+    let number = chance.between(1, 3);
+    let orders = Order::draw(chance);
+    let mut todo = Vec::new();
+    for index in 0..orders.len() {
+        // Now and then a crowd.
+        let most = if chance.percent(5) { 30 } else { 5 };
+        todo.extend(std::iter::repeat_n(index, usize::try_from(chance.between(1, most)).unwrap()));
+    }
+    shuffle(&mut todo, chance);
+    let declared = !world.mode.rough() || chance.percent(85);
+    for order in &orders {
+        let reference = order.reference.to_string();
+        let others = orders.iter().filter(|it| it.reference == order.reference);
+        let shared = others.clone().any(|it| it.digest != order.digest);
+        if shared && !inner.judge.is_shared(&reference) {
+            inner.judge.shared.push(reference);
+        }
+        if order.kind() == Kind::Refund
+            && inner.ledger.find(Kind::Charge, &order.charge_reference()).is_none()
+        {
+            inner.ledger.paid_before(&order.charge_reference(), 9_000);
+        }
+    }
+    if !declared {
+        inner.judge.lost_store();
+    }
+    Drawn { settings, number, orders, todo, declared }
+}
+
 /// What a caller hears, if it stays and the process lives.
 pub(crate) async fn heard_by(
     world: &Arc<World>,
@@ -287,9 +300,16 @@ pub(crate) async fn heard_by(
     let began = world.lock().judge.begins(order);
     world.count("(calls)");
     world.note("call", || {
-        format!("process {} {:?} {} {:?} by {} ({}), refused: {}", life.number, order.operation,
-            order.reference, order.amount_minor, order.caller,
-            super::upstream::short(&order.digest), refusal.is_some())
+        format!(
+            "process {} {:?} {} {:?} by {} ({}), refused: {}",
+            life.number,
+            order.operation,
+            order.reference,
+            order.amount_minor,
+            order.caller,
+            super::upstream::short(&order.digest),
+            refusal.is_some()
+        )
     });
     let stops = life.stopped_until().is_none().then(|| life.stops());
     let asked = async {
@@ -315,14 +335,20 @@ pub(crate) async fn heard_by(
     };
     let now_ms = world.now_ms();
     world.note("answer", || {
-        format!("process {} {} ({}): {heard:?}", life.number, order.reference,
-            super::upstream::short(&order.digest))
+        format!(
+            "process {} {} ({}): {heard:?}",
+            life.number,
+            order.reference,
+            super::upstream::short(&order.digest)
+        )
     });
     let mut inner = world.lock();
     let inner = &mut *inner;
     let is_late = !matches!(heard, Heard::Nothing) && Instant::now() > answer_by;
     if is_late && stops == Some(life.stops()) {
-        inner.judge.violated("the answer comes before the deadline", || order.reference.to_string());
+        inner
+            .judge
+            .violated("the answer comes before the deadline", || order.reference.to_string());
     }
     inner.judge.ends(now_ms, &inner.ledger, order, &began, &heard);
     heard

@@ -30,15 +30,22 @@ pub(crate) struct Link {
 #[derive(Clone, Copy, Debug)]
 enum Fate {
     /// It is applied and answered.
-    Through { before_ms: u64, after_ms: u64 },
+    Through {
+        before_ms: u64,
+        after_ms: u64,
+    },
     Unreachable,
     Refused,
     /// It never arrives, and its sender cannot know.
     Lost,
     /// It is applied, and its answer is lost.
-    AnswerLost { breaks: bool },
+    AnswerLost {
+        breaks: bool,
+    },
     /// It is applied so many milliseconds after its sender has given up waiting.
-    Late { ms: u64 },
+    Late {
+        ms: u64,
+    },
 }
 
 impl Link {

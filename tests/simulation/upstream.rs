@@ -102,7 +102,10 @@ enum Effect {
     Now,
     Never,
     /// So many milliseconds later; the key may be locked until then.
-    Late { ms: u64, locks: bool },
+    Late {
+        ms: u64,
+        locks: bool,
+    },
 }
 
 /// What its sender gets to see.
@@ -153,8 +156,13 @@ fn post_with(
     let now_ms = world.now_ms();
     world.count("(POSTs)");
     world.note("POST leaves", || {
-        format!("process {} {:?} {} {} ({name}, {effect:?}, {seen:?})", life.number, post.kind,
-            short(&post.key), post.reference)
+        format!(
+            "process {} {:?} {} {} ({name}, {effect:?}, {seen:?})",
+            life.number,
+            post.kind,
+            short(&post.key),
+            post.reference
+        )
     });
     let store_now_ms = world.store_now_ms();
     let mut inner = world.lock();

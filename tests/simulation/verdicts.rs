@@ -22,8 +22,7 @@ impl Judge {
     pub(crate) fn begins(&mut self, order: &Order) -> Began {
         let before = self.told.get(&order.digest);
         let told = before.and_then(|told| told.status);
-        let nameless =
-            before.filter(|told| told.first.0.is_none()).map(|told| told.first.2);
+        let nameless = before.filter(|told| told.first.0.is_none()).map(|told| told.first.2);
         let losses = before.map_or(self.losses, |told| told.losses);
         Began { step: self.next_step(), told, nameless, losses, at: self.losses }
     }
@@ -40,6 +39,11 @@ impl Judge {
             Heard::Nothing => {}
             Heard::Payment { id, amount_minor, status } => {
                 let id = id.as_deref();
+                // Such a decline is known to the store alone: it was true when it was read, and a
+                // store that has lost it since lets the key be used again.
+                if id.is_none() && *status == Status::Failed && self.losses > began.at {
+                    return;
+                }
                 self.happened(now_ms, ledger, order, (id, *amount_minor, *status));
                 self.one_answer(order, began, (id, *amount_minor, *status));
             }
@@ -136,15 +140,19 @@ impl Judge {
             losses,
             failed: None,
         });
-        let same_amount = told.first.1 == amount_minor || (order.amount_minor.is_none() && tampered);
+        let same_amount =
+            told.first.1 == amount_minor || (order.amount_minor.is_none() && tampered);
         let same = told.first.0.as_deref() == id && same_amount;
         // A decline without an object is known to the store alone.
         let forgotten = told.first.0.is_none() && losses > told.first.2;
         let forgotten_since = began.nameless.is_some_and(|before| losses > before);
-        let backwards = !forgotten_since && began.told.is_some_and(|before| match (before, status) {
-            (Status::Open, _) => false,
-            (before, now) => now < before || (before == Status::Failed) != (now == Status::Failed),
-        });
+        let backwards = !forgotten_since
+            && began.told.is_some_and(|before| match (before, status) {
+                (Status::Open, _) => false,
+                (before, now) => {
+                    now < before || (before == Status::Failed) != (now == Status::Failed)
+                }
+            });
         // A failover may bring back a record that was still open.
         let brought_back = status == Status::Open && losses > began.losses;
         let backwards = backwards && !brought_back;
@@ -159,7 +167,9 @@ impl Judge {
             return;
         }
         if forgotten {
-            if id.is_some() && let Some(told) = self.told.get_mut(&order.digest) {
+            if id.is_some()
+                && let Some(told) = self.told.get_mut(&order.digest)
+            {
                 told.first = (id.map(str::to_owned), amount_minor, losses);
                 told.status = Some(status);
             }
