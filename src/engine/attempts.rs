@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::answer::{self, unknown};
-use super::execute::PaymentCall;
+use super::execute::{PaymentCall, Start};
 use super::lease::Lease;
+use super::mutated;
 use super::payment::{Found, Payment};
 use super::steps::repeated;
 use super::{Executed, Shared};
@@ -15,28 +16,11 @@ use crate::domain::ExecutionPath;
 use crate::error::{Error, MoneyMoved, Reason};
 use crate::failpoint::{Point, reach};
 use crate::idempotency::{
-    Attempt as LoggedAttempt, Class, CompleteAnswer, Doubt, DoubtAnswer, Evidence, Outcome,
-    Release, ReleaseAnswer, Source, Stamped, State, Verdict, WhyKept, Work,
+    Attempt as LoggedAttempt, Class, CompleteAnswer, Doubt, DoubtAnswer, Evidence, Match, Outcome,
+    Release, ReleaseAnswer, Source, Stamped, State, Verdict, WhyKept, Work, compare,
 };
 use crate::mutants::{self, Mutant};
-use crate::upstream::SendFence;
 use crate::zentra::{Attempt, Reply, Trouble, TroubleKind};
-
-/// How an owner begins.
-pub(super) struct Start {
-    /// Nothing is sent before a look-up.
-    pub(super) look_up_first: bool,
-    /// Nothing is sent at all, as the caller would be refused.
-    pub(super) look_up_only: bool,
-    /// An attempt may have arrived.
-    pub(super) ambiguous: bool,
-    /// The store has lost its memory: what is found must be the same in every respect.
-    pub(super) strictly: bool,
-    /// How long ago the payment was first claimed.
-    pub(super) age: Duration,
-    /// POSTs of earlier owners.
-    pub(super) posts: u32,
-}
 
 /// What to do next.
 enum Next<T> {
@@ -169,9 +153,9 @@ impl<'a, P: Payment> Session<'a, P> {
 
     /// One POST, and what its answer asks for.
     async fn post(&mut self, pause: &mut Duration) -> Next<P::Value> {
-        let key = self.mutated_key();
+        let key = mutated::key(&self.key, self.work.fence.epoch, self.log.len());
         let idempotency_key = key.as_deref().unwrap_or(&self.key);
-        let no_fence = self.mutated_fence();
+        let no_fence = mutated::fence();
         let fence = no_fence.as_ref().unwrap_or(self.lease.send_fence());
         let attempt = Attempt { idempotency_key, fence };
         let post = self.call.payment.send(&self.shared.zentra, attempt);
@@ -198,7 +182,7 @@ impl<'a, P: Payment> Session<'a, P> {
             TroubleKind::Doubt if mutants::is_on(Mutant::ClaimFreedOnTimeout) => {
                 Next::Answer(self.release(unknown(true, "a mutant")).await)
             }
-            TroubleKind::Doubt if is_failure_to_a_mutant(&trouble) => {
+            TroubleKind::Doubt if mutated::is_failure(&trouble) => {
                 Next::Answer(self.refused(&trouble, AfterRefusal::Passing).await)
             }
             TroubleKind::Doubt => self.after_doubt(&trouble, pause).await,
@@ -355,6 +339,12 @@ impl<'a, P: Payment> Session<'a, P> {
         expires: bool,
     ) -> Result<Executed<P::Value>, Error> {
         match self.doubt(true, expires).await {
+            // The key was released, and has been used for something else since.
+            Some(DoubtAnswer::Fenced { record })
+                if compare(&record.fingerprint, &self.work.fingerprints) == Match::Different =>
+            {
+                Err(answer::key_reused(&record))
+            }
             // Another owner was faster: its outcome is the truth.
             Some(DoubtAnswer::Fenced { record }) if record.state == State::Done => {
                 self.shared.replay(&self.call.payment, &record)
@@ -486,16 +476,6 @@ impl<'a, P: Payment> Session<'a, P> {
         }
     }
 
-    fn mutated_key(&self) -> Option<String> {
-        mutants::is_on(Mutant::NewKeyPerAttempt)
-            .then(|| format!("{}-{}-{}", self.key, self.work.fence.epoch, self.log.len()))
-    }
-
-    fn mutated_fence(&self) -> Option<SendFence> {
-        mutants::is_on(Mutant::NoSendFence)
-            .then(|| SendFence::new(Instant::now(), Duration::from_secs(3600)))
-    }
-
     fn posted(&mut self, what: &str, request_id: &Option<crate::domain::ProviderText>) {
         self.posts += 1;
         self.posts_here += 1;
@@ -517,9 +497,4 @@ impl<'a, P: Payment> Session<'a, P> {
         let line = format!("{now} {epoch}.{number} {what}: {result} ({request_id})");
         self.log.push(LoggedAttempt::new(&line, is_post));
     }
-}
-
-fn is_failure_to_a_mutant(trouble: &Trouble) -> bool {
-    mutants::is_on(Mutant::ServerErrorIsFailure)
-        && trouble.provider.http_status.is_some_and(|status| status >= 500)
 }

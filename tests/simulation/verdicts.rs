@@ -39,6 +39,11 @@ impl Judge {
             Heard::Nothing => {}
             Heard::Payment { id, amount_minor, status } => {
                 let id = id.as_deref();
+                // Such a decline is known to the store alone: it was true when it was read, and a
+                // store that has lost it since lets the key be used again.
+                if id.is_none() && *status == Status::Failed && self.losses > began.at {
+                    return;
+                }
                 self.happened(now_ms, ledger, order, (id, *amount_minor, *status));
                 self.one_answer(order, began, (id, *amount_minor, *status));
             }
