@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use serde_json::json;
 use tonic::Code;
+use zentra_sidecar::idempotency::{InitAnswer, Store as _};
 use zentra_sidecar::simulator::{Action, Tamper};
 
 use super::lab::{CUSTOMER, Lab, direct};
 use super::told::order;
+use crate::support::redis::open;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -148,6 +150,20 @@ async fn a_clean_duplicate_reference_is_told_and_released() {
     }
     // Each was a first call: no record was left.
     assert_eq!((lab.posts("order-1"), lab.charges("order-1")), (3, 1));
+}
+
+/// Row 22: the record is forgotten, and Zentra still knows the key. That payment was made, so
+/// that nobody may say of this key that no money moved.
+#[tokio::test]
+async fn a_key_that_zentra_knows_for_another_payment_is_not_told_as_no() {
+    let lab = Lab::start().await;
+    let sidecar = lab.sidecar().start().await;
+    sidecar.charge(&order("order-1")).await.is_paid("DIRECT");
+    lab.redis().ask::<()>(&["FLUSHALL"]).await;
+    assert_eq!(open(&lab.store_url, "default").init().await, Ok(InitAnswer::Declared));
+    let told = sidecar.charge(&order("order-2").key("key-order-1")).await;
+    told.is_fault(Code::FailedPrecondition, "IDEMPOTENCY_KEY_REUSED", "unknown");
+    assert_eq!((lab.charges("order-1"), lab.charges("order-2")), (1, 0));
 }
 
 /// Row 22: adopted only if equal.

@@ -13,7 +13,7 @@ use zentra_sidecar::grpc::proto;
 use zentra_sidecar::grpc::proto::payment_service_client::PaymentServiceClient;
 use zentra_sidecar::simulator::Simulator;
 
-use super::lab::{KEY, Lab, PATIENCE};
+use super::lab::{CUSTOMER, GOOD_CARD, KEY, Lab, PATIENCE};
 use super::told::{Order, Told};
 
 /// How a sidecar is started.
@@ -35,8 +35,10 @@ impl<'a> Launch<'a> {
             "--lease-seconds=1".to_owned(),
             "--connect-timeout-ms=300".to_owned(),
             "--attempt-timeout-seconds=5".to_owned(),
-            "--store-timeout-ms=1000".to_owned(),
+            // Patient with a machine under load.
+            "--store-timeout-ms=5000".to_owned(),
             "--caller=shop/checkout".to_owned(),
+            "--card-data=accept".to_owned(),
             // Its look-ups would be taken for those of the calls.
             "--reconcile-seconds=3600".to_owned(),
         ];
@@ -131,6 +133,27 @@ impl Sidecar {
         request.set_timeout(PATIENCE);
         let answer = self.client.clone().refund(request).await;
         Told::of_refund(answer.map(tonic::Response::into_inner))
+    }
+
+    /// Saves a card; the answer's `id` is the token's.
+    pub(crate) async fn tokenize(&self, key: &str) -> Result<String, Told> {
+        let card = proto::Card {
+            number: GOOD_CARD.to_owned(),
+            expiry_month: 12,
+            expiry_year: 2090,
+            cvv: "123".to_owned(),
+            holder_name: String::new(),
+        };
+        let mut request = Request::new(proto::TokenizeRequest {
+            idempotency_key: key.to_owned(),
+            customer_id: CUSTOMER.to_owned(),
+            payment_method: Some(proto::tokenize_request::PaymentMethod::Card(card)),
+            actor: String::new(),
+        });
+        request.set_timeout(PATIENCE);
+        let answer = self.client.clone().tokenize(request).await;
+        let answer = answer.map_err(|status| Told::of_status(&status))?;
+        Ok(answer.into_inner().token.unwrap().id)
     }
 
     /// Waits until it has reached an armed point.

@@ -4,7 +4,7 @@ use tonic::Code;
 use zentra_sidecar::simulator::LedgerView;
 
 use super::lab::{Lab, PATIENCE};
-use super::sidecar::Sidecar;
+use super::sidecar::{Launch, Sidecar};
 use super::told::{Told, order};
 use crate::store_faults::loading_server;
 use crate::support::redis::{Program, Server, free_port};
@@ -17,11 +17,16 @@ fn failed_closed(told: &Told, ledger: &LedgerView) {
     assert!(ledger.posts_of("order-1").is_empty(), "sent without a claim");
 }
 
+/// A sidecar that soon gives a step up.
+fn hasty(lab: &Lab) -> Launch<'_> {
+    lab.sidecar().flag("--store-timeout-ms", "500")
+}
+
 /// Row 12.
 #[tokio::test]
 async fn without_a_store_nothing_is_sent() {
     let mut lab = Lab::start().await;
-    let sidecar = lab.sidecar().start().await;
+    let sidecar = hasty(&lab).start().await;
     lab.redis_mut().kill().await;
     let told = sidecar.charge(&order("order-1")).await;
     failed_closed(&told, &lab.zentra.ledger());
@@ -32,7 +37,7 @@ async fn without_a_store_nothing_is_sent() {
 #[tokio::test]
 async fn with_a_store_that_hangs_nothing_is_sent_and_the_retry_runs() {
     let lab = Lab::start().await;
-    let sidecar = lab.sidecar().flag("--store-timeout-ms", "200").start().await;
+    let sidecar = hasty(&lab).start().await;
     lab.redis().signal("STOP").await;
     let told = sidecar.charge(&order("order-1")).await;
     failed_closed(&told, &lab.zentra.ledger());
@@ -63,7 +68,7 @@ async fn unlock(lab: &mut Lab) {
 async fn an_outcome_that_cannot_be_stored_is_told_and_found_by_the_next_caller() {
     let mut lab = Lab::start().await;
     lab.zentra_dedupes(false, false);
-    let first = lab.sidecar().failpoint("after_answer:wait").start().await;
+    let first = hasty(&lab).failpoint("after_answer:wait").start().await;
     let second = lab.sidecar().start().await;
     let order = order("order-1");
     let told = {
@@ -145,7 +150,7 @@ async fn scripts_that_the_store_forgot_are_sent_again() {
 #[tokio::test]
 async fn a_master_that_became_a_replica_fails_closed() {
     let lab = Lab::start().await;
-    let sidecar = lab.sidecar().start().await;
+    let sidecar = hasty(&lab).start().await;
     let port = free_port().to_string();
     lab.redis().ask::<()>(&["REPLICAOF", "127.0.0.1", &port]).await;
     let told = sidecar.charge(&order("order-1")).await;
@@ -162,7 +167,7 @@ async fn a_store_that_is_still_loading_fails_closed() {
     let redis = Server::start(Program::Redis, &[]).await;
     let mut lab = Lab::over(&redis.url()).await;
     lab.store_url = format!("redis://127.0.0.1:{}", loading_server().await);
-    let sidecar = lab.sidecar().start().await;
+    let sidecar = hasty(&lab).start().await;
     assert_eq!(readyz(&sidecar).await.0, 503);
     let told = sidecar.charge(&order("order-1")).await;
     failed_closed(&told, &lab.zentra.ledger());

@@ -108,7 +108,7 @@ impl Told {
         })
     }
 
-    fn of_status(status: &Status) -> Self {
+    pub(crate) fn of_status(status: &Status) -> Self {
         let Some(info) = status.get_details_error_info() else {
             return Self::Nothing(status.code());
         };
