@@ -14,13 +14,11 @@ use crate::clock::Clock;
 use crate::config::{ListenAddress, Settings};
 use crate::domain::{Account, Environment};
 use crate::engine::Engine;
+use crate::failpoint;
 use crate::gateway::Gateway;
 use crate::grpc::{CallSettings, Listener, Server};
-use crate::idempotency::{
-    FingerprintKeys, MemoryStore, Store,
-};
-use crate::idempotency::machine::Format;
 use crate::idempotency::redis::{RedisSettings, RedisStore, StoreUrl};
+use crate::idempotency::{FingerprintKeys, MemoryStore, Store};
 use crate::readiness;
 use crate::reconciler::Reconciler;
 use crate::shutdown::Draining;
@@ -78,30 +76,21 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// The parts that the settings ask for. A store in memory is declared new here; a Redis never
-    /// is, as only its operator can know that.
+    /// The parts that the settings ask for. No store is declared new here: an earlier process may
+    /// have made payments that an empty one knows nothing of.
     ///
     /// # Errors
     /// Where the HTTP client cannot be made.
-    pub async fn of(settings: &Settings) -> Result<Self, reqwest::Error> {
+    pub fn of(settings: &Settings) -> Result<Self, reqwest::Error> {
         let upstream = upstream::over_reqwest(settings.upstream)?;
         let store = open_store(settings, &settings.account, settings.environment());
-        if settings.store.url == StoreUrl::Memory {
-            // It is empty, and nobody else can have written to it.
-            let _ = store.init().await;
-        }
         let keys = settings.store.keys.clone();
-        let keys =
-            keys.unwrap_or_else(|| Arc::new(FingerprintKeys::ephemeral(rand::random())));
+        let keys = keys.unwrap_or_else(|| Arc::new(FingerprintKeys::ephemeral(rand::random())));
         Ok(Self { upstream, store, keys })
     }
 }
 
-fn open_store(
-    settings: &Settings,
-    account: &Account,
-    environment: Environment,
-) -> Arc<dyn Store> {
+fn open_store(settings: &Settings, account: &Account, environment: Environment) -> Arc<dyn Store> {
     match &settings.store.url {
         StoreUrl::Memory => {
             let started = Instant::now();
@@ -115,7 +104,7 @@ fn open_store(
             step_timeout: settings.store.step_timeout,
             account: account.clone(),
             environment,
-            format: Format::default(),
+            format: failpoint::format(),
         })),
     }
 }
@@ -139,7 +128,7 @@ pub fn engine(settings: &Settings, clock: Arc<dyn Clock>, parts: Parts) -> Engin
 /// # Errors
 /// A [`StartError`]; nothing is left bound.
 pub async fn start(settings: Settings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
-    let parts = Parts::of(&settings).await?;
+    let parts = Parts::of(&settings)?;
     start_over(settings, clock, parts).await
 }
 
@@ -207,6 +196,7 @@ impl Running {
         // First, so that the store's monitor cannot call the sidecar ready again.
         self.draining.begin();
         self.server.set_serving(false).await;
+        self.server.end_watches().await;
         let drained = async {
             while self.listeners.join_next().await.is_some() {}
             // What outlives its caller counts too.

@@ -25,6 +25,12 @@ enum Command {
     /// Serve the simulated Zentra alone, for tests in any language
     #[cfg(feature = "simulator")]
     Simulate(crate::simulator::SimulateArgs),
+    /// Look up open payments in the background, without serving
+    Reconcile(commands::reconcile::ReconcileArgs),
+    /// Look into the records of payments, and settle those that nothing else can end
+    Records(commands::records::RecordsArgs),
+    /// Look after the store
+    Store(commands::store::StoreArgs),
     /// Show the effective settings of `serve`, secrets masked
     Config(ServeArgs),
     /// Ask a sidecar whether it serves; for exec probes
@@ -41,6 +47,9 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Dev(args) => commands::dev::run(args).await,
         #[cfg(feature = "simulator")]
         Command::Simulate(args) => commands::simulate::run(args).await,
+        Command::Reconcile(args) => commands::reconcile::run(args).await,
+        Command::Records(args) => commands::records::run(args).await,
+        Command::Store(args) => commands::store::run(args).await,
         Command::Config(args) => commands::config::run(&args),
         Command::Health(args) => commands::health::run(args).await,
         Command::Proto(args) => commands::proto::run(&args),

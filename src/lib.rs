@@ -10,6 +10,7 @@ pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod error;
+mod failpoint;
 pub mod gateway;
 pub mod grpc;
 pub mod idempotency;

@@ -72,8 +72,9 @@ impl Readiness {
     pub fn admit_write(&self) -> Result<(), Error> {
         match &*self.fitness.borrow() {
             Fitness::Fit | Fitness::Silent(_) => Ok(()),
-            Fitness::Unfit(fault) => Err(Error::new(Reason::IdempotencyStoreUnavailable)
-                .operator_text(fault.as_str())),
+            Fitness::Unfit(fault) => {
+                Err(Error::new(Reason::IdempotencyStoreUnavailable).operator_text(fault.as_str()))
+            }
         }
     }
 }

@@ -4,10 +4,14 @@ pub mod config;
 #[cfg(feature = "simulator")]
 pub mod dev;
 pub mod health;
+mod operator;
 pub mod proto;
+pub mod reconcile;
+pub mod records;
 pub mod serve;
 #[cfg(feature = "simulator")]
 pub mod simulate;
+pub mod store;
 
 use std::fmt::Display;
 use std::io::Write;
@@ -26,8 +30,8 @@ fn settings(args: &ServeArgs) -> Result<Settings, Faults> {
     Settings::read(args, key.map(SecretString::from))
 }
 
-/// Tells every fault of the settings.
-fn wrong_settings(faults: &Faults) -> ExitCode {
+/// Tells what is wrong with the settings.
+fn wrong_settings(faults: impl Display) -> ExitCode {
     complain(faults);
     ExitCode::from(WRONG_USE)
 }

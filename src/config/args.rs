@@ -18,8 +18,16 @@ pub struct ServeArgs {
     pub admin_listen: String,
 
     /// Allow gRPC without TLS on addresses that other machines can reach
-    #[arg(long, env = "SIDECAR_INSECURE_LISTEN")]
-    pub insecure_listen: bool,
+    #[arg(
+        long,
+        env = "SIDECAR_INSECURE_LISTEN",
+        default_value = "false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_name = "BOOL"
+    )]
+    pub insecure_listen: String,
 
     /// Zentra's address; follows from the key where not given
     #[arg(long, env = "ZENTRA_URL", value_name = "URL")]
@@ -62,7 +70,12 @@ pub struct ServeArgs {
 
     /// How long Zentra remembers idempotency keys, in hours; after that, less an hour, an unknown
     /// payment is not sent again
-    #[arg(long, env = "SIDECAR_ZENTRA_KEY_RETENTION_HOURS", default_value = "24", value_name = "H")]
+    #[arg(
+        long,
+        env = "SIDECAR_ZENTRA_KEY_RETENTION_HOURS",
+        default_value = "24",
+        value_name = "H"
+    )]
     pub zentra_key_retention_hours: String,
 
     /// The time between two passes of the reconciler, in seconds

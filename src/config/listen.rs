@@ -53,13 +53,19 @@ impl fmt::Display for ListenAddress {
 /// Reads the list, and refuses addresses on which strangers could call without TLS.
 pub(super) fn read_all(args: &ServeArgs, faults: &mut Faults) -> Option<Vec<ListenAddress>> {
     const NAME: &str = "--listen";
+    let insecure = match args.insecure_listen.as_str() {
+        "true" => true,
+        "false" | "" => false,
+        _ => {
+            faults.add::<()>("--insecure-listen", "must be true or false");
+            false
+        }
+    };
     let mut addresses = Vec::new();
     let mut good = true;
     for text in args.listen.split(',').map(str::trim) {
         match faults.check(NAME, text.parse::<ListenAddress>()) {
-            Some(ListenAddress::Tcp(address))
-                if !address.ip().is_loopback() && !args.insecure_listen =>
-            {
+            Some(ListenAddress::Tcp(address)) if !address.ip().is_loopback() && !insecure => {
                 good = false;
                 faults.add::<()>(
                     NAME,

@@ -57,9 +57,8 @@ pub(super) fn read(
     let url = read_url(args, environment, faults);
     let keys = read_keys(args, url.as_ref(), faults);
     let step_timeout = faults.millis("--store-timeout-ms", &args.store_timeout_ms, 10..=60_000);
-    let file = |path: &Option<String>| {
-        path.as_deref().filter(|path| !path.is_empty()).map(PathBuf::from)
-    };
+    let file =
+        |path: &Option<String>| path.as_deref().filter(|path| !path.is_empty()).map(PathBuf::from);
     Some(StoreSettings {
         url: url?,
         password_file: file(&args.store_password_file),
@@ -137,8 +136,7 @@ pub(super) fn read_engine(
 ) -> Option<EngineSettings> {
     let lease = faults.seconds("--lease-seconds", &args.lease_seconds, 1..=300);
     let hours = |hours: u64| Duration::from_secs(hours * 3600);
-    let retention =
-        faults.number("--retention-hours", &args.retention_hours, 1..=8760).map(hours);
+    let retention = faults.number("--retention-hours", &args.retention_hours, 1..=8760).map(hours);
     let zentra = faults
         .number("--zentra-key-retention-hours", &args.zentra_key_retention_hours, 2..=8760)
         .map(hours);

@@ -37,7 +37,10 @@ impl Shared {
         provider_request_id: Option<ProviderText>,
     ) -> Executed<T> {
         let environment = self.environment;
-        Executed { value, execution: Execution { attempts, provider_request_id, path, environment } }
+        Executed {
+            value,
+            execution: Execution { attempts, provider_request_id, path, environment },
+        }
     }
 }
 

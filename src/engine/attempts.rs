@@ -14,6 +14,7 @@ use super::steps::repeated;
 use super::{Executed, Shared};
 use crate::domain::ExecutionPath;
 use crate::error::{Error, MoneyMoved, Reason};
+use crate::failpoint::{Point, reach};
 use crate::idempotency::{
     Attempt as LoggedAttempt, Class, CompleteAnswer, Doubt, DoubtAnswer, Evidence, Match, Outcome,
     Release, ReleaseAnswer, Source, Stamped, State, Verdict, WhyKept, Work, compare,
@@ -78,6 +79,7 @@ impl<'a, P: Payment> Session<'a, P> {
     /// Works until there is something to tell.
     pub(super) async fn run(mut self, start: Start) -> Result<Executed<P::Value>, Error> {
         self.call.progress.at_zentra();
+        reach(Point::AfterClaim).await;
         self.ambiguous = start.ambiguous;
         self.strictly = start.strictly;
         self.age = start.age;
@@ -158,6 +160,7 @@ impl<'a, P: Payment> Session<'a, P> {
         let attempt = Attempt { idempotency_key, fence };
         let post = self.call.payment.send(&self.shared.zentra, attempt);
         let result = self.lease.while_held(post).await;
+        reach(Point::AfterAnswer).await;
         let trouble = match result {
             Ok(reply) => {
                 self.posted("answered", &reply.request_id);
@@ -256,7 +259,15 @@ impl<'a, P: Payment> Session<'a, P> {
     ) -> Result<Executed<P::Value>, Error> {
         let error = answer::refused(trouble);
         if !self.ambiguous || mutants::is_on(Mutant::ReleaseOfAmbiguous) {
-            return self.release(error).await;
+            let released = self.release(error).await;
+            return match trouble.kind {
+                // Zentra has seen this key with another content, as after a loss of the store:
+                // that payment of the key may have been made.
+                TroubleKind::KeyReused => {
+                    released.map_err(|error| error.money_moved(MoneyMoved::Unknown))
+                }
+                _ => released,
+            };
         }
         if trouble.kind != TroubleKind::NotSent
             && let Next::Answer(answer) = self.look_up().await
@@ -294,6 +305,13 @@ impl<'a, P: Payment> Session<'a, P> {
             look_up_first_ms: self.shared.settings.periods.look_up_first_ms,
         };
         match repeated(|| self.shared.store.release(&release)).await {
+            // Zentra knows the key for a payment that this store has forgotten: that was made.
+            Ok(stamped)
+                if stamped.answer == ReleaseAnswer::Released
+                    && error.reason() == Reason::IdempotencyKeyReused =>
+            {
+                Err(error)
+            }
             Ok(stamped) if stamped.answer == ReleaseAnswer::Released => {
                 Err(error.money_moved(MoneyMoved::No))
             }
@@ -377,6 +395,7 @@ impl<'a, P: Payment> Session<'a, P> {
             evidence.periods.retention_ms = evidence.periods.retention_ms.max(kept_ms);
         }
         let answer = repeated(|| self.shared.store.complete(&evidence)).await;
+        reach(Point::AfterComplete).await;
         let posts = match answer.map(|stamped| stamped.answer) {
             Ok(CompleteAnswer::Stored { posts }) => posts,
             Ok(CompleteAnswer::Kept { record }) => {

@@ -11,8 +11,9 @@ use super::attempts::Session;
 use super::payment::Payment;
 use super::steps::repeated;
 use super::{Engine, Executed};
-use crate::domain::Caller;
+use crate::domain::{Caller, Reference};
 use crate::error::{Error, MoneyMoved, Reason};
+use crate::failpoint::{Point, reach};
 use crate::idempotency::{
     Claim, ClaimAnswer, Fence, Fingerprint, KeyDigest, OwnerId, Release, Scope, Stamped, Subject,
     Waiter, Work,
@@ -42,12 +43,30 @@ impl Engine {
         };
         let progress = Progress::default();
         let call = PaymentCall::new(self, caller, answer_by, payment, refusal, progress.clone());
-        let task = self.shared.work.spawn(call.run());
+        let work = async move {
+            let digest = call.subject.digest;
+            let reference = call.subject.reference.clone();
+            let result = call.run().await;
+            if let Err(error) = &result {
+                alert(error, digest, reference.as_ref());
+            }
+            result
+        };
+        let task = self.shared.work.spawn(work);
         match timeout_at(answer_by, task).await {
             Ok(Ok(result)) => result.map_err(named),
             Ok(Err(_)) => Err(named(unknown(true, "the work on the payment ended abnormally"))),
             Err(_) => Err(named(progress.late())),
         }
+    }
+}
+
+/// What only an operator can end is told to one, whatever has become of the caller.
+fn alert(error: &Error, digest: KeyDigest, reference: Option<&Reference>) {
+    if matches!(error.reason(), Reason::OutcomeConflict | Reason::OutcomeUnresolved) {
+        let (reason, detail) = (error.reason().as_str(), error.for_operator());
+        let reference = reference.map(Reference::as_str);
+        tracing::error!(reason, reference, %digest, detail, "a payment needs an operator");
     }
 }
 
@@ -135,6 +154,7 @@ impl<P: Payment> PaymentCall<P> {
         let mut waiter: Option<Waiter> = None;
         loop {
             let owner = OwnerId::new(rand::random());
+            reach(Point::BeforeClaim).await;
             // Before the claim leaves: the lease must be over here before it is over there.
             let claimed_at = Instant::now();
             let Stamped { now_ms, answer } = self.claim(owner).await?;
@@ -177,8 +197,10 @@ impl<P: Payment> PaymentCall<P> {
         match answer {
             ClaimAnswer::Replay { record } => self.engine.shared.replay(&self.payment, &record),
             ClaimAnswer::KeyReused { record } => Err(key_reused(&record)),
-            ClaimAnswer::ReferenceTaken { outcome, .. } => {
-                Err(reference_taken(outcome.as_ref(), MoneyMoved::Unknown))
+            // This key has no record: where the store remembers, it never made a payment.
+            ClaimAnswer::ReferenceTaken { outcome, look_ups_first, .. } => {
+                let moved = if look_ups_first { MoneyMoved::Unknown } else { MoneyMoved::No };
+                Err(reference_taken(outcome.as_ref(), moved))
             }
             ClaimAnswer::Refused { look_ups_first } => {
                 let lost = look_ups_first && !mutants::is_on(Mutant::NoCanary);

@@ -98,8 +98,7 @@ impl Engine {
         settings: EngineSettings,
     ) -> Self {
         let work = TaskTracker::new();
-        let shared =
-            Shared { zentra, store, keys, clock, account, environment, settings, work };
+        let shared = Shared { zentra, store, keys, clock, account, environment, settings, work };
         Self { shared: Arc::new(shared) }
     }
 

@@ -15,7 +15,6 @@ pub use server::{Listener, Server};
 
 /// The generated code of the public contract.
 pub mod proto {
-    #![expect(missing_docs, reason = "generated from the documented contract")]
     #![expect(clippy::all, clippy::allow_attributes, clippy::too_many_lines, reason = "generated")]
     tonic::include_proto!("zentra.gateway.v1");
 

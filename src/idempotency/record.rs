@@ -187,18 +187,13 @@ impl Attempt {
     /// becomes `-`.
     #[must_use]
     pub fn new(line: &str, is_post: bool) -> Self {
-        let mut clean: String = line
-            .chars()
-            .map(|it| if it.is_control() { ' ' } else { it })
-            .collect();
+        let mut clean: String =
+            line.chars().map(|it| if it.is_control() { ' ' } else { it }).collect();
         clean.truncate(clean.floor_char_boundary(MAX_ATTEMPT_BYTES));
         if clean.is_empty() {
             clean.push('-');
         }
-        Self {
-            line: clean,
-            is_post,
-        }
+        Self { line: clean, is_post }
     }
 
     /// The line.
@@ -313,10 +308,7 @@ impl Record {
     #[must_use]
     pub fn is_final(&self) -> bool {
         self.state == State::Done
-            && self
-                .outcome
-                .as_ref()
-                .is_some_and(|outcome| outcome.class.is_final())
+            && self.outcome.as_ref().is_some_and(|outcome| outcome.class.is_final())
     }
 
     /// Logs attempts, each once however often it is told.

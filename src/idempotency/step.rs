@@ -97,6 +97,9 @@ pub enum ClaimAnswer {
         same_caller: bool,
         /// The other's outcome, where it is the same caller's and there is one.
         outcome: Option<Outcome>,
+        /// The store has lost its memory lately: this key's payment may have happened all the
+        /// same, and even be the one that the other key has adopted.
+        look_ups_first: bool,
     },
     /// There is no record, the call is refused, and nothing was written.
     Refused {

@@ -23,12 +23,22 @@ pub(super) enum Looked {
     RateLimited,
 }
 
-/// Looks a payment up and stores what was found; not found proves nothing.
-pub(super) async fn look(
-    engine: &Engine,
-    record: &Record,
-    next: Duration,
-) -> Result<Looked, StoreError> {
+/// What Zentra shows under a payment's reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sighting {
+    /// The payment.
+    Same(Outcome),
+    /// Another payment.
+    Other(Outcome),
+    /// Nothing, which proves nothing.
+    Nothing,
+}
+
+/// Looks at Zentra for the payment of a record, and stores nothing.
+///
+/// # Errors
+/// [`Trouble`] where the look-up failed.
+pub async fn sight(engine: &Engine, record: &Record) -> Result<Sighting, Trouble> {
     let command = record.subject.command.as_deref().and_then(KeptCommand::read);
     let found = match (command, &record.subject.reference) {
         (Some(KeptCommand::Charge(kept)), Some(reference)) => {
@@ -38,10 +48,26 @@ pub(super) async fn look(
             refund(engine, &kept, reference, record.outcome.as_ref()).await
         }
         // A newer release's command, or one that nobody can look up.
-        _ => return postpone(engine, record, next).await,
+        _ => return Ok(Sighting::Nothing),
     };
     match found {
-        Ok(verdict) => store(engine, record, verdict, next).await,
+        Err(trouble) if trouble.kind == TroubleKind::NotFound => Ok(Sighting::Nothing),
+        found => found,
+    }
+}
+
+/// Looks a payment up and stores what was found.
+pub(super) async fn look(
+    engine: &Engine,
+    record: &Record,
+    next: Duration,
+) -> Result<Looked, StoreError> {
+    match sight(engine, record).await {
+        Ok(Sighting::Same(outcome)) => store(engine, record, Verdict::Outcome(outcome), next).await,
+        Ok(Sighting::Other(outcome)) => {
+            store(engine, record, Verdict::Contradiction(outcome), next).await
+        }
+        Ok(Sighting::Nothing) => postpone(engine, record, next).await,
         Err(trouble) => {
             postpone(engine, record, next).await?;
             let limited = matches!(trouble.kind, TroubleKind::RateLimited(_));
@@ -55,10 +81,10 @@ async fn charge(
     kept: &KeptCharge,
     reference: &Reference,
     strictly: bool,
-) -> Result<Verdict, Trouble> {
+) -> Result<Sighting, Trouble> {
     let found = engine.zentra().get_charge(reference).await?.value;
     let outcome = payments::charge_outcome(&found);
-    Ok(verdict(kept.is(&found, strictly), outcome))
+    Ok(sighting(kept.is(&found, strictly), outcome))
 }
 
 async fn refund(
@@ -66,18 +92,17 @@ async fn refund(
     kept: &KeptRefund,
     reference: &Reference,
     known: Option<&Outcome>,
-) -> Result<Verdict, Trouble> {
-    let own = known
-        .and_then(payments::own_reference)
-        .and_then(|text| Reference::new(text.as_str()).ok());
+) -> Result<Sighting, Trouble> {
+    let own =
+        known.and_then(payments::own_reference).and_then(|text| Reference::new(text.as_str()).ok());
     let mut found = engine.zentra().get_refund(own.as_ref().unwrap_or(reference)).await?.value;
     found.name(reference.as_str());
     let outcome = payments::refund_outcome(&found);
-    Ok(verdict(kept.is(&found), outcome))
+    Ok(sighting(kept.is(&found), outcome))
 }
 
-fn verdict(same: bool, outcome: Outcome) -> Verdict {
-    if same { Verdict::Outcome(outcome) } else { Verdict::Contradiction(outcome) }
+fn sighting(same: bool, outcome: Outcome) -> Sighting {
+    if same { Sighting::Same(outcome) } else { Sighting::Other(outcome) }
 }
 
 async fn store(
@@ -96,8 +121,7 @@ async fn store(
     let own_reference = record.outcome.as_ref().and_then(payments::own_reference).is_some();
     if own_reference && record.subject.operation == Operation::Refund {
         let kept_ms = engine.settings().own_reference_retention.as_millis();
-        periods.retention_ms =
-            periods.retention_ms.max(u64::try_from(kept_ms).unwrap_or(u64::MAX));
+        periods.retention_ms = periods.retention_ms.max(u64::try_from(kept_ms).unwrap_or(u64::MAX));
     }
     let evidence = Evidence {
         source: Source::Observer { digest: record.subject.digest },
@@ -123,11 +147,7 @@ async fn store(
     }
 }
 
-async fn postpone(
-    engine: &Engine,
-    record: &Record,
-    next: Duration,
-) -> Result<Looked, StoreError> {
+async fn postpone(engine: &Engine, record: &Record, next: Duration) -> Result<Looked, StoreError> {
     let next_check_after_ms = u64::try_from(next.as_millis()).unwrap_or(u64::MAX);
     let advance = Advance { digest: record.subject.digest, next_check_after_ms };
     engine.store().advance(&advance).await?;

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+pub use look::{Sighting, sight};
+
 use crate::engine::Engine;
 use crate::idempotency::{
     OwnerId, PendingKind, PendingPage, PendingStats, ReconcilerLease, StoreError,

@@ -11,6 +11,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt};
 
 use super::{TransportError, Upstream};
+use crate::failpoint::{Point, reach};
 
 /// Until when a call may send, on this process's own monotonic clock.
 ///
@@ -58,6 +59,9 @@ pub(super) fn checked(upstream: Upstream, connect_timeout: Duration) -> Upstream
         let mut upstream = upstream.clone();
         async move {
             upstream.ready().await?;
+            if request.extensions().get::<SendFence>().is_some() {
+                reach(Point::BeforeSend).await;
+            }
             let fence = request.extensions().get::<SendFence>();
             if fence.is_some_and(|fence| !fence.covers(connect_timeout)) {
                 return Err(TransportError::LeaseOver);

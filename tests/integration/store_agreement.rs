@@ -44,19 +44,10 @@ fn payment() -> impl Strategy<Value = Payment> {
         let key = ["one", "two", "three"][key];
         let reference = ["order-1", "order-2"][reference];
         let caller = ["shop/checkout", "shop/other"][caller];
-        let operation = if key == "three" {
-            Operation::Refund
-        } else {
-            Operation::Charge
-        };
+        let operation = if key == "three" { Operation::Refund } else { Operation::Charge };
         Payment::new(caller, operation, key, Some(reference))
     });
-    let token = Just(Payment::new(
-        "shop/checkout",
-        Operation::Tokenize,
-        "token",
-        None,
-    ));
+    let token = Just(Payment::new("shop/checkout", Operation::Tokenize, "token", None));
     let keys = prop_oneof![8 => Just(&[1u8][..]), 1 => Just(&[2][..]), 1 => Just(&[2, 1][..])];
     let periods = (duration(), duration(), duration(), duration());
     let which = prop_oneof![6 => named, 1 => token];
@@ -88,13 +79,7 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
 
 fn act() -> impl Strategy<Value = Act> {
     let who = (1..4u128, 1..4u64);
-    let base = (
-        payment(),
-        who,
-        duration(),
-        any_outcome(),
-        any::<[bool; 3]>(),
-    );
+    let base = (payment(), who, duration(), any_outcome(), any::<[bool; 3]>());
     let kinds = prop_oneof![
         8 => Just(0), 2 => Just(1), 5 => Just(2), 4 => Just(3), 3 => Just(4),
         1 => Just(5), 1 => Just(6), 1 => Just(7), 1 => Just(8), 1 => Just(9), 3 => Just(10)
@@ -102,15 +87,8 @@ fn act() -> impl Strategy<Value = Act> {
     (kinds, base).prop_map(|(kind, (payment, (by, epoch), some_ms, outcome, flags))| {
         let digest = payment.subject.digest;
         match kind {
-            0 => Act::Claim(Claim {
-                refused: flags[0] && flags[1],
-                ..payment.claim(by)
-            }),
-            1 => Act::Renew(Renew {
-                digest,
-                fence: fence(by, epoch),
-                lease_ms: some_ms,
-            }),
+            0 => Act::Claim(Claim { refused: flags[0] && flags[1], ..payment.claim(by) }),
+            1 => Act::Renew(Renew { digest, fence: fence(by, epoch), lease_ms: some_ms }),
             2 => Act::Complete(Evidence {
                 verdict: if flags.iter().all(|it| *it) {
                     Verdict::Contradiction(outcome.clone())
@@ -141,10 +119,7 @@ fn act() -> impl Strategy<Value = Act> {
                 settled_by: "jo: why".into(),
                 periods: payment.periods,
             }),
-            7 => Act::Advance(Advance {
-                digest,
-                next_check_after_ms: some_ms,
-            }),
+            7 => Act::Advance(Advance { digest, next_check_after_ms: some_ms }),
             8 => Act::Init,
             _ => Act::Wipe,
         }
@@ -179,11 +154,7 @@ async fn seen(store: &dyn Store, payments: &[Payment]) -> (String, u64) {
         text += &format!("{record:#?}\n");
     }
     for kind in [PendingKind::All, PendingKind::Conflicts] {
-        let page = PendingPage {
-            kind,
-            offset: 0,
-            limit: 100,
-        };
+        let page = PendingPage { kind, offset: 0, limit: 100 };
         let records = store.pending(page).await.unwrap().answer;
         let names: Vec<_> = records.iter().map(|it| it.subject.digest).collect();
         text += &format!("{kind:?} {names:?}\n");
@@ -221,11 +192,7 @@ async fn replay(server: &Server, account: &str, acts: &[Act]) -> Result<(), Test
         let (in_memory, _) = take(&memory, act).await;
         prop_assert_eq!(&at_redis, &in_memory, "step {}: {:#?}", index, act);
         // All records at the end; along the way counts and indices show what differs.
-        let shown = if index + 1 == acts.len() {
-            payments.as_slice()
-        } else {
-            &[]
-        };
+        let shown = if index + 1 == acts.len() { payments.as_slice() } else { &[] };
         let (at_redis, now_ms) = seen(&redis, shown).await;
         clock.store(now_ms, Ordering::SeqCst);
         let (in_memory, _) = seen(&memory, shown).await;
@@ -238,11 +205,7 @@ async fn replay(server: &Server, account: &str, acts: &[Act]) -> Result<(), Test
 fn the_scripts_agree_with_the_state_machine() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let server = runtime.block_on(Server::start(Program::Redis, &[]));
-    let config = Config {
-        cases: SEQUENCES,
-        failure_persistence: None,
-        ..Config::default()
-    };
+    let config = Config { cases: SEQUENCES, failure_persistence: None, ..Config::default() };
     let mut runner =
         TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let number = AtomicU64::new(0);

@@ -20,23 +20,16 @@ struct Cluster {
 
 impl Cluster {
     async fn start() -> Self {
-        let settings = [
-            "--cluster-enabled",
-            "yes",
-            "--cluster-node-timeout",
-            "15000",
-        ];
+        let settings = ["--cluster-enabled", "yes", "--cluster-node-timeout", "15000"];
         let mut nodes = Vec::new();
         for (from, to) in [("0", "5460"), ("5461", "10922"), ("10923", "16383")] {
             let node = Server::start(Program::Redis, &settings).await;
-            node.ask::<()>(&["CLUSTER", "ADDSLOTSRANGE", from, to])
-                .await;
+            node.ask::<()>(&["CLUSTER", "ADDSLOTSRANGE", from, to]).await;
             nodes.push(node);
         }
         for node in &nodes[1..] {
             let port = nodes[0].port.to_string();
-            node.ask::<()>(&["CLUSTER", "MEET", "127.0.0.1", &port])
-                .await;
+            node.ask::<()>(&["CLUSTER", "MEET", "127.0.0.1", &port]).await;
         }
         for node in &nodes {
             let is_up = async || {
@@ -45,18 +38,13 @@ impl Cluster {
             };
             node.until("joined the cluster", is_up).await;
         }
-        Self {
-            nodes: Arc::new(nodes),
-            moving: Arc::default(),
-        }
+        Self { nodes: Arc::new(nodes), moving: Arc::default() }
     }
 
     /// The node that serves the slot by its own word.
     async fn owner(&self, slot: &str) -> usize {
         for (index, node) in self.nodes.iter().enumerate() {
-            let answer = node
-                .try_ask::<u64>(&["CLUSTER", "COUNTKEYSINSLOT", slot])
-                .await;
+            let answer = node.try_ask::<u64>(&["CLUSTER", "COUNTKEYSINSLOT", slot]).await;
             let text: String = node.ask(&["CLUSTER", "NODES"]).await;
             let own = text.lines().find(|line| line.contains("myself")).unwrap();
             let serves = own.split(' ').skip(8).any(|range| holds(range, slot));
@@ -84,8 +72,7 @@ async fn move_key(from: &Server, to: &Server, slot: &str) -> bool {
         return false;
     };
     let port = to.port.to_string();
-    from.ask::<String>(&["MIGRATE", "127.0.0.1", &port, key, "0", "5000"])
-        .await;
+    from.ask::<String>(&["MIGRATE", "127.0.0.1", &port, key, "0", "5000"]).await;
     true
 }
 
@@ -98,19 +85,14 @@ async fn finish(
     while move_key(&nodes[from], &nodes[to], &slot).await {}
     let id: String = nodes[to].ask(&["CLUSTER", "MYID"]).await;
     for index in [to, from, 3 - from - to] {
-        nodes[index]
-            .ask::<()>(&["CLUSTER", "SETSLOT", &slot, "NODE", &id])
-            .await;
+        nodes[index].ask::<()>(&["CLUSTER", "SETSLOT", &slot, "NODE", &id]).await;
     }
 }
 
 impl Backend for Cluster {
     fn open<'a>(&'a self, account: &'a str, format: Format) -> BoxFuture<'a, Arc<dyn Store>> {
-        let hosts: Vec<String> = self
-            .nodes
-            .iter()
-            .map(|node| format!("127.0.0.1:{}", node.port))
-            .collect();
+        let hosts: Vec<String> =
+            self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
         let url = format!("redis+cluster://{}", hosts.join(","));
         let store = RedisStore::new(settings(&url, account, format));
         async move { Arc::new(store) as Arc<dyn Store> }.boxed()

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use tokio::time::timeout;
 use zentra_sidecar::idempotency::machine::Format;
 use zentra_sidecar::idempotency::{InitAnswer, MemoryStore, Store};
 
@@ -24,6 +26,9 @@ pub(crate) trait Backend: Send + Sync {
     }
 }
 
+/// How long a story may take on a machine under load before it counts as hanging.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Tells every story, each on an account of its own that was declared new, and names all that
 /// fail.
 pub(crate) async fn tell_all(backend: Arc<dyn Backend>) {
@@ -33,8 +38,9 @@ pub(crate) async fn tell_all(backend: Arc<dyn Backend>) {
         let store = backend.open(&account, Format::default()).await;
         assert_eq!(store.init().await, Ok(InitAnswer::Declared), "{name}");
         let stage = Stage { backend: Arc::clone(&backend), account, store };
-        // The panic's own message has been printed by then.
-        if tokio::spawn(story(stage)).await.is_err() {
+        // The panic's own message has been printed by then; who waits for ever says nothing.
+        let told = timeout(PATIENCE, tokio::spawn(story(stage))).await;
+        if !matches!(told, Ok(Ok(()))) {
             failed.push(*name);
         }
     }

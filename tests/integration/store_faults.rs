@@ -25,10 +25,7 @@ fn hasty(url: &str) -> RedisStore {
 #[tokio::test]
 async fn a_server_that_is_not_there_was_not_asked() {
     let store = hasty(&format!("redis://127.0.0.1:{}", free_port()));
-    let error = store
-        .claim(&charge("key", "order-1").claim(1))
-        .await
-        .unwrap_err();
+    let error = store.claim(&charge("key", "order-1").claim(1)).await.unwrap_err();
     assert!(matches!(error, StoreError::Unreachable(_)), "{error:?}");
     assert!(!error.may_be_applied());
 }
@@ -38,10 +35,7 @@ async fn a_server_that_hangs_may_have_applied_the_step() {
     let server = Server::start(Program::Redis, &[]).await;
     let store = hasty(&server.url());
     let claim = charge("key", "order-1").claim(1);
-    store
-        .read(&Lookup::Digest(claim.subject.digest))
-        .await
-        .unwrap();
+    store.read(&Lookup::Digest(claim.subject.digest)).await.unwrap();
     server.signal("STOP").await;
     let error = store.claim(&claim).await.unwrap_err();
     assert!(matches!(error, StoreError::TimedOut(300)), "{error:?}");
@@ -49,10 +43,7 @@ async fn a_server_that_hangs_may_have_applied_the_step() {
     server.signal("CONT").await;
     // It had been, and its owner is told so.
     let again = store.claim(&claim).await.unwrap().answer;
-    assert!(
-        matches!(again, ClaimAnswer::Run { epoch: 1, .. }),
-        "{again:?}"
-    );
+    assert!(matches!(again, ClaimAnswer::Run { epoch: 1, .. }), "{again:?}");
 }
 
 #[tokio::test]
@@ -64,10 +55,7 @@ async fn a_server_out_of_memory_takes_no_claim_and_no_half_of_one() {
     let before = store.pending_stats().await.unwrap().answer;
     server.ask::<()>(&["CONFIG", "SET", "maxmemory", "1"]).await;
     let error = store.claim(&new.claim(1)).await.unwrap_err();
-    assert!(
-        matches!(&error, StoreError::Refused(text) if text.contains("OOM")),
-        "{error:?}"
-    );
+    assert!(matches!(&error, StoreError::Refused(text) if text.contains("OOM")), "{error:?}");
     assert!(!error.may_be_applied());
     let evidence = paid.evidence(1, 1, outcome(Class::Succeeded, "chg_1", 1));
     let error = store.complete(&evidence).await.unwrap_err();
@@ -85,9 +73,7 @@ async fn an_evicting_server_is_not_ready() {
     let store = hasty(&server.url());
     let faults = store.readiness(&[]).await.unwrap();
     assert_eq!(faults, [NotReady::Evicts("allkeys-lru".to_owned())]);
-    server
-        .ask::<()>(&["CONFIG", "SET", "maxmemory-policy", "noeviction"])
-        .await;
+    server.ask::<()>(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]).await;
     assert_eq!(store.readiness(&[]).await, Ok(vec![]));
 }
 
@@ -95,9 +81,7 @@ async fn an_evicting_server_is_not_ready() {
 async fn a_replica_is_refused_when_connecting() {
     let port = free_port().to_string();
     let server = Server::start(Program::Redis, &["--replicaof", "127.0.0.1", &port]).await;
-    let claimed = hasty(&server.url())
-        .claim(&charge("key", "order-1").claim(1))
-        .await;
+    let claimed = hasty(&server.url()).claim(&charge("key", "order-1").claim(1)).await;
     let error = claimed.unwrap_err();
     assert!(
         matches!(&error, StoreError::Refused(text) if text.contains("not a master")),
@@ -109,18 +93,12 @@ async fn a_replica_is_refused_when_connecting() {
 async fn a_master_that_became_a_replica_under_a_connection_says_nothing() {
     let server = Server::start(Program::Redis, &[]).await;
     let store = hasty(&server.url());
-    store
-        .claim(&charge("key", "order-1").claim(1))
-        .await
-        .unwrap();
+    store.claim(&charge("key", "order-1").claim(1)).await.unwrap();
     let port = free_port().to_string();
     server.ask::<()>(&["REPLICAOF", "127.0.0.1", &port]).await;
     // A refusal would write nothing, so only the script itself can tell.
     let refused = store.claim(&charge("new", "order-2").refused(2)).await;
-    assert!(
-        matches!(refused, Err(StoreError::Refused(_))),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
 }
 
 #[tokio::test]
@@ -128,44 +106,18 @@ async fn a_master_that_was_a_replica_for_a_while_looks_up_first() {
     let server = Server::start(Program::Redis, &[]).await;
     let store = hasty(&server.url());
     store.init().await.unwrap();
-    let clean = store
-        .claim(&charge("one", "order-1").claim(1))
-        .await
-        .unwrap()
-        .answer;
-    assert!(
-        matches!(
-            clean,
-            ClaimAnswer::Run {
-                look_up_first: false,
-                ..
-            }
-        ),
-        "{clean:?}"
-    );
+    let clean = store.claim(&charge("one", "order-1").claim(1)).await.unwrap().answer;
+    assert!(matches!(clean, ClaimAnswer::Run { look_up_first: false, .. }), "{clean:?}");
     // The connection stays up all the time, and the run id is the same.
     let port = free_port().to_string();
     server.ask::<()>(&["REPLICAOF", "127.0.0.1", &port]).await;
     server.ask::<()>(&["REPLICAOF", "NO", "ONE"]).await;
-    let after = store
-        .claim(&charge("two", "order-2").claim(1))
-        .await
-        .unwrap()
-        .answer;
-    assert!(
-        matches!(
-            after,
-            ClaimAnswer::Run {
-                look_up_first: true,
-                ..
-            }
-        ),
-        "{after:?}"
-    );
+    let after = store.claim(&charge("two", "order-2").claim(1)).await.unwrap().answer;
+    assert!(matches!(after, ClaimAnswer::Run { look_up_first: true, .. }), "{after:?}");
 }
 
 /// Answers everything as a master does that is still reading its data.
-async fn loading_server() -> u16 {
+pub(crate) async fn loading_server() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -195,10 +147,7 @@ async fn loading_server() -> u16 {
 #[tokio::test]
 async fn a_loading_server_is_refused() {
     let store = hasty(&format!("redis://127.0.0.1:{}", loading_server().await));
-    let error = store
-        .claim(&charge("key", "order-1").claim(1))
-        .await
-        .unwrap_err();
+    let error = store.claim(&charge("key", "order-1").claim(1)).await.unwrap_err();
     assert!(
         matches!(&error, StoreError::Refused(text) if text.contains("LOADING") || text.contains("loading")),
         "{error:?}"

@@ -14,45 +14,37 @@ use crate::store_contract::{Backend, tell_all};
 use crate::support::payment::{charge, outcome};
 use crate::support::redis::{Program, Server, settings};
 
-struct Pair {
-    master: Server,
+pub(crate) struct Pair {
+    pub(crate) master: Server,
     replica: Server,
     sentinel: Server,
 }
 
 impl Pair {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let master = Server::start(Program::Redis, &[]).await;
         let port = master.port.to_string();
         let replica = Server::start(Program::Redis, &["--replicaof", "127.0.0.1", &port]).await;
         let sentinel = Server::sentinel(master.port).await;
-        let pair = Self {
-            master,
-            replica,
-            sentinel,
-        };
+        let pair = Self { master, replica, sentinel };
         pair.in_step().await;
         let knows_replica = async || {
-            let replicas: Vec<redis::Value> = pair
-                .sentinel
-                .ask(&["SENTINEL", "replicas", "mymaster"])
-                .await;
+            let replicas: Vec<redis::Value> =
+                pair.sentinel.ask(&["SENTINEL", "replicas", "mymaster"]).await;
             !replicas.is_empty()
         };
-        pair.sentinel
-            .until("knows the replica", knows_replica)
-            .await;
+        pair.sentinel.until("knows the replica", knows_replica).await;
         pair
     }
 
     /// Waits until the replica has all that the master acknowledged.
-    async fn in_step(&self) {
+    pub(crate) async fn in_step(&self) {
         let in_step = async || self.master.ask::<u32>(&["WAIT", "1", "100"]).await == 1;
         self.master.until("has a replica in step", in_step).await;
     }
 
     /// From now on nothing reaches the replica; connections that stand go on.
-    async fn cut_replication(&self) {
+    pub(crate) async fn cut_replication(&self) {
         let words = ["CONFIG", "SET", "requirepass", "nobody-knows"];
         self.master.ask::<()>(&words).await;
         let info = async || {
@@ -68,11 +60,8 @@ impl Pair {
         Known(&self.master)
     }
 
-    fn url(&self) -> String {
-        format!(
-            "redis+sentinel://127.0.0.1:1,127.0.0.1:{}/mymaster",
-            self.sentinel.port
-        )
+    pub(crate) fn url(&self) -> String {
+        format!("redis+sentinel://127.0.0.1:1,127.0.0.1:{}/mymaster", self.sentinel.port)
     }
 }
 
@@ -82,9 +71,7 @@ struct Known<'a>(&'a Server);
 impl Known<'_> {
     async fn try_ask(&self, words: &[&str]) -> redis::RedisResult<()> {
         let url = format!("redis://:nobody-knows@127.0.0.1:{}/", self.0.port);
-        let mut connection = redis::Client::open(url)?
-            .get_multiplexed_async_connection()
-            .await?;
+        let mut connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]);
         command.query_async(&mut connection).await
@@ -124,43 +111,20 @@ async fn after_a_failover_that_lost_a_claim_look_ups_come_first() {
     pair.cut_replication().await;
     let acknowledged = store.claim(&lost.claim(1)).await.unwrap().answer;
     assert!(
-        matches!(
-            acknowledged,
-            ClaimAnswer::Run {
-                look_up_first: false,
-                ..
-            }
-        ),
+        matches!(acknowledged, ClaimAnswer::Run { look_up_first: false, .. }),
         "{acknowledged:?}"
     );
     pair.master.kill().await;
 
     let again = store.claim(&lost.claim(2)).await.unwrap().answer;
-    assert!(
-        matches!(
-            again,
-            ClaimAnswer::Run {
-                epoch: 1,
-                look_up_first: true,
-                ..
-            }
-        ),
-        "{again:?}"
-    );
+    assert!(matches!(again, ClaimAnswer::Run { epoch: 1, look_up_first: true, .. }), "{again:?}");
     // What was not lost counts as ambiguous too: a takeover of it may have been.
     let released = store.release(&kept.release(1, 1)).await.unwrap().answer;
     assert_eq!(released, ReleaseAnswer::NotReleased(WhyKept::Ambiguous));
     let nameless = kept.evidence(1, 1, outcome(Class::Failed, "", 1));
     let completed = store.complete(&nameless).await.unwrap().answer;
-    assert!(
-        matches!(completed, CompleteAnswer::NotProof { .. }),
-        "{completed:?}"
-    );
-    let refused = store
-        .claim(&charge("new", "order-3").refused(3))
-        .await
-        .unwrap()
-        .answer;
+    assert!(matches!(completed, CompleteAnswer::NotProof { .. }), "{completed:?}");
+    let refused = store.claim(&charge("new", "order-3").refused(3)).await.unwrap().answer;
     let look_ups_first = true;
     assert_eq!(refused, ClaimAnswer::Refused { look_ups_first });
 }

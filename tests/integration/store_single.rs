@@ -27,9 +27,7 @@ impl Backend for Single {
     fn disturb<'a>(&'a self, _account: &'a str) -> BoxFuture<'a, ()> {
         async {
             self.0.ask::<()>(&["SCRIPT", "FLUSH"]).await;
-            self.0
-                .ask::<()>(&["CLIENT", "KILL", "TYPE", "normal"])
-                .await;
+            self.0.ask::<()>(&["CLIENT", "KILL", "TYPE", "normal"]).await;
         }
         .boxed()
     }

@@ -51,11 +51,8 @@ impl Tls {
         let files = tempfile::tempdir().unwrap();
         let authority = Authority::new(files.path(), "first");
         let port = free_port();
-        let (ca, cert, key) = (
-            authority.file("ca.pem"),
-            authority.file("cert.pem"),
-            authority.file("key.pem"),
-        );
+        let (ca, cert, key) =
+            (authority.file("ca.pem"), authority.file("cert.pem"), authority.file("key.pem"));
         let mut server = Server::start(
             Program::Redis,
             &[
@@ -72,17 +69,11 @@ impl Tls {
             ],
         )
         .await;
-        server
-            .ask::<()>(&["CONFIG", "SET", "requirepass", "first-password"])
-            .await;
+        server.ask::<()>(&["CONFIG", "SET", "requirepass", "first-password"]).await;
         server.password = "first-password".to_owned();
         std::fs::write(files.path().join("password"), "first-password\n").unwrap();
         std::fs::copy(&ca, files.path().join("ca.pem")).unwrap();
-        Self {
-            server,
-            port,
-            files,
-        }
+        Self { server, port, files }
     }
 
     fn settings(&self, account: &str, format: Format) -> RedisSettings {
@@ -95,9 +86,7 @@ impl Tls {
     }
 
     async fn cut_connections(&self) {
-        self.server
-            .ask::<()>(&["CLIENT", "KILL", "TYPE", "normal"])
-            .await;
+        self.server.ask::<()>(&["CLIENT", "KILL", "TYPE", "normal"]).await;
     }
 }
 
@@ -143,14 +132,7 @@ async fn a_rotated_ca_is_read_at_the_next_connection() {
     store.claim(&claim).await.unwrap();
     let second = Authority::new(tls.files.path(), "second");
     let (cert, key) = (second.file("cert.pem"), second.file("key.pem"));
-    let rotate = [
-        "CONFIG",
-        "SET",
-        "tls-cert-file",
-        &cert,
-        "tls-key-file",
-        &key,
-    ];
+    let rotate = ["CONFIG", "SET", "tls-cert-file", &cert, "tls-key-file", &key];
     tls.server.ask::<()>(&rotate).await;
     std::fs::copy(second.file("ca.pem"), tls.files.path().join("ca.pem")).unwrap();
     tls.cut_connections().await;
@@ -166,8 +148,5 @@ async fn a_server_of_another_ca_is_not_trusted() {
     settings.step_timeout = std::time::Duration::from_millis(300);
     let store = RedisStore::new(settings);
     let claimed = store.claim(&charge("key", "order-1").claim(1)).await;
-    assert!(
-        matches!(claimed, Err(StoreError::Unreachable(_))),
-        "{claimed:?}"
-    );
+    assert!(matches!(claimed, Err(StoreError::Unreachable(_))), "{claimed:?}");
 }

@@ -243,6 +243,9 @@ impl Judge {
                     ClaimAnswer::Refused { look_ups_first: false } => {
                         self.clean(now_ms, ledger, digest, at, "a refusal says no");
                     }
+                    ClaimAnswer::ReferenceTaken { look_ups_first: false, .. } => {
+                        self.clean(now_ms, ledger, digest, at, "a taken reference says no");
+                    }
                     _ => {}
                 }
             }

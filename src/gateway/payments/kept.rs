@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::domain::{
-    Charge, ChargeCommand, Initiator, Money, PaymentMethod, Refund, RefundCommand,
-    TokenizeCommand,
+    Charge, ChargeCommand, Initiator, Money, PaymentMethod, Refund, RefundCommand, TokenizeCommand,
 };
 
 /// The version of all forms here.
@@ -93,9 +92,8 @@ impl KeptCharge {
         let text = |text: &Option<crate::domain::ProviderText>, kept: &str| {
             text.as_ref().map_or(!strictly, |text| text.as_str() == kept)
         };
-        let same_initiator = found
-            .initiator
-            .is_none_or(|it| (it == Initiator::Merchant) == self.merchant_initiated);
+        let same_initiator =
+            found.initiator.is_none_or(|it| (it == Initiator::Merchant) == self.merchant_initiated);
         let same_payment = found.reference.as_str() == self.reference
             && is_money(found.amount, self.amount_minor, &self.currency);
         let same_rest = text(&found.customer_id, &self.customer_id)

@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    BankAccountDisplay, CardDisplay, Charge, ChargeStatus, Currency, Display, Failure,
-    FailureCode, Initiator, Money, PaymentToken, ProviderText, RedirectUrl, Refund, RefundStatus,
+    BankAccountDisplay, CardDisplay, Charge, ChargeStatus, Currency, Display, Failure, FailureCode,
+    Initiator, Money, PaymentToken, ProviderText, RedirectUrl, Refund, RefundStatus,
 };
 
 /// The version of all forms here; a reader refuses a newer one.

@@ -139,7 +139,7 @@ fn absent(view: &View<'_>, canary: &Canary, claim: &Claim) -> (Writes, ClaimAnsw
     if let Some(other) = view.reference_of {
         let same_caller = other.subject.caller == claim.subject.caller;
         let outcome = other.outcome.clone().filter(|_| same_caller);
-        let answer = ClaimAnswer::ReferenceTaken { same_caller, outcome };
+        let answer = ClaimAnswer::ReferenceTaken { same_caller, outcome, look_ups_first };
         return (Writes::default(), answer);
     }
     let Some(fingerprint) = claim.fingerprints.first() else {

@@ -29,6 +29,9 @@ pub use settle::{begin as settle_begin, settle};
 
 /// Which record formats this build writes and reads. A new format is read by a release before any
 /// release writes it, so that upgrades and roll-backs mix.
+///
+/// A release that writes format 2 may add fields to a record, which this build keeps as they are,
+/// and must not give those that are there another meaning: that would be format 3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Format {
     /// The format of records born here.

@@ -59,24 +59,20 @@ impl Args {
 
     pub(super) fn attempts(self, attempts: &[Attempt]) -> Self {
         let args = self.number(attempts.len() as u64);
-        attempts
-            .iter()
-            .fold(args, |args, it| args.text(it.line()).flag(it.is_post))
+        attempts.iter().fold(args, |args, it| args.text(it.line()).flag(it.is_post))
     }
 
     pub(super) fn fingerprints(self, fingerprints: &[Fingerprint]) -> Self {
-        fingerprints.iter().fold(self, |args, it| {
-            args.text(hex::encode(it.key_id)).text(hex::encode(it.mac))
-        })
+        fingerprints
+            .iter()
+            .fold(self, |args, it| args.text(hex::encode(it.key_id)).text(hex::encode(it.mac)))
     }
 }
 
 /// `limit amount`, one a line.
 fn reservations_text(reservations: &[Reservation]) -> String {
-    let lines: Vec<String> = reservations
-        .iter()
-        .map(|it| format!("{} {}", it.limit, it.amount))
-        .collect();
+    let lines: Vec<String> =
+        reservations.iter().map(|it| format!("{} {}", it.limit, it.amount)).collect();
     lines.join("\n")
 }
 
@@ -129,10 +125,7 @@ pub(super) fn record(digest: KeyDigest, value: &Value) -> Result<Record, StoreEr
     Ok(Record {
         version: fields.parsed("v")?,
         state: State::parse(fields.need("state")?).ok_or_else(|| unreadable("state"))?,
-        fence: Fence {
-            owner,
-            epoch: fields.parsed("epoch")?,
-        },
+        fence: Fence { owner, epoch: fields.parsed("epoch")? },
         lease_end_ms: fields.parsed("lease_end")?,
         first_sent_ms: fields.parsed("first_sent")?,
         ambiguous: fields.flag("ambiguous"),
@@ -175,21 +168,13 @@ fn subject(digest: KeyDigest, fields: &Fields) -> Result<Subject, StoreError> {
 
 fn reservation(line: &str) -> Option<Reservation> {
     let (limit, amount) = line.split_once(' ')?;
-    Some(Reservation {
-        limit: Reference::new(limit).ok()?,
-        amount: amount.parse().ok()?,
-    })
+    Some(Reservation { limit: Reference::new(limit).ok()?, amount: amount.parse().ok()? })
 }
 
 fn operation(word: &str) -> Option<Operation> {
-    [
-        Operation::Tokenize,
-        Operation::Charge,
-        Operation::Renew,
-        Operation::Refund,
-    ]
-    .into_iter()
-    .find(|it| it.as_str() == word)
+    [Operation::Tokenize, Operation::Charge, Operation::Renew, Operation::Refund]
+        .into_iter()
+        .find(|it| it.as_str() == word)
 }
 
 fn fingerprint(fields: &Fields) -> Result<Fingerprint, StoreError> {

@@ -11,9 +11,8 @@ pub(super) enum Remedy {
     SendText,
     /// Another server has the data: find it. Nothing was applied.
     Locate(String),
-    /// This other server has it for now: ask there. Nothing was applied.
-    Ask(String, u16),
-    /// The data is on its way between servers: try again. Nothing was applied.
+    /// The data is on its way between servers: try again. Nothing was applied. (Asking at the
+    /// other end helps nobody: of a step's keys one is always missing there.)
     TryAgain(String),
     /// The connection broke: connect anew and repeat; it may have been applied.
     Reconnect(String),
@@ -27,17 +26,11 @@ impl Remedy {
     /// Reads an error. Server errors come before anything is written: scripts write the record
     /// before all else.
     pub(super) fn of(error: &RedisError) -> Self {
-        if let Some((host, port)) = error.redirect_node().map(split_address) {
-            if error.code() == Some("ASK") {
-                return Self::Ask(host, port);
-            }
-            return Self::Locate(format!("moved to {host}:{port}"));
-        }
         let text = error.to_string();
         match error.code() {
             Some("NOSCRIPT") => Self::SendText,
             Some("READONLY" | "MOVED" | "MASTERDOWN") => Self::Locate(text),
-            Some("TRYAGAIN" | "CLUSTERDOWN") => Self::TryAgain(text),
+            Some("ASK" | "TRYAGAIN" | "CLUSTERDOWN") => Self::TryAgain(text),
             // A script that failed half-way.
             Some("ERR") => Self::Unreadable(text),
             Some(_) => Self::Refuse(text),
@@ -45,11 +38,6 @@ impl Remedy {
             None => Self::Unreadable(text),
         }
     }
-}
-
-fn split_address((address, _slot): (&str, u16)) -> (String, u16) {
-    let (host, port) = address.rsplit_once(':').unwrap_or((address, "0"));
-    (host.to_owned(), port.parse().unwrap_or(0))
 }
 
 /// An error outside of a step: while connecting or locating.

@@ -5,13 +5,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, RedisError, RedisResult, Value};
+use redis::{Cmd, RedisResult, Value};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::failure::Remedy;
 use super::locator::Locator;
 use super::script::StepScript;
-use super::url::HostPort;
 use crate::idempotency::store::StoreError;
 
 /// How long to wait before asking again while data moves or a master is being chosen.
@@ -103,9 +102,7 @@ impl Link {
         let mut doubtful = false;
         loop {
             if last.is_none() {
-                *last = Some(StoreError::Unreachable(
-                    "connecting took too long".to_owned(),
-                ));
+                *last = Some(StoreError::Unreachable("connecting took too long".to_owned()));
             }
             let connected = self.connection().await;
             let held = match connected {
@@ -141,39 +138,9 @@ impl Link {
                     doubtful = true;
                     *last = Some(StoreError::Broken(text));
                 }
-                Remedy::Ask(host, port) => {
-                    let before = last.take();
-                    match self.ask(HostPort { host, port }, &by_text()).await {
-                        Ok(value) => return Ok(value),
-                        Err(error) => {
-                            *last = before;
-                            blame(last, doubtful, error.clone());
-                            doubtful |= error.may_be_applied();
-                        }
-                    }
-                }
             }
             sleep(PAUSE).await;
         }
-    }
-
-    /// Asks the server to which the slot is on its way. What fails there is tried from the start.
-    async fn ask(&self, host: HostPort, command: &Cmd) -> Result<Value, StoreError> {
-        let mut connection = self.locator.connect_to(&host).await?;
-        let mut pipeline = redis::pipe();
-        pipeline.cmd("ASKING").ignore().add_command(command.clone());
-        let values: RedisResult<Vec<Value>> = pipeline.query_async(&mut connection).await;
-        let refused = |error: RedisError| {
-            if let Remedy::Reconnect(text) = Remedy::of(&error) {
-                StoreError::Broken(text)
-            } else {
-                StoreError::Refused(error.to_string())
-            }
-        };
-        let mut values = values.map_err(refused)?;
-        values
-            .pop()
-            .ok_or_else(|| StoreError::Unreadable("no answer after ASKING".to_owned()))
     }
 
     async fn connection(&self) -> Result<Numbered, StoreError> {
@@ -184,7 +151,7 @@ impl Link {
         if let Some(held) = self.held() {
             return Ok(held);
         }
-        let (connection, _host) = self.locator.connect().await?;
+        let connection = self.locator.connect().await?;
         let mut current = self.lock();
         current.made += 1;
         let number = current.made;
@@ -229,9 +196,5 @@ fn blame(last: &mut Option<StoreError>, doubtful: bool, error: StoreError) {
 
 /// A refusal after a try that may have been applied is no proof that nothing was.
 fn refused(doubtful: bool, text: String) -> StoreError {
-    if doubtful {
-        StoreError::Broken(text)
-    } else {
-        StoreError::Refused(text)
-    }
+    if doubtful { StoreError::Broken(text) } else { StoreError::Refused(text) }
 }

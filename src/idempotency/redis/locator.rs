@@ -35,7 +35,7 @@ struct Secrets {
 
 impl Locator {
     /// Connects to the master that has the account's data.
-    pub(super) async fn connect(&self) -> Result<(MultiplexedConnection, HostPort), StoreError> {
+    pub(super) async fn connect(&self) -> Result<MultiplexedConnection, StoreError> {
         let secrets = self.secrets().await?;
         let host = self.locate(&secrets).await?;
         let mut connection = self.open(&host, &secrets).await?;
@@ -46,16 +46,7 @@ impl Locator {
         if first_text(&role).as_deref() != Some("master") {
             return Err(StoreError::Refused(format!("{host} is not a master")));
         }
-        Ok((connection, host))
-    }
-
-    /// Connects to a named server, as a redirection asks.
-    pub(super) async fn connect_to(
-        &self,
-        host: &HostPort,
-    ) -> Result<MultiplexedConnection, StoreError> {
-        let secrets = self.secrets().await?;
-        self.open(host, &secrets).await
+        Ok(connection)
     }
 
     /// A connection for subscriptions.
@@ -63,10 +54,7 @@ impl Locator {
         let secrets = self.secrets().await?;
         let host = self.locate(&secrets).await?;
         let client = self.client(&host, &secrets, true)?;
-        client
-            .get_async_pubsub()
-            .await
-            .map_err(|error| unreachable(&error))
+        client.get_async_pubsub().await.map_err(|error| unreachable(&error))
     }
 
     async fn locate(&self, secrets: &Secrets) -> Result<HostPort, StoreError> {
@@ -154,9 +142,7 @@ impl Locator {
         secrets: &Secrets,
     ) -> Result<MultiplexedConnection, StoreError> {
         let client = self.client(host, secrets, true)?;
-        multiplexed(&client)
-            .await
-            .map_err(|error| unreachable(&error))
+        multiplexed(&client).await.map_err(|error| unreachable(&error))
     }
 
     fn client(
@@ -165,19 +151,13 @@ impl Locator {
         secrets: &Secrets,
         with_auth: bool,
     ) -> Result<Client, StoreError> {
-        self.build(host, secrets, with_auth)
-            .map_err(|error| unreachable(&error))
+        self.build(host, secrets, with_auth).map_err(|error| unreachable(&error))
     }
 
     fn build(&self, host: &HostPort, secrets: &Secrets, with_auth: bool) -> RedisResult<Client> {
         let (name, port) = (host.host.clone(), host.port);
         let address = if self.url.tls {
-            ConnectionAddr::TcpTls {
-                host: name,
-                port,
-                insecure: false,
-                tls_params: None,
-            }
+            ConnectionAddr::TcpTls { host: name, port, insecure: false, tls_params: None }
         } else {
             ConnectionAddr::Tcp(name, port)
         };
@@ -197,10 +177,7 @@ impl Locator {
             return Client::open(info);
         }
         let root_cert = secrets.ca.clone();
-        let certificates = TlsCertificates {
-            client_tls: None,
-            root_cert,
-        };
+        let certificates = TlsCertificates { client_tls: None, root_cert };
         Client::build_with_tls(info, certificates)
     }
 
@@ -222,12 +199,9 @@ impl Locator {
 
 async fn multiplexed(client: &Client) -> RedisResult<MultiplexedConnection> {
     // The step's own limit bounds the whole of it.
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(None)
-        .set_response_timeout(None);
-    client
-        .get_multiplexed_async_connection_with_config(&config)
-        .await
+    let config =
+        AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+    client.get_multiplexed_async_connection_with_config(&config).await
 }
 
 async fn read(file: &PathBuf) -> Result<Vec<u8>, StoreError> {
@@ -237,9 +211,7 @@ async fn read(file: &PathBuf) -> Result<Vec<u8>, StoreError> {
     let length = tokio::fs::metadata(file).await.map_err(unreadable)?.len();
     if length > MAX_FILE_BYTES {
         let name = file.display();
-        return Err(StoreError::Unreachable(format!(
-            "{name} is larger than 1 MiB"
-        )));
+        return Err(StoreError::Unreachable(format!("{name} is larger than 1 MiB")));
     }
     tokio::fs::read(file).await.map_err(unreadable)
 }

@@ -84,10 +84,7 @@ struct Common {
 
 impl Common {
     const NONE: Self = Self {
-        fence: Fence {
-            owner: OwnerId::NOBODY,
-            epoch: 0,
-        },
+        fence: Fence { owner: OwnerId::NOBODY, epoch: 0 },
         lease_ms: 0,
         retention_ms: 0,
         open_retention_ms: 0,
@@ -151,12 +148,8 @@ impl RedisStore {
 
     /// Listens before it answers, where that can be had within the limit of a step.
     async fn listen(&self, digest: &KeyDigest) -> Waiter {
-        let waiter = self.waiters.subscribe(digest);
         let mut live = {
-            let mut subscription = self
-                .subscription
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut subscription = self.subscription.lock().unwrap_or_else(PoisonError::into_inner);
             subscription
                 .get_or_insert_with(|| {
                     Subscription::start(
@@ -169,6 +162,6 @@ impl RedisStore {
         };
         // Without it the caller polls; that a store is not reached shows at the next claim.
         let _timed_out = timeout(self.link.step_timeout(), live.wait_for(|live| *live)).await;
-        waiter
+        self.waiters.subscribe(digest)
     }
 }

@@ -32,12 +32,9 @@ impl RedisStore {
 
     async fn announce(&self, keys: &[KeyCheck]) -> Result<Vec<NotReady>, StoreError> {
         let names = self.names.account_keys("fingerprint-keys", None);
-        let args = keys
-            .iter()
-            .fold(self.args("", super::Common::NONE), |args, key| {
-                args.text(hex::encode(key.key_id))
-                    .text(hex::encode(key.check))
-            });
+        let args = keys.iter().fold(self.args("", super::Common::NONE), |args, key| {
+            args.text(hex::encode(key.key_id)).text(hex::encode(key.check))
+        });
         let reply = self.run(&script::ANNOUNCE, &names, args).await?;
         let mut faults = Vec::new();
         for index in (0..reply.rest.len()).step_by(2) {
@@ -84,11 +81,7 @@ impl RedisStore {
         let mut cursor = "0".to_owned();
         loop {
             let mut scan = redis::cmd("SCAN");
-            scan.arg(&cursor)
-                .arg("MATCH")
-                .arg(&pattern)
-                .arg("COUNT")
-                .arg(SCAN_COUNT);
+            scan.arg(&cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(SCAN_COUNT);
             let page: Value = self.link.command(&scan).await?;
             let (next, found): (String, Vec<String>) =
                 redis::from_redis_value(page).map_err(|_| strange("page"))?;

@@ -23,11 +23,7 @@ impl Reply {
             return Err(strange("answer"));
         }
         let rest = values.split_off(2);
-        Ok(Self {
-            now_ms: number(values.first())?,
-            word: text(values.get(1))?,
-            rest,
-        })
+        Ok(Self { now_ms: number(values.first())?, word: text(values.get(1))?, rest })
     }
 
     pub(super) fn number(&self, index: usize) -> Result<u64, StoreError> {
@@ -77,15 +73,11 @@ impl Reply {
 }
 
 fn number(value: Option<&Value>) -> Result<u64, StoreError> {
-    value
-        .and_then(|value| redis::from_redis_value_ref(value).ok())
-        .ok_or_else(|| strange("number"))
+    value.and_then(|value| redis::from_redis_value_ref(value).ok()).ok_or_else(|| strange("number"))
 }
 
 fn text(value: Option<&Value>) -> Result<String, StoreError> {
-    value
-        .and_then(|value| redis::from_redis_value_ref(value).ok())
-        .ok_or_else(|| strange("text"))
+    value.and_then(|value| redis::from_redis_value_ref(value).ok()).ok_or_else(|| strange("text"))
 }
 
 pub(super) fn strange(what: &str) -> StoreError {

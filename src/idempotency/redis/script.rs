@@ -19,11 +19,7 @@ impl StepScript {
 
     /// The command, by the script's digest or by its text.
     pub(super) fn command(&self, by_text: bool, keys: &[String], args: &[Vec<u8>]) -> redis::Cmd {
-        let (name, script) = if by_text {
-            ("EVAL", &self.text)
-        } else {
-            ("EVALSHA", &self.digest)
-        };
+        let (name, script) = if by_text { ("EVAL", &self.text) } else { ("EVALSHA", &self.digest) };
         let mut command = redis::cmd(name);
         command.arg(script).arg(keys.len()).arg(keys);
         for arg in args {

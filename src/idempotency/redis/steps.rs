@@ -30,27 +30,14 @@ impl RedisStore {
 
     async fn ask_claim(&self, claim: &Claim) -> Result<Reply, StoreError> {
         let subject = &claim.subject;
-        let fence = Fence {
-            owner: claim.owner,
-            epoch: 0,
-        };
-        let args = || {
-            self.args(
-                &subject.digest.to_string(),
-                Common::new(fence, &claim.periods),
-            )
+        let fence = Fence { owner: claim.owner, epoch: 0 };
+        let args = self
+            .args(&subject.digest.to_string(), Common::new(fence, &claim.periods))
             .subject(subject, 0)
             .flag(claim.refused)
-            .fingerprints(&claim.fingerprints)
-        };
-        let mut keys = self.names.subject_keys(subject);
-        let reply = self.run(&script::CLAIM, &keys, args()).await?;
-        if reply.word != "DANGLING" {
-            return Ok(reply);
-        }
-        // With the other record's key declared the server itself tells whether it is elsewhere.
-        keys.push(self.names.record(&reply.text(0)?));
-        self.run(&script::CLAIM, &keys, args()).await
+            .fingerprints(&claim.fingerprints);
+        let keys = self.names.subject_keys(subject);
+        self.run(&script::CLAIM, &keys, args).await
     }
 
     async fn ask_complete(&self, evidence: &Evidence) -> Result<Reply, StoreError> {
@@ -104,10 +91,7 @@ impl RedisStore {
             Lookup::Digest(digest) => (self.names.keys(digest, None), digest.to_string()),
             Lookup::Reference(namespace, reference) => {
                 let entry = self.names.reference(*namespace, reference);
-                (
-                    self.names.account_keys("canary", Some(entry)),
-                    String::new(),
-                )
+                (self.names.account_keys("canary", Some(entry)), String::new())
             }
         };
         let args = self.args(&digest, Common::NONE);
@@ -190,34 +174,19 @@ fn claim_answer(digest: KeyDigest, reply: &Reply) -> Result<ClaimAnswer, StoreEr
         },
         "RECOVER" => {
             let record = reply.record(digest, 1)?;
-            ClaimAnswer::Recover {
-                epoch: record.fence.epoch,
-                record,
-                look_up_only: reply.flag(0)?,
-            }
+            ClaimAnswer::Recover { epoch: record.fence.epoch, record, look_up_only: reply.flag(0)? }
         }
-        "REPLAY" => ClaimAnswer::Replay {
-            record: reply.record(digest, 0)?,
-        },
-        "BUSY" => ClaimAnswer::Busy {
-            lease_left_ms: reply.number(0)?,
-        },
-        "REUSED" => ClaimAnswer::KeyReused {
-            record: reply.record(digest, 0)?,
-        },
+        "REPLAY" => ClaimAnswer::Replay { record: reply.record(digest, 0)? },
+        "BUSY" => ClaimAnswer::Busy { lease_left_ms: reply.number(0)? },
+        "REUSED" => ClaimAnswer::KeyReused { record: reply.record(digest, 0)? },
         "TAKEN" => ClaimAnswer::ReferenceTaken {
             same_caller: reply.flag(0)?,
             outcome: reply.outcome(1)?,
+            look_ups_first: reply.flag(2)?,
         },
-        "REFUSED" => ClaimAnswer::Refused {
-            look_ups_first: reply.flag(0)?,
-        },
-        "CONFLICT" => ClaimAnswer::Conflict {
-            record: reply.record(digest, 0)?,
-        },
-        "NEW" => ClaimAnswer::TooNew {
-            version: version(reply)?,
-        },
+        "REFUSED" => ClaimAnswer::Refused { look_ups_first: reply.flag(0)? },
+        "CONFLICT" => ClaimAnswer::Conflict { record: reply.record(digest, 0)? },
+        "NEW" => ClaimAnswer::TooNew { version: version(reply)? },
         "KEY" => ClaimAnswer::FingerprintKeyUnknown,
         _ => return reply.unknown(),
     })
@@ -228,19 +197,11 @@ fn complete_answer(digest: KeyDigest, reply: &Reply) -> Result<CompleteAnswer, S
         "STORED" => CompleteAnswer::Stored {
             posts: u32::try_from(reply.number(0)?).map_err(|_| strange("count"))?,
         },
-        "KEPT" => CompleteAnswer::Kept {
-            record: reply.record(digest, 0)?,
-        },
-        "NOT_PROOF" => CompleteAnswer::NotProof {
-            record: reply.record(digest, 0)?,
-        },
-        "CONFLICT" => CompleteAnswer::Conflict {
-            record: reply.record(digest, 0)?,
-        },
+        "KEPT" => CompleteAnswer::Kept { record: reply.record(digest, 0)? },
+        "NOT_PROOF" => CompleteAnswer::NotProof { record: reply.record(digest, 0)? },
+        "CONFLICT" => CompleteAnswer::Conflict { record: reply.record(digest, 0)? },
         "ABSENT" => CompleteAnswer::Absent,
-        "NEW" => CompleteAnswer::TooNew {
-            version: version(reply)?,
-        },
+        "NEW" => CompleteAnswer::TooNew { version: version(reply)? },
         _ => return reply.unknown(),
     })
 }
@@ -280,11 +241,7 @@ fn settle_answer(digest: KeyDigest, reply: &Reply) -> Result<SettleAnswer, Store
 
 /// An owner that renews or begins: no periods but its lease.
 fn leasing(owner: OwnerId, epoch: u64, lease_ms: u64) -> Common {
-    Common {
-        fence: Fence { owner, epoch },
-        lease_ms,
-        ..Common::NONE
-    }
+    Common { fence: Fence { owner, epoch }, lease_ms, ..Common::NONE }
 }
 
 impl Store for RedisStore {
@@ -298,9 +255,7 @@ impl Store for RedisStore {
     fn renew<'a>(&'a self, renew: &'a Renew) -> Step<'a, Stamped<RenewAnswer>> {
         Box::pin(async move {
             let common = leasing(renew.fence.owner, renew.fence.epoch, renew.lease_ms);
-            let reply = self
-                .about(&script::RENEW, &renew.digest, common, |it| it)
-                .await?;
+            let reply = self.about(&script::RENEW, &renew.digest, common, |it| it).await?;
             match reply.word.as_str() {
                 "RENEWED" => stamped(&reply, RenewAnswer::Renewed),
                 "LOST" => stamped(&reply, RenewAnswer::Lost),
@@ -321,12 +276,10 @@ impl Store for RedisStore {
             let reply = self.ask_doubt(doubt).await?;
             let answer = match reply.word.as_str() {
                 "RECORDED" => DoubtAnswer::Recorded,
-                "FENCED" => DoubtAnswer::Fenced {
-                    record: reply.record(doubt.work.subject.digest, 0)?,
-                },
-                "NEW" => DoubtAnswer::TooNew {
-                    version: version(&reply)?,
-                },
+                "FENCED" => {
+                    DoubtAnswer::Fenced { record: reply.record(doubt.work.subject.digest, 0)? }
+                }
+                "NEW" => DoubtAnswer::TooNew { version: version(&reply)? },
                 _ => return reply.unknown(),
             };
             stamped(&reply, answer)
@@ -341,9 +294,7 @@ impl Store for RedisStore {
                 ..Common::NONE
             };
             let digest = &release.digest;
-            let reply = self
-                .about(&script::RELEASE, digest, common, |it| it)
-                .await?;
+            let reply = self.about(&script::RELEASE, digest, common, |it| it).await?;
             stamped(&reply, release_answer(&reply)?)
         })
     }
@@ -353,9 +304,7 @@ impl Store for RedisStore {
             let common = leasing(begin.owner, 0, begin.lease_ms);
             let with = |args: Args| args.number(begin.resend_window_ms);
             let digest = &begin.digest;
-            let reply = self
-                .about(&script::SETTLE_BEGIN, digest, common, with)
-                .await?;
+            let reply = self.about(&script::SETTLE_BEGIN, digest, common, with).await?;
             stamped(&reply, settle_answer(begin.digest, &reply)?)
         })
     }
@@ -364,9 +313,7 @@ impl Store for RedisStore {
         Box::pin(async move {
             let common = Common::new(settle.fence, &settle.periods);
             let with = |args: Args| args.outcome(&settle.outcome).text(&settle.settled_by);
-            let reply = self
-                .about(&script::SETTLE, &settle.digest, common, with)
-                .await?;
+            let reply = self.about(&script::SETTLE, &settle.digest, common, with).await?;
             stamped(&reply, settle_answer(settle.digest, &reply)?)
         })
     }
@@ -387,9 +334,7 @@ impl Store for RedisStore {
         Box::pin(async move {
             let with = |args: Args| args.number(advance.next_check_after_ms);
             let digest = &advance.digest;
-            let reply = self
-                .about(&script::ADVANCE, digest, Common::NONE, with)
-                .await?;
+            let reply = self.about(&script::ADVANCE, digest, Common::NONE, with).await?;
             yes(&reply)
         })
     }

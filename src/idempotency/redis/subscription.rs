@@ -36,10 +36,7 @@ impl Subscription {
                 sleep(PAUSE).await;
             }
         });
-        Self {
-            live: receiver,
-            task: task.abort_handle(),
-        }
+        Self { live: receiver, task: task.abort_handle() }
     }
 
     /// Resolves once messages arrive.
@@ -65,9 +62,9 @@ async fn listen(
         .subscribe(channel)
         .await
         .map_err(|error| StoreError::Unreachable(error.to_string()))?;
-    live.send_replace(true);
-    // Those who subscribed while there was no subscription may have missed their message.
+    // Those who gave up waiting for the subscription may have missed their message.
     waiters.wake_all();
+    live.send_replace(true);
     let mut messages = subscriber.into_on_message();
     while let Some(message) = messages.next().await {
         let text: Option<String> = message.get_payload().ok();

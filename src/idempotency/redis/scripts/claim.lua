@@ -1,5 +1,4 @@
--- ARGV[18]: refused. Fingerprints from ARGV[19]. KEYS[7], if any: the record that the reference
--- points at, once it was found to point at nothing here.
+-- ARGV[18]: refused. Fingerprints from ARGV[19].
 local refused = ARGV[18] == '1'
 local look_ups_first, used = canary()
 
@@ -42,15 +41,14 @@ local function existing(record)
   return recover(record)
 end
 
--- An entry that points at nothing counts as none; but on a slot that moves, what is not here may
--- be there, so the caller asks again with that record's key declared.
+-- An entry that points at nothing counts as none. That is no guess while the slot moves to another
+-- node: without a record one of the declared keys is missing, and then the server runs no script.
 local function taken()
   if ARGV[13] == '' then return nil end
   local entry = redis.call('GET', KEYS[2])
   if not entry or entry == digest then return nil end
   local other = load(prefix .. 'r:' .. entry)
   if not other then
-    if KEYS[7] ~= prefix .. 'r:' .. entry then return { now, 'DANGLING', entry } end
     redis.call('DEL', KEYS[2])
     return nil
   end
@@ -59,7 +57,7 @@ local function taken()
   if same_caller and other.class then
     outcome = { other.outcome, other.provider_id or '', other.class, other.phase }
   end
-  return { now, 'TAKEN', same_caller and 1 or 0, outcome }
+  return { now, 'TAKEN', same_caller and 1 or 0, outcome, look_ups_first and 1 or 0 }
 end
 
 local record = load(KEYS[1])

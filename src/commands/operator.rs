@@ -1,0 +1,26 @@
+//! What the operators' commands share: the account's engine, over the settings of `serve`.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::{failed, settings, wrong_settings};
+use crate::app::{self, Parts};
+use crate::clock::SystemClock;
+use crate::config::ServeArgs;
+use crate::engine::Engine;
+use crate::idempotency::redis::StoreUrl;
+use crate::telemetry::logs;
+
+/// The engine that `serve` would run with the same settings; or the exit code of a command that
+/// cannot have one.
+pub(super) async fn engine(
+    args: &ServeArgs,
+) -> Result<(Engine, crate::config::Settings), ExitCode> {
+    let settings = settings(args).map_err(|faults| wrong_settings(&faults))?;
+    logs::start("info").map_err(failed)?;
+    if settings.store.url == StoreUrl::Memory {
+        return Err(failed("a store in memory belongs to one process; there is none to look into"));
+    }
+    let parts = Parts::of(&settings).map_err(failed)?;
+    Ok((app::engine(&settings, Arc::new(SystemClock), parts), settings))
+}

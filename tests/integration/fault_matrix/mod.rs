@@ -1,0 +1,23 @@
+//! The fault matrix over real processes: the real binary with its failpoints, real servers, and
+//! the simulator's ledger compared with what callers were told. Each test names its row.
+
+mod gate;
+mod lab;
+mod sidecar;
+mod told;
+
+mod answers;
+mod callers;
+mod crashes;
+mod duplicates;
+mod formats;
+mod open_outcomes;
+mod pauses;
+mod production_build;
+mod refunds;
+mod refusals;
+mod scopes;
+mod second_answers;
+mod store_faults;
+mod store_loss;
+mod tokens;

@@ -1,0 +1,237 @@
+//! The real binary as a process that tests can kill, stop, release and call.
+
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tonic::Request;
+use tonic::transport::{Channel, Endpoint};
+use zentra_sidecar::grpc::proto;
+use zentra_sidecar::grpc::proto::payment_service_client::PaymentServiceClient;
+use zentra_sidecar::simulator::Simulator;
+
+use super::lab::{CUSTOMER, GOOD_CARD, KEY, Lab, PATIENCE};
+use super::told::{Order, Told};
+
+/// How a sidecar is started.
+pub(crate) struct Launch<'a> {
+    lab: &'a Lab,
+    flags: Vec<String>,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl<'a> Launch<'a> {
+    pub(crate) fn new(lab: &'a Lab) -> Self {
+        let keys = lab.folder.path().join("keys");
+        let flags = vec![
+            "--listen=127.0.0.1:0".to_owned(),
+            "--admin-listen=127.0.0.1:0".to_owned(),
+            format!("--zentra-url={}", lab.zentra.url()),
+            format!("--store={}", lab.store_url),
+            format!("--fingerprint-key-file={}", keys.display()),
+            "--lease-seconds=1".to_owned(),
+            "--connect-timeout-ms=300".to_owned(),
+            "--attempt-timeout-seconds=5".to_owned(),
+            // Patient with a machine under load.
+            "--store-timeout-ms=5000".to_owned(),
+            "--caller=shop/checkout".to_owned(),
+            "--card-data=accept".to_owned(),
+            // Its look-ups would be taken for those of the calls.
+            "--reconcile-seconds=3600".to_owned(),
+        ];
+        Self { lab, flags, variables: vec![("ZENTRA_SECRET_KEY", KEY.to_owned())] }
+    }
+
+    /// Stops, dies or waits at a point: `after_claim:kill`.
+    pub(crate) fn failpoint(self, text: &str) -> Self {
+        self.variable("SIDECAR_FAILPOINT", text)
+    }
+
+    /// A flag; one given before is replaced.
+    pub(crate) fn flag(mut self, name: &str, value: &str) -> Self {
+        self.flags.retain(|flag| flag.split('=').next() != Some(name));
+        self.flags.push(format!("{name}={value}"));
+        self
+    }
+
+    /// A variable; one given before is replaced.
+    pub(crate) fn variable(mut self, name: &'static str, value: &str) -> Self {
+        self.variables.retain(|(other, _)| *other != name);
+        self.variables.push((name, value.to_owned()));
+        self
+    }
+
+    /// Starts it, and waits until it serves.
+    pub(crate) async fn start(self) -> Sidecar {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_zentra-sidecar"));
+        command.arg("serve").args(&self.flags).env_clear().envs(self.variables);
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut process = command.spawn().unwrap();
+        let said = Said::listen(process.stderr.take().unwrap());
+        let line = said.until("\"message\":\"serving\"").await;
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let address = |name: &str| format!("http://{}", line[name].as_str().unwrap());
+        let channel = Endpoint::from_shared(address("grpc")).unwrap().connect().await.unwrap();
+        Sidecar {
+            client: PaymentServiceClient::new(channel),
+            admin: address("admin"),
+            zentra: self.lab.zentra.clone(),
+            token: self.lab.token.clone(),
+            process,
+            said,
+        }
+    }
+}
+
+/// A process that serves.
+pub(crate) struct Sidecar {
+    pub(crate) client: PaymentServiceClient<Channel>,
+    pub(crate) token: String,
+    pub(crate) admin: String,
+    zentra: Arc<Simulator>,
+    process: Child,
+    said: Said,
+}
+
+impl Sidecar {
+    /// Makes a charge, and checks at once that no `no` is a lie.
+    pub(crate) async fn charge(&self, order: &Order) -> Told {
+        let mut request = Request::new(proto::ChargeRequest {
+            idempotency_key: order.key.clone(),
+            reference: order.reference.clone(),
+            amount: Some(money(order.amount_minor)),
+            customer_id: order.customer.clone(),
+            payment_token_id: self.token.clone(),
+            actor: String::new(),
+        });
+        request.set_timeout(order.deadline);
+        let answer = self.client.clone().charge(request).await.map(tonic::Response::into_inner);
+        let told = Told::of_charge(answer.map(|answer| (answer.charge, answer.execution)));
+        if let Told::Error(fault) = &told
+            && fault.money_moved == "no"
+        {
+            let made = self.zentra.ledger().charges_of(&order.reference).len();
+            let anothers = fault.reason == "REFERENCE_ALREADY_USED";
+            assert!(made == 0 || anothers, "a lie: {told:?}");
+        }
+        told
+    }
+
+    /// Gives back an amount of a charge, or all of it.
+    pub(crate) async fn refund(&self, reference: &str, of: &str, amount: Option<i64>) -> Told {
+        let mut request = Request::new(proto::RefundRequest {
+            idempotency_key: format!("key-{reference}"),
+            reference: reference.to_owned(),
+            charge_reference: of.to_owned(),
+            amount: amount.map(money),
+            reason: String::new(),
+            actor: String::new(),
+        });
+        request.set_timeout(PATIENCE);
+        let answer = self.client.clone().refund(request).await;
+        Told::of_refund(answer.map(tonic::Response::into_inner))
+    }
+
+    /// Saves a card; the answer's `id` is the token's.
+    pub(crate) async fn tokenize(&self, key: &str) -> Result<String, Told> {
+        let card = proto::Card {
+            number: GOOD_CARD.to_owned(),
+            expiry_month: 12,
+            expiry_year: 2090,
+            cvv: "123".to_owned(),
+            holder_name: String::new(),
+        };
+        let mut request = Request::new(proto::TokenizeRequest {
+            idempotency_key: key.to_owned(),
+            customer_id: CUSTOMER.to_owned(),
+            payment_method: Some(proto::tokenize_request::PaymentMethod::Card(card)),
+            actor: String::new(),
+        });
+        request.set_timeout(PATIENCE);
+        let answer = self.client.clone().tokenize(request).await;
+        let answer = answer.map_err(|status| Told::of_status(&status))?;
+        Ok(answer.into_inner().token.unwrap().id)
+    }
+
+    /// Waits until it has reached an armed point.
+    pub(crate) async fn reached(&self, point: &str) {
+        self.said.until(&format!("failpoint {point} reached")).await;
+    }
+
+    /// Waits until it has written a line with this text, and gives the line.
+    pub(crate) async fn said(&self, text: &str) -> String {
+        self.said.until(text).await
+    }
+
+    /// Sends it a signal: `KILL`, `STOP`, `CONT`.
+    pub(crate) async fn signal(&self, name: &str) {
+        let id = self.id().to_string();
+        let status = Command::new("kill").args(["-s", name, &id]).status().await;
+        assert!(status.unwrap().success(), "kill -s {name}");
+    }
+
+    /// Lets a call that waits at a point go on.
+    pub(crate) async fn release(&self) {
+        self.signal("USR1").await;
+    }
+
+    /// Waits until it has ended.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        timeout(PATIENCE, self.process.wait()).await.unwrap().unwrap()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id().unwrap()
+    }
+}
+
+pub(crate) fn money(amount_minor: i64) -> proto::Money {
+    proto::Money { amount_minor, currency: "NGN".to_owned() }
+}
+
+/// The lines that a process writes.
+#[derive(Clone)]
+struct Said {
+    lines: Arc<Mutex<Vec<String>>>,
+    count: watch::Receiver<usize>,
+}
+
+impl Said {
+    fn listen(stderr: ChildStderr) -> Self {
+        let (sender, count) = watch::channel(0);
+        let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+        let said = Self { lines: lines.clone(), count };
+        tokio::spawn(async move {
+            let mut reader = BufReader::new(stderr).lines();
+            while let Ok(Some(line)) = reader.next_line().await {
+                lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                sender.send_modify(|count| *count += 1);
+            }
+        });
+        said
+    }
+
+    async fn until(&self, text: &str) -> String {
+        let mut count = self.count.clone();
+        let waiting = async {
+            loop {
+                count.borrow_and_update();
+                if let Some(line) = self.all().into_iter().find(|line| line.contains(text)) {
+                    return Some(line);
+                }
+                count.changed().await.ok()?;
+            }
+        };
+        match timeout(PATIENCE, waiting).await {
+            Ok(Some(line)) => line,
+            _ => panic!("never said {text}:\n{}", self.all().join("\n")),
+        }
+    }
+
+    fn all(&self) -> Vec<String> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
