@@ -315,11 +315,15 @@ impl<'a, P: Payment> Session<'a, P> {
             Ok(stamped) if stamped.answer == ReleaseAnswer::Released => {
                 Err(error.money_moved(MoneyMoved::No))
             }
-            // Most likely an earlier try was applied and its answer lost. Not to be remembered
-            // as doubt: that would bring the record back, and with it a claim on a reference that
-            // may be another key's by now.
-            Ok(Stamped { answer: ReleaseAnswer::NotReleased(WhyKept::Gone), .. }) => {
-                let why = format!("the record is gone: {error}");
+            // Most likely an earlier try was applied and its answer lost, and the key may have been
+            // claimed again. Not to be remembered as doubt: should that record be gone by then,
+            // doubt would bring it back, and with it a claim on a reference that may be another
+            // key's by now.
+            Ok(Stamped {
+                answer: ReleaseAnswer::NotReleased(why @ (WhyKept::Gone | WhyKept::Fenced)),
+                ..
+            }) => {
+                let why = format!("not released ({why:?}): {error}");
                 Err(unknown(self.posts_here > 0, why))
             }
             Ok(stamped) => {
