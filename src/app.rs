@@ -204,6 +204,7 @@ impl Running {
         // First, so that the store's monitor cannot call the sidecar ready again.
         self.draining.begin();
         self.server.set_serving(false).await;
+        self.server.end_watches().await;
         let drained = async {
             while self.listeners.join_next().await.is_some() {}
             // What outlives its caller counts too.

@@ -13,6 +13,6 @@ pub fn run(args: &ServeArgs) -> ExitCode {
             say(config::show(&settings).trim_end());
             ExitCode::SUCCESS
         }
-        Err(faults) => wrong_settings(&faults),
+        Err(faults) => wrong_settings(faults),
     }
 }

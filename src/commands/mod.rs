@@ -30,8 +30,8 @@ fn settings(args: &ServeArgs) -> Result<Settings, Faults> {
     Settings::read(args, key.map(SecretString::from))
 }
 
-/// Tells every fault of the settings.
-fn wrong_settings(faults: &Faults) -> ExitCode {
+/// Tells what is wrong with the settings.
+fn wrong_settings(faults: impl Display) -> ExitCode {
     complain(faults);
     ExitCode::from(WRONG_USE)
 }

@@ -15,11 +15,11 @@ use crate::telemetry::logs;
 pub async fn run(args: &ServeArgs) -> ExitCode {
     let settings = match settings(args) {
         Ok(settings) => settings,
-        Err(faults) => return wrong_settings(&faults),
+        Err(faults) => return wrong_settings(faults),
     };
     let signals = match (logs::start("info"), Signals::listen()) {
         (Ok(()), Ok(signals)) => signals,
-        (Err(fault), _) => return failed(fault),
+        (Err(fault), _) => return wrong_settings(fault),
         (_, Err(fault)) => return failed(format!("cannot listen for signals: {fault}")),
     };
     if settings.store.url == StoreUrl::Memory {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::{failed, say};
+use super::{failed, say, wrong_settings};
 use crate::clock::SystemClock;
 use crate::shutdown::Signals;
 use crate::simulator::{self, SimulateArgs};
@@ -13,7 +13,7 @@ use crate::telemetry::logs;
 pub async fn run(args: SimulateArgs) -> ExitCode {
     let mut signals = match (logs::start("info"), Signals::listen()) {
         (Ok(()), Ok(signals)) => signals,
-        (Err(fault), _) => return failed(fault),
+        (Err(fault), _) => return wrong_settings(fault),
         (_, Err(fault)) => return failed(format!("cannot listen for signals: {fault}")),
     };
     match simulator::start(args.into(), Arc::new(SystemClock)).await {

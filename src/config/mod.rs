@@ -154,6 +154,10 @@ fn read_key(
         (Some(_), Some(_)) => {
             return faults.add(NAME, "is given beside ZENTRA_SECRET_KEY; give one of them");
         }
+        // A key in the place of its file's name must not be repeated in a message.
+        (Some(path), None) if looks_like_key(path) => {
+            return faults.add(NAME, "is a key; give the name of the file that holds it");
+        }
         (Some(path), None) => match secret_file::read(path) {
             Ok(text) => text,
             Err(fault) => return faults.add(NAME, format!("cannot read {path}: {fault}")),
@@ -164,6 +168,10 @@ fn read_key(
         }
     };
     faults.check(NAME, SecretKey::new(&text))
+}
+
+fn looks_like_key(text: &str) -> bool {
+    ["sk_", "pk_", "whsec_"].iter().any(|prefix| text.trim_start().starts_with(prefix))
 }
 
 /// Every fault of the settings, in the order of `--help`.

@@ -2,6 +2,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::card_number_scan::holds_card_number;
 use super::{Fault, Violations, text};
 
 /// The longest holder's name, in characters.
@@ -42,8 +43,13 @@ impl BankAccount {
             "bank_account.account_number",
             alphanumeric(number.expose_secret(), 4..=34, Fault::AccountNumber),
         );
-        let code_is_good = violations
-            .check("bank_account.bank_code", alphanumeric(bank_code, 2..=16, Fault::BankCode));
+        let code = alphanumeric(bank_code, 2..=16, Fault::BankCode);
+        // The code is shown to callers, and 16 digits are enough for a card number.
+        let code = code.and_then(|()| match holds_card_number(bank_code) {
+            true => Err(Fault::HoldsCardNumber),
+            false => Ok(()),
+        });
+        let code_is_good = violations.check("bank_account.bank_code", code);
         let name_is_good = match name.expose_secret() {
             "" => Some(()),
             text => {

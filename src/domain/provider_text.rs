@@ -1,12 +1,12 @@
-//! Texts that Zentra sent: bounded, printable, and never a card number.
+//! Texts that Zentra sent: bounded, printable, and never a card number or a key.
 
 use std::fmt;
 
 use super::card_number_scan::holds_card_number;
 use super::text::is_invisible;
 
-/// The longest text that is passed on, in bytes.
-const MAX_LENGTH: usize = 255;
+/// The longest text that is passed on, in characters: as long as a reason that is sent there.
+const MAX_LENGTH: usize = super::Reason::MAX_LENGTH;
 /// The longest address that a customer is sent to, in bytes.
 const MAX_URL_LENGTH: usize = 2048;
 /// What stands for a text that may not be passed on.
@@ -14,8 +14,8 @@ const WITHHELD: &str = "[withheld]";
 
 /// A short text that Zentra sent: an id, a status word, a brand.
 ///
-/// One that is longer than 255 bytes, has control or invisible characters or looks like a card
-/// number is replaced by `[withheld]`.
+/// One that is longer than 255 characters, has control or invisible characters, or looks like a
+/// card number or a key is replaced by `[withheld]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ProviderText(Box<str>);
 
@@ -23,9 +23,12 @@ impl ProviderText {
     /// Takes the text, or withholds it.
     #[must_use]
     pub fn new(value: &str) -> Self {
-        let fit = value.len() <= MAX_LENGTH
+        // A character has at most four bytes: a far longer text is withheld unread.
+        let fit = value.len() <= MAX_LENGTH * 4
+            && value.chars().count() <= MAX_LENGTH
             && !value.chars().any(is_invisible)
-            && !holds_card_number(value);
+            && !holds_card_number(value)
+            && !holds_key(value);
         Self(if fit { value.into() } else { WITHHELD.into() })
     }
 
@@ -50,7 +53,7 @@ impl RedirectUrl {
     /// Takes an address that a browser may be sent to; none for anything else.
     #[must_use]
     pub fn new(value: &str) -> Option<Self> {
-        if value.len() > MAX_URL_LENGTH || holds_card_number(value) {
+        if value.len() > MAX_URL_LENGTH || holds_card_number(value) || holds_key(value) {
             return None;
         }
         let url = url::Url::parse(value).ok()?;
@@ -71,6 +74,27 @@ impl RedirectUrl {
     }
 }
 
+/// True where a text holds what begins like a key of Zentra's, or like an `Authorization`.
+fn holds_key(value: &str) -> bool {
+    const BEGINNINGS: [&str; 8] = [
+        "sk_live_",
+        "sk_sandbox_",
+        "sk_simulated_",
+        "pk_live_",
+        "pk_sandbox_",
+        "whsec_",
+        "bearer ",
+        "bearer:",
+    ];
+    let value = value.to_ascii_lowercase();
+    BEGINNINGS.iter().any(|beginning| {
+        value.match_indices(beginning).any(|(at, _)| {
+            // `task_live_1` is no key.
+            !value[..at].ends_with(|before: char| before.is_ascii_alphanumeric())
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +105,18 @@ mod tests {
             assert_eq!(ProviderText::new(value).as_str(), "[withheld]");
         }
         assert_eq!(ProviderText::new("chg_01").as_str(), "chg_01");
+        let longest = "ä".repeat(255);
+        assert_eq!(ProviderText::new(&longest).as_str(), longest);
+    }
+
+    #[test]
+    fn keys_are_withheld() {
+        for value in ["sk_live_a1", "key: SK_SANDBOX_a1", "x-whsec_a1", "Bearer abc"] {
+            assert_eq!(ProviderText::new(value).as_str(), "[withheld]", "{value}");
+        }
+        for value in ["task_live_1", "risk_sandbox_2", "forbearer 1"] {
+            assert_eq!(ProviderText::new(value).as_str(), value);
+        }
     }
 
     #[test]

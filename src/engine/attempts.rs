@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::answer::{self, unknown};
-use super::execute::PaymentCall;
+use super::execute::{PaymentCall, Start};
 use super::lease::Lease;
+use super::mutated;
 use super::payment::{Found, Payment};
 use super::steps::repeated;
 use super::{Executed, Shared};
@@ -15,28 +16,11 @@ use crate::domain::ExecutionPath;
 use crate::error::{Error, MoneyMoved, Reason};
 use crate::failpoint::{Point, reach};
 use crate::idempotency::{
-    Attempt as LoggedAttempt, Class, CompleteAnswer, Doubt, DoubtAnswer, Evidence, Outcome,
-    Release, ReleaseAnswer, Source, Stamped, State, Verdict, WhyKept, Work,
+    Attempt as LoggedAttempt, Class, CompleteAnswer, Doubt, DoubtAnswer, Evidence, Match, Outcome,
+    Release, ReleaseAnswer, Source, Stamped, State, Verdict, WhyKept, Work, compare,
 };
 use crate::mutants::{self, Mutant};
-use crate::upstream::SendFence;
 use crate::zentra::{Attempt, Reply, Trouble, TroubleKind};
-
-/// How an owner begins.
-pub(super) struct Start {
-    /// Nothing is sent before a look-up.
-    pub(super) look_up_first: bool,
-    /// Nothing is sent at all, as the caller would be refused.
-    pub(super) look_up_only: bool,
-    /// An attempt may have arrived.
-    pub(super) ambiguous: bool,
-    /// The store has lost its memory: what is found must be the same in every respect.
-    pub(super) strictly: bool,
-    /// How long ago the payment was first claimed.
-    pub(super) age: Duration,
-    /// POSTs of earlier owners.
-    pub(super) posts: u32,
-}
 
 /// What to do next.
 enum Next<T> {
@@ -169,9 +153,9 @@ impl<'a, P: Payment> Session<'a, P> {
 
     /// One POST, and what its answer asks for.
     async fn post(&mut self, pause: &mut Duration) -> Next<P::Value> {
-        let key = self.mutated_key();
+        let key = mutated::key(&self.key, self.work.fence.epoch, self.log.len());
         let idempotency_key = key.as_deref().unwrap_or(&self.key);
-        let no_fence = self.mutated_fence();
+        let no_fence = mutated::fence();
         let fence = no_fence.as_ref().unwrap_or(self.lease.send_fence());
         let attempt = Attempt { idempotency_key, fence };
         let post = self.call.payment.send(&self.shared.zentra, attempt);
@@ -198,7 +182,7 @@ impl<'a, P: Payment> Session<'a, P> {
             TroubleKind::Doubt if mutants::is_on(Mutant::ClaimFreedOnTimeout) => {
                 Next::Answer(self.release(unknown(true, "a mutant")).await)
             }
-            TroubleKind::Doubt if is_failure_to_a_mutant(&trouble) => {
+            TroubleKind::Doubt if mutated::is_failure(&trouble) => {
                 Next::Answer(self.refused(&trouble, AfterRefusal::Passing).await)
             }
             TroubleKind::Doubt => self.after_doubt(&trouble, pause).await,
@@ -275,7 +259,15 @@ impl<'a, P: Payment> Session<'a, P> {
     ) -> Result<Executed<P::Value>, Error> {
         let error = answer::refused(trouble);
         if !self.ambiguous || mutants::is_on(Mutant::ReleaseOfAmbiguous) {
-            return self.release(error).await;
+            let released = self.release(error).await;
+            return match trouble.kind {
+                // Zentra has seen this key with another content, as after a loss of the store:
+                // that payment of the key may have been made.
+                TroubleKind::KeyReused => {
+                    released.map_err(|error| error.money_moved(MoneyMoved::Unknown))
+                }
+                _ => released,
+            };
         }
         if trouble.kind != TroubleKind::NotSent
             && let Next::Answer(answer) = self.look_up().await
@@ -323,11 +315,15 @@ impl<'a, P: Payment> Session<'a, P> {
             Ok(stamped) if stamped.answer == ReleaseAnswer::Released => {
                 Err(error.money_moved(MoneyMoved::No))
             }
-            // Most likely an earlier try was applied and its answer lost. Not to be remembered
-            // as doubt: that would bring the record back, and with it a claim on a reference that
-            // may be another key's by now.
-            Ok(Stamped { answer: ReleaseAnswer::NotReleased(WhyKept::Gone), .. }) => {
-                let why = format!("the record is gone: {error}");
+            // Most likely an earlier try was applied and its answer lost, and the key may have been
+            // claimed again. Not to be remembered as doubt: should that record be gone by then,
+            // doubt would bring it back, and with it a claim on a reference that may be another
+            // key's by now.
+            Ok(Stamped {
+                answer: ReleaseAnswer::NotReleased(why @ (WhyKept::Gone | WhyKept::Fenced)),
+                ..
+            }) => {
+                let why = format!("not released ({why:?}): {error}");
                 Err(unknown(self.posts_here > 0, why))
             }
             Ok(stamped) => {
@@ -354,6 +350,12 @@ impl<'a, P: Payment> Session<'a, P> {
         expires: bool,
     ) -> Result<Executed<P::Value>, Error> {
         match self.doubt(true, expires).await {
+            // The key was released, and has been used for something else since.
+            Some(DoubtAnswer::Fenced { record })
+                if compare(&record.fingerprint, &self.work.fingerprints) == Match::Different =>
+            {
+                Err(answer::key_reused(&record))
+            }
             // Another owner was faster: its outcome is the truth.
             Some(DoubtAnswer::Fenced { record }) if record.state == State::Done => {
                 self.shared.replay(&self.call.payment, &record)
@@ -485,16 +487,6 @@ impl<'a, P: Payment> Session<'a, P> {
         }
     }
 
-    fn mutated_key(&self) -> Option<String> {
-        mutants::is_on(Mutant::NewKeyPerAttempt)
-            .then(|| format!("{}-{}-{}", self.key, self.work.fence.epoch, self.log.len()))
-    }
-
-    fn mutated_fence(&self) -> Option<SendFence> {
-        mutants::is_on(Mutant::NoSendFence)
-            .then(|| SendFence::new(Instant::now(), Duration::from_secs(3600)))
-    }
-
     fn posted(&mut self, what: &str, request_id: &Option<crate::domain::ProviderText>) {
         self.posts += 1;
         self.posts_here += 1;
@@ -516,9 +508,4 @@ impl<'a, P: Payment> Session<'a, P> {
         let line = format!("{now} {epoch}.{number} {what}: {result} ({request_id})");
         self.log.push(LoggedAttempt::new(&line, is_post));
     }
-}
-
-fn is_failure_to_a_mutant(trouble: &Trouble) -> bool {
-    mutants::is_on(Mutant::ServerErrorIsFailure)
-        && trouble.provider.http_status.is_some_and(|status| status >= 500)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::answer::{key_reused, reference_taken, store_failed, unknown};
-use super::attempts::{Session, Start};
+use super::attempts::Session;
 use super::payment::Payment;
 use super::steps::repeated;
 use super::{Engine, Executed};
@@ -94,6 +94,22 @@ impl Progress {
                 .operator_text("the store did not answer within the caller's time"),
         }
     }
+}
+
+/// How an owner begins.
+pub(super) struct Start {
+    /// Nothing is sent before a look-up.
+    pub(super) look_up_first: bool,
+    /// Nothing is sent at all, as the caller would be refused.
+    pub(super) look_up_only: bool,
+    /// An attempt may have arrived.
+    pub(super) ambiguous: bool,
+    /// The store has lost its memory: what is found must be the same in every respect.
+    pub(super) strictly: bool,
+    /// How long ago the payment was first claimed.
+    pub(super) age: Duration,
+    /// POSTs of earlier owners.
+    pub(super) posts: u32,
 }
 
 /// One call, as its own task.

@@ -8,6 +8,7 @@ mod answer;
 mod attempts;
 mod execute;
 mod lease;
+mod mutated;
 mod payment;
 mod steps;
 

@@ -58,12 +58,8 @@ impl CallSettings {
             Ok(admitted) => handle(admitted, message).await,
             Err(error) => Err(error),
         };
-        // A read can move no money, whatever is wrong with it.
-        let is_write = operation.is_write();
-        call.finish(result.map_err(|error| match is_write {
-            true => error,
-            false => error.money_moved(MoneyMoved::NotApplicable),
-        }))
+        let result = result.map_err(|error| call.complete(error));
+        call.finish(result)
     }
 
     fn admit(
@@ -80,6 +76,19 @@ impl CallSettings {
 }
 
 impl Call {
+    /// Adds what every error of this call says, whoever raised it.
+    fn complete(&self, error: Error) -> Error {
+        // A read or Verify moves no money, so that it has nothing to say of it.
+        let error = match self.operation.is_write() {
+            true => error,
+            false => error.money_moved(MoneyMoved::NotApplicable),
+        };
+        match &self.reference {
+            Some(reference) => error.reference(reference),
+            None => error,
+        }
+    }
+
     /// Writes the call's log line and makes its answer.
     fn finish<T>(self, result: Result<T, Error>) -> Result<Response<T>, Status> {
         let duration_ms = self.started.elapsed().as_secs_f64() * 1000.0;
@@ -131,5 +140,36 @@ impl Call {
             }
         }
         result.map(Response::new).map_err(|error| status::from_error(&error, &self.request_id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tonic_types::StatusExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_new_call_is_taken_once_the_end_has_begun() {
+        let second = Duration::from_secs(1);
+        let settings = CallSettings {
+            caller: Caller::new("local").unwrap(),
+            deadlines: Deadlines { minimum: second, margin: second, default: second },
+            draining: Draining::default(),
+        };
+        settings.draining.begin();
+        let handle = |_, _| async { panic!("no work begins") };
+        let request = Request::new("order-1".to_owned());
+        let answer: Result<Response<()>, _> =
+            settings.run(Operation::Charge, request, |it| Some(it), handle).await;
+        let status = answer.unwrap_err();
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!((status.code(), &*info.reason), (tonic::Code::Unavailable, "SHUTTING_DOWN"));
+        assert_eq!(info.metadata["sent"], "false");
+        assert_eq!(info.metadata["money_moved"], "unknown");
+        assert_eq!(info.metadata["reference"], "order-1");
+        assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "0");
     }
 }

@@ -13,8 +13,8 @@ use crate::domain::{
 };
 use crate::error::Error;
 
-/// The longest wait of Verify, in seconds.
-const MAX_WAIT_SECONDS: i64 = 300;
+/// The longest wait of Verify.
+const MAX_WAIT: Duration = Duration::from_secs(300);
 
 /// Collects faults, and gives the command only where there are none.
 fn checked<T>(read: impl FnOnce(&mut Violations) -> Option<T>) -> Result<T, Error> {
@@ -154,14 +154,21 @@ pub(super) fn refund(message: &proto::RefundRequest) -> Result<RefundCommand, Er
 pub(super) fn verify(message: &proto::VerifyRequest) -> Result<VerifyCommand, Error> {
     checked(|faults| {
         let reference = faults.check("reference", Reference::new(&message.reference));
-        let wait = message.wait.map_or(Ok(Duration::ZERO), |wait| {
-            let wait = Duration::try_from(wait).map_err(|_| Fault::Wait)?;
-            let allowed = wait <= Duration::from_secs(MAX_WAIT_SECONDS.unsigned_abs());
-            allowed.then_some(wait).ok_or(Fault::Wait)
-        });
+        let wait = message.wait.map_or(Ok(Duration::ZERO), |wait| wait_time(&wait));
         let wait = faults.check("wait", wait);
         Some(VerifyCommand { reference: reference?, wait: wait? })
     })
+}
+
+/// The bounds come before any arithmetic: prost's own conversion overflows on hostile values.
+fn wait_time(wait: &prost_types::Duration) -> Result<Duration, Fault> {
+    let seconds = u64::try_from(wait.seconds).map_err(|_| Fault::Wait)?;
+    let nanos = u32::try_from(wait.nanos).map_err(|_| Fault::Wait)?;
+    if seconds > MAX_WAIT.as_secs() || nanos >= 1_000_000_000 {
+        return Err(Fault::Wait);
+    }
+    let wait = Duration::new(seconds, nanos);
+    (wait <= MAX_WAIT).then_some(wait).ok_or(Fault::Wait)
 }
 
 /// The reference of a read.

@@ -124,7 +124,12 @@ fn failure(failure: Failure) -> proto::Failure {
 }
 
 fn timestamp(time: Timestamp) -> prost_types::Timestamp {
-    prost_types::Timestamp { seconds: time.as_second(), nanos: time.subsec_nanosecond() }
+    // Before 1970 jiff counts both downwards; the contract's nanoseconds count upwards always.
+    let (seconds, nanos) = (time.as_second(), time.subsec_nanosecond());
+    match nanos {
+        0.. => prost_types::Timestamp { seconds, nanos },
+        _ => prost_types::Timestamp { seconds: seconds - 1, nanos: nanos + 1_000_000_000 },
+    }
 }
 
 fn text(text: Option<ProviderText>) -> String {

@@ -34,6 +34,16 @@ const MAX_LOCAL_RESETS: usize = 1024;
 /// How often a silent connection is asked whether it lives, and how long it has to answer.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(20));
 
+/// What health knows: the process as a whole, and the service.
+const WATCHED: [&str; 2] = ["", "zentra.gateway.v1.PaymentService"];
+/// What reflection lists: what is served, which is less than what the contract describes.
+const SERVED: [&str; 4] = [
+    "zentra.gateway.v1.PaymentService",
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+];
+
 /// A bound listener. A Unix socket's file is removed when it is dropped.
 pub enum Listener {
     /// TCP.
@@ -113,11 +123,16 @@ impl Server {
         let payments = PaymentServiceServer::new(Payments { gateway, settings, clock })
             .max_decoding_message_size(MAX_MESSAGE_BYTES);
         let reflection = || {
-            tonic_reflection::server::Builder::configure()
+            use tonic_reflection::pb;
+            let builder = tonic_reflection::server::Builder::configure()
+                .include_reflection_service(false)
                 .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(pb::v1::FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(pb::v1alpha::FILE_DESCRIPTOR_SET)
                 // The details of errors, so that tools such as grpcurl can show them.
-                .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET);
+            SERVED.into_iter().fold(builder, |builder, name| builder.with_service_name(name))
         };
         let mut routes = Routes::builder();
         routes
@@ -133,8 +148,17 @@ impl Server {
     /// Tells health checks, those that watch included, whether calls are taken.
     pub async fn set_serving(&self, serving: bool) {
         let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-        for service in ["", "zentra.gateway.v1.PaymentService"] {
+        for service in WATCHED {
             self.health.set_service_status(service, status).await;
+        }
+    }
+
+    /// Ends the streams of those that watch health, after what they were told last: a stream
+    /// without an end would hold its connection, and the process, until the drain is cut off.
+    pub async fn end_watches(&self) {
+        let mut health = self.health.clone();
+        for service in WATCHED {
+            health.clear_service_status(service).await;
         }
     }
 

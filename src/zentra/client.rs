@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, header};
+use http::{HeaderValue, Method, Request, header};
 use serde::Serialize;
 use serde_json::Value;
 use tower::{Service, ServiceExt};
@@ -244,6 +244,9 @@ impl Zentra {
         if body.is_some() {
             let json = HeaderValue::from_static("application/json");
             request = request.header(header::CONTENT_TYPE, json);
+        } else if route.method() == Method::POST {
+            // Without it proxies on the way may answer 411 to a POST.
+            request = request.header(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         request.body(body.unwrap_or_default()).ok()
     }

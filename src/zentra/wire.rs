@@ -353,3 +353,6 @@ fn account_display(account: Fields<'_>) -> BankAccountDisplay {
 fn last4(fields: Fields<'_>) -> Option<ProviderText> {
     fields.text("last4").filter(|text| text.chars().count() <= 4).map(ProviderText::new)
 }
+
+#[cfg(test)]
+mod tests;

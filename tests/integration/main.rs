@@ -1,16 +1,39 @@
 //! The integration tests, one binary.
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     reason = "clippy's exception for tests does not reach their helpers"
 )]
 
 #[cfg(feature = "simulator")]
+mod binary;
+#[cfg(feature = "simulator")]
+mod broken_settings;
+#[cfg(feature = "simulator")]
+mod deadlines;
+#[cfg(feature = "simulator")]
 mod docs;
+#[cfg(feature = "simulator")]
+mod drain;
+#[cfg(feature = "simulator")]
+mod envelopes;
+#[cfg(feature = "simulator")]
+mod errors;
 #[cfg(all(feature = "failpoints", feature = "simulator"))]
 mod fault_matrix;
 #[cfg(feature = "simulator")]
+mod health_and_reflection;
+#[cfg(feature = "simulator")]
+mod hostile_input;
+#[cfg(feature = "simulator")]
+mod leaks;
+#[cfg(feature = "simulator")]
+mod refunds;
+#[cfg(feature = "simulator")]
 mod simulator;
+#[cfg(feature = "simulator")]
+mod stack_limits;
 mod store_agreement;
 mod store_cluster;
 mod store_contract;
@@ -22,3 +45,7 @@ mod store_single;
 mod store_stories;
 mod store_tls;
 mod support;
+#[cfg(feature = "simulator")]
+mod verify;
+#[cfg(feature = "simulator")]
+mod wire_requests;

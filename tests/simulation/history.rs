@@ -28,6 +28,7 @@ pub(crate) enum Step {
 
 /// Its answer.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "short-lived")]
 pub(crate) enum Reply {
     Claim(Stamped<ClaimAnswer>),
     Renew(Stamped<RenewAnswer>),
@@ -44,6 +45,7 @@ pub(crate) enum Reply {
 
 /// What happened at the store.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are steps")]
 pub(crate) enum Event {
     /// A step was applied.
     Step(Step, Reply),

@@ -212,6 +212,10 @@ impl Judge {
         }
     }
 
+    pub(crate) fn tells_references(&self) -> bool {
+        self.mode.by_reference()
+    }
+
     /// Only by its key can Zentra know a token again.
     pub(crate) fn tokens_promised(&self) -> bool {
         self.mode.by_key() && !self.paused_long
@@ -238,6 +242,9 @@ impl Judge {
                     }
                     ClaimAnswer::Refused { look_ups_first: false } => {
                         self.clean(now_ms, ledger, digest, at, "a refusal says no");
+                    }
+                    ClaimAnswer::ReferenceTaken { look_ups_first: false, .. } => {
+                        self.clean(now_ms, ledger, digest, at, "a taken reference says no");
                     }
                     _ => {}
                 }

@@ -154,7 +154,7 @@ impl Ledger {
                 if !same_body(&object.body, &post.body) {
                     return Some(error(409, "idempotency_key_mismatch"));
                 }
-                return Some((200, data(object.show(now_ms))));
+                return Some((200, data(&object.show(now_ms))));
             }
         }
         if self.is_taken(post) {
@@ -212,7 +212,7 @@ impl Ledger {
             then,
             refunded_minor: 0,
         };
-        let shown = data(object.show(now_ms));
+        let shown = data(&object.show(now_ms));
         self.keys.insert((post.kind, post.key.clone()), (now_ms, self.objects.len()));
         self.objects.push(object);
         (201, shown)
@@ -221,7 +221,7 @@ impl Ledger {
     /// A read by reference.
     pub(crate) fn read(&self, now_ms: u64, kind: Kind, reference: &str) -> Answer {
         match self.find(kind, reference) {
-            Some(object) => (200, data(object.show(now_ms))),
+            Some(object) => (200, data(&object.show(now_ms))),
             None => error(404, "not_found"),
         }
     }
@@ -272,7 +272,7 @@ fn same_body(object: &Value, asked: &Value) -> bool {
         .all(|field| object[*field] == asked[*field])
 }
 
-fn data(value: Value) -> Value {
+fn data(value: &Value) -> Value {
     json!({"success": true, "data": value})
 }
 

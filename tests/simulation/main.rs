@@ -2,10 +2,10 @@
 //! and a store in memory, on a paused clock, with all chance from one seed.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::print_stdout,
     reason = "clippy's exception for tests does not reach their helpers; reports are printed"
 )]
+#![cfg_attr(feature = "mutants", expect(clippy::panic, reason = "as above"))]
 
 mod chance;
 mod history;

@@ -43,6 +43,7 @@ pub(crate) enum Heard {
         reason: Reason,
         money_moved: String,
         wait: Option<Duration>,
+        #[expect(dead_code, reason = "read in traces")]
         text: String,
     },
     /// The process died, or the caller went away.

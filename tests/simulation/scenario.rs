@@ -66,39 +66,7 @@ const MOST_STEPS: u32 = 400;
 
 impl Stage {
     async fn set(world: Arc<World>) -> Self {
-        let mut inner = world.lock();
-        let chance = &mut inner.chance;
-        let settings = Settings::new(chance.pick(&[3_000, 10_000]), chance.pick(&[200, 1_000]));
-        let number = chance.between(1, 3);
-        let orders = Order::draw(chance);
-        let mut todo = Vec::new();
-        for index in 0..orders.len() {
-            // Now and then a crowd.
-            let most = if chance.percent(5) { 30 } else { 5 };
-            todo.extend(std::iter::repeat_n(
-                index,
-                usize::try_from(chance.between(1, most)).unwrap(),
-            ));
-        }
-        shuffle(&mut todo, chance);
-        let declared = !world.mode.rough() || chance.percent(85);
-        for order in &orders {
-            let reference = order.reference.to_string();
-            let others = orders.iter().filter(|it| it.reference == order.reference);
-            let shared = others.clone().any(|it| it.digest != order.digest);
-            if shared && !inner.judge.is_shared(&reference) {
-                inner.judge.shared.push(reference);
-            }
-            if order.kind() == Kind::Refund
-                && inner.ledger.find(Kind::Charge, &order.charge_reference()).is_none()
-            {
-                inner.ledger.paid_before(&order.charge_reference(), 9_000);
-            }
-        }
-        if !declared {
-            inner.judge.lost_store();
-        }
-        drop(inner);
+        let Drawn { settings, number, orders, todo, declared } = draw(&world);
         let mut processes = Vec::new();
         for number in 0..usize::try_from(number).unwrap() {
             processes.push(Process::start(&world, number, &settings).await);
@@ -274,6 +242,49 @@ impl Stage {
         self.restart().await;
         resolution::everything_resolves(self).await;
     }
+}
+
+/// What a run begins with.
+struct Drawn {
+    settings: Settings,
+    number: u64,
+    orders: Vec<Order>,
+    todo: Vec<usize>,
+    declared: bool,
+}
+
+fn draw(world: &World) -> Drawn {
+    let mut inner = world.lock();
+    let inner = &mut *inner;
+    let chance = &mut inner.chance;
+    let settings = Settings::new(chance.pick(&[3_000, 10_000]), chance.pick(&[200, 1_000]));
+    let number = chance.between(1, 3);
+    let orders = Order::draw(chance);
+    let mut todo = Vec::new();
+    for index in 0..orders.len() {
+        // Now and then a crowd.
+        let most = if chance.percent(5) { 30 } else { 5 };
+        todo.extend(std::iter::repeat_n(index, usize::try_from(chance.between(1, most)).unwrap()));
+    }
+    shuffle(&mut todo, chance);
+    let declared = !world.mode.rough() || chance.percent(85);
+    for order in &orders {
+        let reference = order.reference.to_string();
+        let others = orders.iter().filter(|it| it.reference == order.reference);
+        let shared = others.clone().any(|it| it.digest != order.digest);
+        if shared && !inner.judge.is_shared(&reference) {
+            inner.judge.shared.push(reference);
+        }
+        if order.kind() == Kind::Refund
+            && inner.ledger.find(Kind::Charge, &order.charge_reference()).is_none()
+        {
+            inner.ledger.paid_before(&order.charge_reference(), 9_000);
+        }
+    }
+    if !declared {
+        inner.judge.lost_store();
+    }
+    Drawn { settings, number, orders, todo, declared }
 }
 
 /// What a caller hears, if it stays and the process lives.

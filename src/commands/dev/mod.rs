@@ -11,10 +11,10 @@ use clap::{Args, Parser};
 use secrecy::SecretString;
 
 use super::serve::until_signalled;
-use super::{failed, say};
+use super::{failed, say, wrong_settings};
 use crate::app::{self, Parts, Running};
 use crate::clock::SystemClock;
-use crate::config::{ServeArgs, Settings};
+use crate::config::{Faults, ServeArgs, Settings};
 use crate::shutdown::Signals;
 use crate::simulator::{self, Simulator};
 use crate::telemetry::logs;
@@ -54,9 +54,12 @@ struct Serve {
 pub async fn run(args: DevArgs) -> ExitCode {
     let signals = match (logs::start("warn"), Signals::listen()) {
         (Ok(()), Ok(signals)) => signals,
-        (Err(fault), _) => return failed(fault),
+        (Err(fault), _) => return wrong_settings(fault),
         (_, Err(fault)) => return failed(format!("cannot listen for signals: {fault}")),
     };
+    if let Err(faults) = read(&args, "http://127.0.0.1:1", &simulator_options(&args)) {
+        return wrong_settings(faults);
+    }
     let (simulator, running) = match start(&args).await {
         Ok(started) => started,
         Err(fault) => return failed(fault),
@@ -93,31 +96,43 @@ pub async fn run(args: DevArgs) -> ExitCode {
 }
 
 async fn start(args: &DevArgs) -> Result<(Simulator, Running), String> {
-    let options = simulator::Options {
-        listen: args.simulator_listen.unwrap_or_else(|| or_free(([127, 0, 0, 1], 8089).into())),
-        ..simulator::Options::default()
-    };
-    let key = SecretString::from(options.secret_key.as_str());
+    let options = simulator_options(args);
     let clock = Arc::new(SystemClock);
-    let simulator = simulator::start(options, clock.clone())
+    let simulator = simulator::start(options.clone(), clock.clone())
         .await
         .map_err(|fault| format!("cannot start the simulator: {fault}"))?;
-    let usual = |port| or_free(([127, 0, 0, 1], port).into()).to_string();
-    let mut serve = Serve::parse_from(["dev"]).args;
-    serve.listen = args.listen.clone().unwrap_or_else(|| usual(50051));
-    serve.admin_listen = args.admin_listen.clone().unwrap_or_else(|| usual(9464));
-    serve.zentra_url = Some(simulator.url());
-    serve.zentra_key_file = None;
-    serve.store = Some("memory:".to_owned());
-    serve.fingerprint_key_file = None;
-    serve.card_data = "accept".to_owned();
-    let settings = Settings::read(&serve, Some(key)).map_err(|faults| faults.to_string())?;
+    let settings = read(args, &simulator.url(), &options).map_err(|it| it.to_string())?;
     let parts = Parts::of(&settings).map_err(|fault| fault.to_string())?;
     // The simulator is as new as the store: nothing was paid before.
     let _ = parts.store.init().await;
     let running = app::start_over(settings, clock, parts).await;
     let running = running.map_err(|fault| fault.to_string())?;
     Ok((simulator, running))
+}
+
+fn simulator_options(args: &DevArgs) -> simulator::Options {
+    simulator::Options {
+        listen: args.simulator_listen.unwrap_or_else(|| or_free(([127, 0, 0, 1], 8089).into())),
+        ..simulator::Options::default()
+    }
+}
+
+/// The sidecar's settings, in front of the simulator at `zentra_url`; binds nothing for long.
+fn read(
+    args: &DevArgs,
+    zentra_url: &str,
+    simulator: &simulator::Options,
+) -> Result<Settings, Faults> {
+    let usual = |port| or_free(([127, 0, 0, 1], port).into()).to_string();
+    let mut serve = Serve::parse_from(["dev"]).args;
+    serve.listen = args.listen.clone().unwrap_or_else(|| usual(50051));
+    serve.admin_listen = args.admin_listen.clone().unwrap_or_else(|| usual(9464));
+    serve.zentra_url = Some(zentra_url.to_owned());
+    serve.zentra_key_file = None;
+    serve.store = Some("memory:".to_owned());
+    serve.fingerprint_key_file = None;
+    serve.card_data = "accept".to_owned();
+    Settings::read(&serve, Some(SecretString::from(simulator.secret_key.as_str())))
 }
 
 /// The address, or any free port of its host where it is taken.

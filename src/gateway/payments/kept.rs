@@ -82,11 +82,15 @@ impl From<&ChargeCommand> for KeptCharge {
 }
 
 impl KeptCharge {
-    /// True where `found` is this charge. `strictly`: in every respect that Zentra tells of.
+    /// True where `found` is this charge: all that Zentra tells of it is the same. `strictly`: and
+    /// it tells whose it is.
+    ///
+    /// After a failover a record may stand under a reference that another key has used since: the
+    /// amount alone does not tell the two apart.
     #[must_use]
     pub fn is(&self, found: &Charge, strictly: bool) -> bool {
         let text = |text: &Option<crate::domain::ProviderText>, kept: &str| {
-            text.as_ref().is_some_and(|text| text.as_str() == kept)
+            text.as_ref().map_or(!strictly, |text| text.as_str() == kept)
         };
         let same_initiator =
             found.initiator.is_none_or(|it| (it == Initiator::Merchant) == self.merchant_initiated);
@@ -95,7 +99,7 @@ impl KeptCharge {
         let same_rest = text(&found.customer_id, &self.customer_id)
             && text(&found.payment_token_id, &self.payment_token_id)
             && same_initiator;
-        same_payment && (!strictly || same_rest)
+        same_payment && same_rest
     }
 }
 

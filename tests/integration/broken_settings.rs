@@ -1,0 +1,108 @@
+//! A broken configuration: every fault at once, exit code 2, nothing bound.
+
+use std::net::TcpListener;
+
+use crate::support::process::{command, run};
+
+#[tokio::test]
+async fn every_fault_is_listed_and_nothing_is_bound() {
+    // Bound here, so that a `serve` that binds before it reads would say so.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap();
+    let mut serve = command(&["serve", &format!("--listen={taken},0.0.0.0:0,unix:relative")]);
+    serve.args(["--admin-listen=nowhere", "--account=..", "--caller=a b", "--card-data=perhaps"]);
+    serve.args(["--minimum-deadline-ms=0", "--deadline-margin-ms=-1", "--drain-seconds=forever"]);
+    serve.args(["--zentra-url=http://169.254.169.254/latest"]);
+    serve.env_remove("SIDECAR_STORE");
+    serve.env("SIDECAR_ATTEMPT_TIMEOUT_SECONDS", "301").env("ZENTRA_SECRET_KEY", "hunter2");
+    let ended = run(serve).await;
+    assert_eq!((ended.code, &*ended.stdout), (Some(2), ""), "{ended:?}");
+    assert!(!ended.stderr.contains("hunter2") && !ended.stderr.contains(&taken.to_string()));
+    insta::assert_snapshot!(ended.stderr);
+}
+
+/// What `serve` says with this key and address.
+async fn told(key: &str, zentra_url: &str) -> String {
+    let mut serve = command(&["serve", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"]);
+    serve.env("ZENTRA_SECRET_KEY", key);
+    if !zentra_url.is_empty() {
+        serve.args(["--zentra-url", zentra_url]);
+    }
+    let ended = run(serve).await;
+    assert_eq!((ended.code, &*ended.stdout), (Some(2), ""), "{key} {zentra_url}: {ended:?}");
+    assert!(!ended.stderr.contains("topsecret"), "{}", ended.stderr);
+    ended.stderr
+}
+
+#[tokio::test]
+async fn keys_that_do_not_belong_here() {
+    for (key, zentra_url, sentence) in [
+        ("pk_live_topsecret", "", "this is a public key (pk_...)"),
+        ("pk_sandbox_topsecret", "", "this is a public key (pk_...)"),
+        ("topsecret", "", "must begin with sk_sandbox_, sk_live_ or sk_simulated_"),
+        ("sk_live_", "", "must be 1 to 512 letters, digits and _ or - after its prefix"),
+        ("sk_sandbox_top secret", "", "must be 1 to 512 letters"),
+        (
+            "sk_sandbox_topsecret",
+            "https://api.usezentra.com",
+            "the host is Zentra's live and the key is for sandbox",
+        ),
+        (
+            "sk_live_topsecret",
+            "https://sandbox.api.usezentra.com",
+            "the host is Zentra's sandbox and the key is for live",
+        ),
+        (
+            "sk_simulated_topsecret",
+            "https://API.usezentra.com.",
+            "the host is Zentra's live and the key is for simulated",
+        ),
+        ("sk_simulated_topsecret", "", "is required with a simulated key"),
+    ] {
+        let told = told(key, zentra_url).await;
+        assert!(told.contains(sentence), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn addresses_that_could_lead_the_key_astray() {
+    for (zentra_url, sentence) in [
+        ("http://zentra.internal", "must be https"),
+        ("http://10.0.0.1", "must be https"),
+        ("http://localhost.evil.example", "must be https"),
+        ("http://127.0.0.1.evil.example", "must be https"),
+        ("http://127.0.0.1@evil.example", "must be https"),
+        ("https://169.254.169.254", "must not be a link-local or cloud metadata address"),
+        ("https://0xa9fea9fe", "must not be a link-local or cloud metadata address"),
+        ("https://[fe80::1]", "must not be a link-local or cloud metadata address"),
+        ("https://[::ffff:169.254.169.254]", "must not be a link-local or cloud metadata address"),
+        ("http://metadata.google.internal", "must not be a link-local or cloud metadata address"),
+        ("https://user:topsecret@127.0.0.1", "must hold no user name"),
+        ("https://127.0.0.1/base", "must hold no user name"),
+        ("https://127.0.0.1/?key=topsecret", "must hold no user name"),
+        ("ftp://127.0.0.1", "must be an absolute address"),
+        ("usezentra.com", "must be an absolute address"),
+    ] {
+        let told = told("sk_simulated_topsecret", zentra_url).await;
+        assert!(told.contains(sentence), "{zentra_url}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_given_as_the_name_of_its_file_is_not_repeated() {
+    for key in ["sk_live_topsecret", "pk_live_topsecret", " sk_sandbox_topsecret"] {
+        let ended = run(command(&["serve", "--zentra-key-file", key])).await;
+        assert_eq!(ended.code, Some(2));
+        assert!(!ended.stderr.contains("topsecret"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("--zentra-key-file"), "{}", ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_log_filter_is_told_before_anything_is_bound() {
+    let mut serve = command(&["serve", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"]);
+    serve.env("ZENTRA_SECRET_KEY", "sk_sandbox_a").env("SIDECAR_LOG", "a=b=c");
+    let ended = run(serve).await;
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("SIDECAR_LOG"), "{}", ended.stderr);
+}

@@ -1,0 +1,139 @@
+//! The end of the process: not ready, payments under way end and are answered, exit code 0.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio::sync::{Notify, mpsc};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+use zentra_sidecar::app::End;
+use zentra_sidecar::grpc::proto::ChargeStatus;
+
+use crate::support::process::Serving;
+use crate::support::requests;
+use crate::support::rig::Rig;
+use crate::support::soon;
+use crate::support::stub::{Reply, Stub};
+
+/// A Zentra that tells when a charge has arrived, and answers when it is told to.
+async fn slow_zentra() -> (Stub, mpsc::UnboundedReceiver<()>, Arc<Notify>) {
+    let (arrived, arrivals) = mpsc::unbounded_channel();
+    let answer = Arc::new(Notify::new());
+    let go = answer.clone();
+    let stub = Stub::slowly(move |seen| {
+        let (arrived, go) = (arrived.clone(), go.clone());
+        async move {
+            // A process whose memory is new looks before it sends.
+            if seen.method == "GET" {
+                return Reply::json(404, &json!({"error": {"code": "not_found"}}));
+            }
+            arrived.send(()).unwrap();
+            go.notified().await;
+            let data = json!({
+                "id": "chg_1", "reference": "order-1", "status": "successful",
+                "amount_minor": 50_000, "currency": "NGN",
+            });
+            Reply::json(201, &json!({"success": true, "data": data}))
+        }
+    })
+    .await;
+    (stub, arrivals, answer)
+}
+
+fn posts(zentra: &Stub) -> usize {
+    zentra.seen().iter().filter(|seen| seen.method == "POST").count()
+}
+
+/// Watches the health of the whole.
+async fn watch(serving: &Serving) -> tonic::Streaming<HealthCheckResponse> {
+    let mut health = HealthClient::new(serving.channel().await);
+    let request = HealthCheckRequest { service: String::new() };
+    health.watch(request).await.unwrap().into_inner()
+}
+
+#[tokio::test]
+async fn a_signal_lets_the_payment_under_way_end_and_answers_its_caller() {
+    for signal in ["TERM", "INT"] {
+        let (zentra, mut arrivals, answer) = slow_zentra().await;
+        let mut serving = Serving::start(&zentra.url, &[]).await;
+        let mut watch = watch(&serving).await;
+        let first = soon(watch.message()).await.unwrap().unwrap();
+        assert_eq!(first.status(), ServingStatus::Serving);
+
+        let mut client = serving.client().await;
+        let call = tokio::spawn(async move { client.charge(requests::charge("order-1")).await });
+        soon(arrivals.recv()).await.unwrap();
+        serving.signal(signal).await;
+        serving.logged("draining").await;
+        let told = soon(watch.message()).await.unwrap().unwrap();
+        assert_eq!(told.status(), ServingStatus::NotServing);
+        assert_eq!(soon(watch.message()).await.unwrap(), None, "there is nothing more to tell");
+
+        answer.notify_one();
+        let charge = soon(call).await.unwrap().unwrap().into_inner().charge.unwrap();
+        assert_eq!(charge.status(), ChargeStatus::Succeeded);
+        let (status, log) = serving.end().await;
+        assert_eq!(status.code(), Some(0), "{signal}: {log}");
+        assert!(log.contains("\"message\":\"ended\""), "{log}");
+        assert_eq!(posts(&zentra), 1);
+    }
+}
+
+#[tokio::test]
+async fn new_calls_are_refused_while_old_ones_end() {
+    let (zentra, mut arrivals, answer) = slow_zentra().await;
+    let serving = Serving::start(&zentra.url, &[]).await;
+    let mut watch = watch(&serving).await;
+    let mut client = serving.client().await;
+    let mut other = client.clone();
+    let call = tokio::spawn(async move { client.charge(requests::charge("order-1")).await });
+    soon(arrivals.recv()).await.unwrap();
+    serving.signal("TERM").await;
+    // The watch ends once the end has begun.
+    while soon(watch.message()).await.unwrap().is_some() {}
+    // The connection has said goodbye: the client may find that out by itself, or be told.
+    assert!(other.charge(requests::charge("order-2")).await.is_err());
+    answer.notify_one();
+    soon(call).await.unwrap().unwrap();
+    assert_eq!(serving.end().await.0.code(), Some(0));
+    assert_eq!(posts(&zentra), 1, "nothing of the second payment");
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once() {
+    let (zentra, mut arrivals, _answer) = slow_zentra().await;
+    let mut serving = Serving::start(&zentra.url, &[]).await;
+    let mut client = serving.client().await;
+    let call = tokio::spawn(async move { client.charge(requests::charge("order-1")).await });
+    soon(arrivals.recv()).await.unwrap();
+    serving.signal("TERM").await;
+    serving.logged("draining").await;
+    serving.signal("TERM").await;
+    let (status, log) = serving.end().await;
+    assert_eq!(status.code(), Some(1));
+    assert!(log.contains("ended at once by a second signal"), "{log}");
+    assert!(soon(call).await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn the_time_to_drain_is_bounded_and_what_was_cut_off_is_told() {
+    let (zentra, mut arrivals, _answer) = slow_zentra().await;
+    let serving = Serving::start(&zentra.url, &["--drain-seconds=0"]).await;
+    let mut client = serving.client().await;
+    let call = tokio::spawn(async move { client.charge(requests::charge("order-1")).await });
+    soon(arrivals.recv()).await.unwrap();
+    serving.signal("TERM").await;
+    let (status, log) = serving.end().await;
+    assert_eq!(status.code(), Some(1));
+    assert!(log.contains("calls under way were cut off"), "{log}");
+    assert!(soon(call).await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_connection_that_does_nothing_keeps_nobody() {
+    let rig = Rig::start().await;
+    let idle = rig.sidecar.channel().await;
+    assert_eq!(soon(rig.sidecar.shut_down()).await, End::Clean);
+    drop(idle);
+}

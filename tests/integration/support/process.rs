@@ -1,0 +1,137 @@
+//! The real binary as a child process.
+
+use std::process::{ExitStatus, Stdio};
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tonic::transport::{Channel, Endpoint};
+use zentra_sidecar::grpc::proto::payment_service_client::PaymentServiceClient;
+
+use super::sidecar::{Client, KEY};
+use super::soon;
+
+/// The command, in an environment without settings but for the store: this process's memory.
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zentra-sidecar"));
+    command
+        .args(arguments)
+        .env_clear()
+        .env("SIDECAR_STORE", "memory:")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Connects to an address as the sidecar writes it.
+pub(crate) async fn connect(address: &str) -> Result<Channel, tonic::transport::Error> {
+    let target = match address.starts_with("unix:") {
+        true => address.to_owned(),
+        false => format!("http://{address}"),
+    };
+    Endpoint::from_shared(target)?.connect().await
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs a command to its end.
+pub(crate) async fn run(mut command: Command) -> Ended {
+    let output = soon(command.output()).await.unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    Ended { code: output.status.code(), stdout, stderr }
+}
+
+/// `serve` on a free port, killed when dropped.
+pub(crate) struct Serving {
+    child: Child,
+    _stdout: ChildStdout,
+    lines: UnboundedReceiver<String>,
+    /// Where gRPC is served, as the log says.
+    pub(crate) grpc: String,
+    /// Where health over HTTP is served.
+    pub(crate) admin: String,
+    /// The log up to the line that says so.
+    pub(crate) log: String,
+}
+
+impl Serving {
+    pub(crate) async fn start(zentra_url: &str, arguments: &[&str]) -> Self {
+        let mut command = command(&["serve", "--admin-listen=127.0.0.1:0", "--card-data=accept"]);
+        command.args(["--zentra-url", zentra_url]).args(arguments).env("ZENTRA_SECRET_KEY", KEY);
+        if !arguments.iter().any(|it| it.starts_with("--listen")) {
+            command.arg("--listen=127.0.0.1:0");
+        }
+        Self::of(command).await
+    }
+
+    pub(crate) async fn of(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (sender, mut lines) = unbounded_channel();
+        // Read all the time: a full pipe would stop the child.
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = stderr.next_line().await {
+                // A story that has seen enough no longer listens.
+                let _ = sender.send(line);
+            }
+        });
+        let mut log = String::new();
+        loop {
+            let line = soon(lines.recv()).await;
+            let line = line.unwrap_or_else(|| panic!("ended before it served: {log}"));
+            log += &line;
+            log.push('\n');
+            let Ok(line) = serde_json::from_str::<serde_json::Value>(&line) else { continue };
+            if line["message"] == "serving" {
+                let field = |name: &str| line[name].as_str().unwrap().to_owned();
+                let (grpc, admin) = (field("grpc"), field("admin"));
+                return Self { child, _stdout: stdout, lines, grpc, admin, log };
+            }
+        }
+    }
+
+    pub(crate) async fn channel(&self) -> Channel {
+        connect(self.grpc.split(',').next().unwrap()).await.unwrap()
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        PaymentServiceClient::new(self.channel().await)
+    }
+
+    /// Sends a signal, such as `TERM`.
+    pub(crate) async fn signal(&self, name: &str) {
+        let id = self.child.id().unwrap().to_string();
+        let status = Command::new("kill").args(["-s", name, &id]).status().await.unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits until the log says this.
+    pub(crate) async fn logged(&mut self, message: &str) {
+        loop {
+            let line = soon(self.lines.recv()).await;
+            let line = line.unwrap_or_else(|| panic!("ended before it logged {message}"));
+            if line.contains(&format!("\"message\":\"{message}\"")) {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the end; gives how it ended, and the rest of the log.
+    pub(crate) async fn end(mut self) -> (ExitStatus, String) {
+        let mut rest = String::new();
+        while let Some(line) = soon(self.lines.recv()).await {
+            rest += &line;
+            rest.push('\n');
+        }
+        (soon(self.child.wait()).await.unwrap(), rest)
+    }
+}
