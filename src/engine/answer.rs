@@ -3,7 +3,7 @@
 use super::payment::Payment;
 use super::{Executed, Shared};
 use crate::domain::{Execution, ExecutionPath, ProviderText};
-use crate::error::{Error, MoneyMoved, ProviderNote, Reason, Retry};
+use crate::error::{Error, MoneyMoved, Reason, Retry};
 use crate::idempotency::{Class, Outcome, Record, State, StoreError};
 use crate::zentra::{Trouble, TroubleKind};
 
@@ -100,9 +100,10 @@ pub(super) fn refused(trouble: &Trouble) -> Error {
     } else {
         error
     };
-    with_note(error, &trouble.provider, &trouble.detail)
+    noted(error, trouble)
 }
 
-pub(super) fn with_note(error: Error, note: &ProviderNote, detail: &str) -> Error {
-    error.provider(note.clone()).operator_text(detail)
+/// With what Zentra said.
+pub(super) fn noted(error: Error, trouble: &Trouble) -> Error {
+    error.provider(trouble.provider.clone()).operator_text(trouble.detail.as_ref())
 }

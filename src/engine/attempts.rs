@@ -144,8 +144,7 @@ impl<'a, P: Payment> Session<'a, P> {
             Err(trouble) => {
                 self.note("look-up", &trouble.detail, &trouble.provider.request_id, false);
                 let sent = self.posts_here > 0;
-                let error = unknown(sent, "the look-up failed");
-                let error = answer::with_note(error, &trouble.provider, &trouble.detail);
+                let error = answer::noted(unknown(sent, "the look-up failed"), &trouble);
                 Next::Answer(self.give_up(error).await)
             }
         }
@@ -218,9 +217,7 @@ impl<'a, P: Payment> Session<'a, P> {
         *pause *= 2;
         if next_look >= self.call.answer_by {
             let error = unknown(true, trouble.detail.as_ref());
-            return Next::Answer(
-                self.give_up(answer::with_note(error, &trouble.provider, &trouble.detail)).await,
-            );
+            return Next::Answer(self.give_up(answer::noted(error, trouble)).await);
         }
         self.doubt(false, false).await;
         self.lease.while_held(sleep_until(next_look)).await;
@@ -240,7 +237,7 @@ impl<'a, P: Payment> Session<'a, P> {
             pause *= 2;
             if next_look >= self.call.answer_by || self.call.payment.reference().is_none() {
                 let error = unknown(true, "Zentra is at work on the same key");
-                let error = answer::with_note(error, &trouble.provider, &trouble.detail);
+                let error = answer::noted(error, trouble);
                 return Next::Answer(self.give_up(error).await);
             }
             self.lease.while_held(sleep_until(next_look)).await;
@@ -278,12 +275,12 @@ impl<'a, P: Payment> Session<'a, P> {
             // The reference is taken, but not found: it is on its way.
             (TroubleKind::DuplicateReference, _) | (_, AfterRefusal::Passing) => {
                 let error = unknown(self.posts_here > 0, trouble.detail.as_ref());
-                self.give_up(answer::with_note(error, &trouble.provider, &trouble.detail)).await
+                self.give_up(answer::noted(error, trouble)).await
             }
-            (TroubleKind::KeyReused, AfterRefusal::Final) => self.expire(error).await,
+            (TroubleKind::KeyReused, AfterRefusal::Final) => self.end_in_doubt(error, true).await,
             (_, AfterRefusal::Final) => {
                 let rejected = Error::new(Reason::UpstreamRejected).sent(true);
-                self.expire(answer::with_note(rejected, &trouble.provider, &trouble.detail)).await
+                self.end_in_doubt(answer::noted(rejected, trouble), true).await
             }
         }
     }
@@ -315,16 +312,13 @@ impl<'a, P: Payment> Session<'a, P> {
             Ok(stamped) if stamped.answer == ReleaseAnswer::Released => {
                 Err(error.money_moved(MoneyMoved::No))
             }
-            // Most likely an earlier try was applied and its answer lost, and the key may have been
-            // claimed again. Not to be remembered as doubt: should that record be gone by then,
-            // doubt would bring it back, and with it a claim on a reference that may be another
-            // key's by now.
+            // An earlier try was applied and its answer lost. Doubt would bring the record back,
+            // and with it a claim on a reference that may be another key's by now.
             Ok(Stamped {
                 answer: ReleaseAnswer::NotReleased(why @ (WhyKept::Gone | WhyKept::Fenced)),
                 ..
             }) => {
-                let why = format!("not released ({why:?}): {error}");
-                Err(unknown(self.posts_here > 0, why))
+                Err(unknown(self.posts_here > 0, format!("not released ({why:?}): {error}")))
             }
             Ok(stamped) => {
                 let why = format!("not released ({:?}): {error}", stamped.answer);
@@ -339,11 +333,7 @@ impl<'a, P: Payment> Session<'a, P> {
         self.end_in_doubt(error, false).await
     }
 
-    /// As [`Self::give_up`], for a payment that nobody is likely to make any more.
-    async fn expire(&mut self, error: Error) -> Result<Executed<P::Value>, Error> {
-        self.end_in_doubt(error, true).await
-    }
-
+    /// `expires`: nobody is likely to make the payment any more.
     async fn end_in_doubt(
         &mut self,
         error: Error,
@@ -454,8 +444,7 @@ impl<'a, P: Payment> Session<'a, P> {
             class: Class::Succeeded,
             phase: 0,
         };
-        let error = Error::new(Reason::OutcomeConflict).sent(true);
-        let error = answer::with_note(error, &trouble.provider, &trouble.detail);
+        let error = answer::noted(Error::new(Reason::OutcomeConflict).sent(true), trouble);
         self.store_contradiction(contrary).await;
         Err(error)
     }
