@@ -17,6 +17,7 @@ use crate::engine::Engine;
 use crate::failpoint;
 use crate::gateway::Gateway;
 use crate::grpc::{CallSettings, Listener, Server};
+use crate::idempotency::machine::Format;
 use crate::idempotency::redis::{RedisSettings, RedisStore, StoreUrl};
 use crate::idempotency::{FingerprintKeys, MemoryStore, Store};
 use crate::readiness;
@@ -104,9 +105,16 @@ fn open_store(settings: &Settings, account: &Account, environment: Environment) 
             step_timeout: settings.store.step_timeout,
             account: account.clone(),
             environment,
-            format: failpoint::format(),
+            format: format(),
         })),
     }
+}
+
+/// Which record formats this build writes and reads.
+fn format() -> Format {
+    let usual = Format::default();
+    let writes = failpoint::format_written(usual.writes);
+    Format { writes, reads: usual.reads.max(writes) }
 }
 
 /// The engine of the settings' account, for `serve` and for the operators' commands.

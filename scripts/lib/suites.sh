@@ -36,11 +36,12 @@ build_production() {
 }
 
 test_rust() {
-  cargo nextest run --locked --no-fail-fast
+  # One build for all: failpoints and mutants are there, and off unless a test asks for them.
+  cargo nextest run --locked --all-features --no-fail-fast
 }
 
 test_doctests() {
-  cargo test --locked --doc --no-fail-fast
+  cargo test --locked --all-features --doc --no-fail-fast
 }
 
 test_python() {

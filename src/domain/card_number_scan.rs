@@ -98,10 +98,20 @@ impl Kind {
 
 /// The value of a decimal digit in ASCII or in another script that a form may let through.
 fn decimal_digit(character: char) -> Option<u8> {
-    // The zero of: ASCII, full width, Arabic-Indic, extended Arabic-Indic, Devanagari, Bengali.
-    const ZEROES: [char; 6] = ['0', '０', '٠', '۰', '०', '০'];
+    // The zero of every script's decimal digits (Unicode's category Nd), ASCII first.
+    const ZEROES: [u32; 66] = [
+        0x30, 0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66,
+        0xde6, 0xe50, 0xed0, 0xf20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90,
+        0x1b50, 0x1bb0, 0x1c40, 0x1c50, 0xa620, 0xa8d0, 0xa900, 0xa9d0, 0xa9f0, 0xaa50, 0xabf0,
+        0xff10, 0x104a0, 0x10d30, 0x11066, 0x110f0, 0x11136, 0x111d0, 0x112f0, 0x11450, 0x114d0,
+        0x11650, 0x116c0, 0x11730, 0x118e0, 0x11950, 0x11c50, 0x11d50, 0x11da0, 0x16a60, 0x16ac0,
+        0x16b50, 0x1d7ce, 0x1d7d8, 0x1d7e2, 0x1d7ec, 0x1d7f6, 0x1e140, 0x1e2f0, 0x1e950, 0x1fbf0,
+    ];
+    if character.is_ascii() {
+        return character.to_digit(10).and_then(|digit| u8::try_from(digit).ok());
+    }
     ZEROES.iter().find_map(|&zero| {
-        let value = u32::from(character).checked_sub(u32::from(zero))?;
+        let value = u32::from(character).checked_sub(zero)?;
         u8::try_from(value).ok().filter(|&value| value < 10)
     })
 }
@@ -188,6 +198,8 @@ mod tests {
             "2223003122003222",
             "３５３０１１１３３３３０００００",
             "card ٤١١١١١١١١١١١١١١١",
+            "๔๑๑๑๑๑๑๑๑๑๑๑๑๑๑๑",
+            "𝟒𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏",
             "5061460410120223210",
         ] {
             assert!(holds_card_number(text), "{text}");

@@ -68,10 +68,22 @@ pub struct Refund {
     pub charge_reference: Reference,
     /// How much; none is all that is left.
     pub amount: Option<Money>,
+    /// What the charge was for, once that has been read: no refund is of another currency, or of
+    /// more.
+    pub charge_amount: Option<Money>,
     /// Why.
     pub reason: Option<Reason>,
     /// Who is behind the call.
     pub actor: Option<Actor>,
+}
+
+impl Refund {
+    /// True where `refund` is not of another currency than the charge, or of more; true too while
+    /// the charge has not been read.
+    #[must_use]
+    pub fn allows(&self, refund: &super::payment::Refund) -> bool {
+        self.charge_amount.is_none_or(|charge| refund.fits(charge))
+    }
 }
 
 /// Ask Zentra for a charge's final status.

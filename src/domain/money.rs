@@ -17,9 +17,10 @@ impl Currency {
         if code.is_empty() {
             return Err(Fault::Missing);
         }
-        // `from_code` takes the code as it is: a code that reads back differently is none.
+        // A code that reads back differently is none; one without a minor unit (gold, testing)
+        // is nothing that can be charged.
         iso_currency::Currency::from_code(code)
-            .filter(|currency| currency.code() == code)
+            .filter(|currency| currency.code() == code && currency.exponent().is_some())
             .map(Self)
             .ok_or(Fault::UnknownCurrency)
     }
@@ -30,11 +31,11 @@ impl Currency {
         self.0.code()
     }
 
-    /// How many decimals the minor unit has: 2 for NGN, 0 for JPY; none where ISO 4217 gives no
-    /// minor unit.
+    /// How many decimals the minor unit has: 2 for NGN, 0 for JPY.
     #[must_use]
-    pub fn decimals(self) -> Option<u16> {
-        self.0.exponent()
+    pub fn decimals(self) -> u16 {
+        // Every currency here has one: the constructor sees to it.
+        self.0.exponent().unwrap_or(0)
     }
 }
 
@@ -92,7 +93,7 @@ impl Money {
 impl fmt::Display for Money {
     /// As people write it: `NGN 1,250.00`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let decimals = usize::from(self.currency.decimals().unwrap_or(0));
+        let decimals = usize::from(self.currency.decimals());
         let digits = format!("{:0>width$}", self.amount_minor, width = decimals + 1);
         let (whole, fraction) = digits.split_at(digits.len() - decimals);
         write!(formatter, "{} ", self.currency.code())?;
@@ -128,7 +129,8 @@ mod tests {
     #[test]
     fn only_upper_case_iso_codes_are_currencies() {
         assert_eq!(Currency::new(""), Err(Fault::Missing));
-        for code in ["ngn", "Ngn", "NG", "NGNN", "ZZZ", "₦", "NGN ", "N\0N"] {
+        for code in ["ngn", "Ngn", "NG", "NGNN", "ZZZ", "₦", "NGN ", "N\0N", "XXX", "XTS", "XAU"]
+        {
             assert_eq!(Currency::new(code), Err(Fault::UnknownCurrency), "{code:?}");
         }
         for code in ["NGN", "KES", "GHS", "ZAR", "USD", "EUR", "JPY", "KWD"] {

@@ -66,6 +66,13 @@ pub struct Refund {
 }
 
 impl Refund {
+    /// True where the refund can be one of a charge of this amount.
+    #[must_use]
+    pub fn fits(&self, charge: Money) -> bool {
+        self.amount.currency() == charge.currency()
+            && self.amount.amount_minor() <= charge.amount_minor()
+    }
+
     /// Calls the refund by its caller's reference, and keeps Zentra's own where that differs.
     pub fn name(&mut self, reference: &str) {
         if self.reference.as_str() != reference {

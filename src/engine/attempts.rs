@@ -302,13 +302,6 @@ impl<'a, P: Payment> Session<'a, P> {
             look_up_first_ms: self.shared.settings.periods.look_up_first_ms,
         };
         match repeated(|| self.shared.store.release(&release)).await {
-            // Zentra knows the key for a payment that this store has forgotten: that was made.
-            Ok(stamped)
-                if stamped.answer == ReleaseAnswer::Released
-                    && error.reason() == Reason::IdempotencyKeyReused =>
-            {
-                Err(error)
-            }
             Ok(stamped) if stamped.answer == ReleaseAnswer::Released => {
                 Err(error.money_moved(MoneyMoved::No))
             }

@@ -16,7 +16,6 @@ use signal_hook::low_level::raise;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Point;
-use crate::idempotency::machine::Format;
 
 /// What happens at a point.
 #[derive(Clone, Copy)]
@@ -112,10 +111,9 @@ fn tell(line: &str) {
     let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
-/// The record formats, another one written where the environment asks for that.
-pub(crate) fn format() -> Format {
-    let usual = Format::default();
-    let writes = std::env::var("SIDECAR_RECORD_FORMAT").ok().and_then(|it| it.parse().ok());
-    let writes = writes.unwrap_or(usual.writes);
-    Format { writes, reads: usual.reads.max(writes) }
+/// The record format that this build writes: the usual one, unless the environment asks for
+/// another.
+pub(crate) fn format_written(usual: u32) -> u32 {
+    let asked = std::env::var("SIDECAR_RECORD_FORMAT").ok().and_then(|it| it.parse().ok());
+    asked.unwrap_or(usual)
 }

@@ -47,18 +47,17 @@ impl Gateway {
     pub async fn refund(
         &self,
         call: Call,
-        command: RefundCommand,
+        mut command: RefundCommand,
     ) -> Result<Executed<Refund>, Error> {
         self.shared.readiness.admit_write()?;
-        let refusal = self.refusal_of_refund(&call, &command).await;
-        self.engine().execute(&call.caller, call.answer_by, command, refusal).await
-    }
-
-    async fn refusal_of_refund(&self, call: &Call, command: &RefundCommand) -> Option<Error> {
-        match self.charge_facts(call, &command.charge_reference).await {
-            Ok(charge) => check_refund(command, &charge).err(),
+        let refusal = match self.charge_facts(&call, &command.charge_reference).await {
+            Ok(charge) => {
+                command.charge_amount = Some(charge.amount);
+                check_refund(&command, &charge).err()
+            }
             Err(error) => Some(error),
-        }
+        };
+        self.engine().execute(&call.caller, call.answer_by, command, refusal).await
     }
 
     async fn charge_facts(

@@ -145,6 +145,7 @@ pub(super) fn refund(message: &proto::RefundRequest) -> Result<RefundCommand, Er
             reference: reference?,
             charge_reference: charge?,
             amount: amount?,
+            charge_amount: None,
             reason: reason?,
             actor: actor?,
         })

@@ -35,7 +35,7 @@ pub(super) fn classify(
     let in_header = headers.get(wire::REQUEST_ID_HEADER).and_then(|value| value.to_str().ok());
     let request_id = match &opened {
         Ok(Envelope { request_id: Some(id), .. }) => Some(id.clone()),
-        _ => in_header.map(ProviderText::new),
+        _ => in_header.map(ProviderText::word),
     };
     let mut note = ProviderNote { request_id, code: None, http_status: Some(status.as_u16()) };
     match opened.map(|envelope| envelope.content) {
@@ -51,14 +51,14 @@ pub(super) fn classify(
         Ok(Content::Error { code, retry_after_seconds }) => {
             note.code = code.map(|(code, _)| code);
             let in_body = retry_after_seconds.map(Duration::from_secs);
-            let retry_after = retry_after(headers, now).or(in_body);
+            let retry_after = retry_after(headers, now).or(in_body).map(clamped);
             let kind = refusal(route, status, code, retry_after);
             let detail = format!("HTTP {}", status.as_u16());
             Err(Trouble::new(kind, detail).with_provider(note))
         }
         // A load balancer may say "too many" in its own words; whoever does has passed nothing on.
         Err(_) if status == StatusCode::TOO_MANY_REQUESTS => {
-            let kind = TroubleKind::RateLimited(retry_after(headers, now));
+            let kind = TroubleKind::RateLimited(retry_after(headers, now).map(clamped));
             Err(Trouble::new(kind, "HTTP 429").with_provider(note))
         }
         Err(Unreadable(part)) => {
@@ -94,6 +94,13 @@ fn refusal(
         },
         _ => TroubleKind::Doubt,
     }
+}
+
+/// The longest wait that is handed on: longer ones are mistakes, or as good as "later".
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+fn clamped(wait: Duration) -> Duration {
+    wait.min(LONGEST_WAIT)
 }
 
 /// `Retry-After` in seconds or as a date; anything else is as if it were not there.

@@ -129,6 +129,9 @@ impl Zentra {
         if let Some(asked) = command.amount {
             same_money(asked, reply.value.amount, &opened)?;
         }
+        if command.charge_amount.is_some_and(|charge| !reply.value.fits(charge)) {
+            return Err(conflict("amount than its charge allows", &opened));
+        }
         reply.value.name(command.reference.as_str());
         Ok(reply)
     }

@@ -38,7 +38,7 @@ impl Envelope {
             .object("meta")
             .and_then(|meta| meta.text("request_id"))
             .or_else(|| fields.text("request_id"))
-            .map(ProviderText::new);
+            .map(ProviderText::word);
         // An envelope that does not say that it went well is not taken for one that did.
         let said_to_fail = fields.get("success").is_some_and(|it| it != &Value::Bool(true))
             || fields.get("status").is_some_and(is_failure);

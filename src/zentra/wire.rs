@@ -227,18 +227,18 @@ pub(super) fn charge(value: &Value) -> Result<Charge, Unreadable> {
     let word = fields.required_text("status")?;
     let status = charge_status(word);
     Ok(Charge {
-        id: Some(ProviderText::new(fields.required_text("id")?)),
+        id: Some(ProviderText::word(fields.required_text("id")?)),
         reference: ProviderText::new(fields.required_text("reference")?),
         amount: money(fields)?,
-        customer_id: fields.text("customer_id").map(ProviderText::new),
-        payment_token_id: fields.text("payment_token_id").map(ProviderText::new),
+        customer_id: fields.text("customer_id").map(ProviderText::word),
+        payment_token_id: fields.text("payment_token_id").map(ProviderText::word),
         initiator: match fields.text("capture_mode") {
             Some(CUSTOMER_PRESENT) => Some(Initiator::Customer),
             Some(MERCHANT_INITIATED) => Some(Initiator::Merchant),
             _ => None,
         },
         status,
-        provider_status: ProviderText::new(word),
+        provider_status: ProviderText::word(word),
         next_action: next_action(fields),
         failure: charge_failure(fields, status, word),
         create_time: timestamp(fields),
@@ -251,14 +251,14 @@ pub(super) fn refund(value: &Value) -> Result<Refund, Unreadable> {
     let word = fields.required_text("status")?;
     let status = refund_status(word);
     Ok(Refund {
-        id: Some(ProviderText::new(fields.required_text("id")?)),
+        id: Some(ProviderText::word(fields.required_text("id")?)),
         reference: ProviderText::new(fields.required_text("reference")?),
         provider_reference: None,
         charge_reference: ProviderText::new(fields.required_text("charge_reference")?),
         amount: money(fields)?,
         reason: fields.text("reason").map(ProviderText::new),
         status,
-        provider_status: ProviderText::new(word),
+        provider_status: ProviderText::word(word),
         failure: (status == RefundStatus::Failed).then(|| failure(fields, FailureCode::Other)),
         create_time: timestamp(fields),
     })
@@ -269,10 +269,10 @@ pub(super) fn token(value: &Value) -> Result<PaymentToken, Unreadable> {
     let fields = Fields::of(value, "payment token")?;
     let id = fields.text("id").or_else(|| fields.text("payment_token_id"));
     Ok(PaymentToken {
-        id: ProviderText::new(id.ok_or(Unreadable("id"))?),
-        customer_id: fields.text("customer_id").map(ProviderText::new),
+        id: ProviderText::word(id.ok_or(Unreadable("id"))?),
+        customer_id: fields.text("customer_id").map(ProviderText::word),
         display: display(fields),
-        provider_status: fields.text("status").map(ProviderText::new),
+        provider_status: fields.text("status").map(ProviderText::word),
         create_time: timestamp(fields),
     })
 }

@@ -39,8 +39,14 @@ impl Pair {
 
     /// Waits until the replica has all that the master acknowledged.
     pub(crate) async fn in_step(&self) {
-        let in_step = async || self.master.ask::<u32>(&["WAIT", "1", "100"]).await == 1;
-        self.master.until("has a replica in step", in_step).await;
+        // WAIT tells of its own connection's writes only, and it has none.
+        let sent = offset(&self.master, "master_repl_offset:").await;
+        let in_step = async || {
+            let text: String = self.replica.ask(&["INFO", "replication"]).await;
+            let up = text.contains("master_link_status:up");
+            up && offset(&self.replica, "slave_repl_offset:").await >= sent
+        };
+        self.replica.until("is in step", in_step).await;
     }
 
     /// From now on nothing reaches the replica; connections that stand go on.
@@ -76,6 +82,13 @@ impl Known<'_> {
         command.arg(&words[1..]);
         command.query_async(&mut connection).await
     }
+}
+
+/// How far a server is in its stream of writes.
+async fn offset(server: &Server, name: &str) -> u64 {
+    let text: String = server.ask(&["INFO", "replication"]).await;
+    let number = text.lines().find_map(|line| line.strip_prefix(name));
+    number.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
 }
 
 impl Backend for Pair {

@@ -158,6 +158,7 @@ impl Order {
             reference: self.reference.clone(),
             charge_reference: Reference::new(&self.charge_reference()).unwrap(),
             amount: self.money(),
+            charge_amount: None,
             reason: None,
             actor: None,
         }

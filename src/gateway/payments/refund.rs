@@ -45,7 +45,9 @@ impl Payment for RefundCommand {
     async fn look_up(&self, zentra: &Zentra, strictly: bool) -> Result<Found<Refund>, Trouble> {
         let kept = KeptRefund::from(self);
         match zentra.get_refund(&self.reference).await {
-            Ok(reply) if kept.is(&reply.value) => return Ok(Found::Same(reply)),
+            Ok(reply) if kept.is(&reply.value) && self.allows(&reply.value) => {
+                return Ok(Found::Same(reply));
+            }
             Ok(reply) => return Ok(Found::Other(reply)),
             Err(trouble) if trouble.kind == TroubleKind::NotFound => {}
             Err(trouble) => return Err(trouble),

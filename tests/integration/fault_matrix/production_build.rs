@@ -40,6 +40,8 @@ async fn a_production_build_holds_no_failpoint_and_no_simulator() {
     let production = std::fs::read(target.join("debug/examples/production")).unwrap();
     let words: Vec<&str> = WORDS.into_iter().filter(|word| holds(&production, word)).collect();
     assert!(words.is_empty(), "in the production binary: {words:?}");
+    // The defects for the simulation have no words, but a function that switches them on.
+    assert!(!holds(&production, "mutants6switch"), "mutants are in the production binary");
     // It is the command, and the search finds what is there.
     assert!(holds(&production, "SIDECAR_FINGERPRINT_KEY_FILE"));
     let ours = std::fs::read(env!("CARGO_BIN_EXE_zentra-sidecar")).unwrap();

@@ -3,12 +3,14 @@
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::tz::TimeZone;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tonic::Request;
 use tonic::transport::{Channel, Endpoint};
+use zentra_sidecar::clock::{Clock as _, SystemClock};
 use zentra_sidecar::grpc::proto;
 use zentra_sidecar::grpc::proto::payment_service_client::PaymentServiceClient;
 use zentra_sidecar::simulator::Simulator;
@@ -140,7 +142,8 @@ impl Sidecar {
         let card = proto::Card {
             number: GOOD_CARD.to_owned(),
             expiry_month: 12,
-            expiry_year: 2090,
+            // Far enough ahead, and not beyond what a card may have.
+            expiry_year: i32::from(SystemClock.now().to_zoned(TimeZone::UTC).year()) + 3,
             cvv: "123".to_owned(),
             holder_name: String::new(),
         };
