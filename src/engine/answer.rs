@@ -94,16 +94,15 @@ pub(super) fn refused(trouble: &Trouble) -> Error {
             Reason::OutcomeUnknown
         }
     };
-    let error = Error::new(reason).sent(trouble.kind != TroubleKind::NotSent);
+    noted(Error::new(reason).sent(trouble.kind != TroubleKind::NotSent), trouble)
+}
+
+/// With what Zentra said, and with its wait where it asks for less.
+pub(super) fn noted(error: Error, trouble: &Trouble) -> Error {
     let error = if let TroubleKind::RateLimited(wait) = trouble.kind {
         error.retry(Retry::After(wait.unwrap_or(RATE_LIMIT_WAIT)))
     } else {
         error
     };
-    noted(error, trouble)
-}
-
-/// With what Zentra said.
-pub(super) fn noted(error: Error, trouble: &Trouble) -> Error {
     error.provider(trouble.provider.clone()).operator_text(trouble.detail.as_ref())
 }
