@@ -129,8 +129,7 @@ mod tests {
     #[test]
     fn only_upper_case_iso_codes_are_currencies() {
         assert_eq!(Currency::new(""), Err(Fault::Missing));
-        for code in ["ngn", "Ngn", "NG", "NGNN", "ZZZ", "₦", "NGN ", "N\0N", "XXX", "XTS", "XAU"]
-        {
+        for code in ["ngn", "Ngn", "NG", "NGNN", "ZZZ", "₦", "NGN ", "N\0N", "XTS", "XAU"] {
             assert_eq!(Currency::new(code), Err(Fault::UnknownCurrency), "{code:?}");
         }
         for code in ["NGN", "KES", "GHS", "ZAR", "USD", "EUR", "JPY", "KWD"] {

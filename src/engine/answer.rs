@@ -3,7 +3,7 @@
 use super::payment::Payment;
 use super::{Executed, Shared};
 use crate::domain::{Execution, ExecutionPath, ProviderText};
-use crate::error::{Error, MoneyMoved, ProviderNote, Reason, Retry};
+use crate::error::{Error, MoneyMoved, Reason, Retry};
 use crate::idempotency::{Class, Outcome, Record, State, StoreError};
 use crate::zentra::{Trouble, TroubleKind};
 
@@ -94,15 +94,15 @@ pub(super) fn refused(trouble: &Trouble) -> Error {
             Reason::OutcomeUnknown
         }
     };
-    let error = Error::new(reason).sent(trouble.kind != TroubleKind::NotSent);
+    noted(Error::new(reason).sent(trouble.kind != TroubleKind::NotSent), trouble)
+}
+
+/// With what Zentra said, and with its wait where it asks for less.
+pub(super) fn noted(error: Error, trouble: &Trouble) -> Error {
     let error = if let TroubleKind::RateLimited(wait) = trouble.kind {
         error.retry(Retry::After(wait.unwrap_or(RATE_LIMIT_WAIT)))
     } else {
         error
     };
-    with_note(error, &trouble.provider, &trouble.detail)
-}
-
-pub(super) fn with_note(error: Error, note: &ProviderNote, detail: &str) -> Error {
-    error.provider(note.clone()).operator_text(detail)
+    error.provider(trouble.provider.clone()).operator_text(trouble.detail.as_ref())
 }

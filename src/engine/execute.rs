@@ -152,12 +152,15 @@ impl<P: Payment> PaymentCall<P> {
 
     async fn run(self) -> Result<Executed<P::Value>, Error> {
         let mut waiter: Option<Waiter> = None;
+        // Once it has waited for another call, this one never begins the payment anew: where the
+        // record is gone, the other was refused and its caller has heard so.
+        let mut has_waited = false;
         loop {
             let owner = OwnerId::new(rand::random());
             reach(Point::BeforeClaim).await;
             // Before the claim leaves: the lease must be over here before it is over there.
             let claimed_at = Instant::now();
-            let Stamped { now_ms, answer } = self.claim(owner).await?;
+            let Stamped { now_ms, answer } = self.claim(owner, has_waited).await?;
             let held = |epoch| (Fence { owner, epoch }, claimed_at);
             match answer {
                 ClaimAnswer::Run { epoch, look_up_first, first_sent_ms } => {
@@ -172,10 +175,10 @@ impl<P: Payment> PaymentCall<P> {
                     };
                     return self.session(held(epoch), first_sent_ms).run(start).await;
                 }
-                ClaimAnswer::Recover { epoch, record, look_up_only } => {
+                ClaimAnswer::Recover { epoch, record, .. } => {
                     let start = Start {
                         look_up_first: true,
-                        look_up_only,
+                        look_up_only: self.refusal.is_some(),
                         ambiguous: true,
                         strictly: record.born_ambiguous,
                         age: Duration::from_millis(now_ms.saturating_sub(record.first_sent_ms)),
@@ -185,7 +188,12 @@ impl<P: Payment> PaymentCall<P> {
                 }
                 ClaimAnswer::Busy { lease_left_ms } => {
                     self.progress.waiting();
+                    has_waited = true;
                     self.wait(&mut waiter, lease_left_ms).await?;
+                }
+                ClaimAnswer::Refused { .. } if self.refusal.is_none() => {
+                    return Err(Error::new(Reason::IdempotencyInProgress)
+                        .operator_text("the call that was waited for ended without a payment"));
                 }
                 settled => return self.told(settled),
             }
@@ -222,13 +230,13 @@ impl<P: Payment> PaymentCall<P> {
         }
     }
 
-    async fn claim(&self, owner: OwnerId) -> Result<Stamped<ClaimAnswer>, Error> {
+    async fn claim(&self, owner: OwnerId, has_waited: bool) -> Result<Stamped<ClaimAnswer>, Error> {
         let shared = &self.engine.shared;
         let claim = Claim {
             subject: self.subject.clone(),
             fingerprints: self.fingerprints.clone(),
             owner,
-            refused: self.refusal.is_some(),
+            refused: self.refusal.is_some() || has_waited,
             periods: shared.settings.periods,
         };
         let result = repeated(|| shared.store.claim(&claim)).await;

@@ -229,7 +229,13 @@ impl Zentra {
         match answer {
             Ok(answer) => {
                 let (parts, body) = answer.into_parts();
-                classify(route, parts.status, &parts.headers, &body, self.clock.now())
+                let opened = classify(route, parts.status, &parts.headers, &body, self.clock.now());
+                if let Err(Trouble { kind: TroubleKind::Unauthorized, provider, .. }) = &opened {
+                    // Whatever callers are told, this needs an operator.
+                    let (status, code) = (provider.http_status, provider.code);
+                    tracing::error!(status, code, "Zentra refused the sidecar's key");
+                }
+                opened
             }
             Err(error) => Err(transport_trouble(error)),
         }

@@ -57,15 +57,17 @@ impl Payment for RefundCommand {
         }
         let charge = zentra.get_charge(&self.charge_reference).await?.value;
         match charge.status {
-            ChargeStatus::PartiallyRefunded | ChargeStatus::Refunded => Ok(Found::Untold),
             ChargeStatus::Pending
             | ChargeStatus::RequiresAction
             | ChargeStatus::Succeeded
             | ChargeStatus::Failed
-            | ChargeStatus::Cancelled
+            | ChargeStatus::Cancelled => Ok(Found::Nothing),
+            // These show refunds, or may hide them.
+            ChargeStatus::PartiallyRefunded
+            | ChargeStatus::Refunded
             | ChargeStatus::Disputed
             | ChargeStatus::Reversed
-            | ChargeStatus::Unrecognized => Ok(Found::Nothing),
+            | ChargeStatus::Unrecognized => Ok(Found::Untold),
         }
     }
 

@@ -1,6 +1,8 @@
 //! The owner's work on a payment: look up where an attempt may have arrived, send, look up again
 //! after doubt, and store what came of it.
 
+mod ending;
+
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
@@ -10,15 +12,11 @@ use super::execute::{PaymentCall, Start};
 use super::lease::Lease;
 use super::mutated;
 use super::payment::{Found, Payment};
-use super::steps::repeated;
 use super::{Executed, Shared};
 use crate::domain::ExecutionPath;
 use crate::error::{Error, MoneyMoved, Reason};
 use crate::failpoint::{Point, reach};
-use crate::idempotency::{
-    Attempt as LoggedAttempt, Class, CompleteAnswer, Doubt, DoubtAnswer, Evidence, Match, Outcome,
-    Release, ReleaseAnswer, Source, Stamped, State, Verdict, WhyKept, Work, compare,
-};
+use crate::idempotency::{Attempt as LoggedAttempt, DoubtAnswer, Work};
 use crate::mutants::{self, Mutant};
 use crate::zentra::{Attempt, Reply, Trouble, TroubleKind};
 
@@ -144,8 +142,7 @@ impl<'a, P: Payment> Session<'a, P> {
             Err(trouble) => {
                 self.note("look-up", &trouble.detail, &trouble.provider.request_id, false);
                 let sent = self.posts_here > 0;
-                let error = unknown(sent, "the look-up failed");
-                let error = answer::with_note(error, &trouble.provider, &trouble.detail);
+                let error = answer::noted(unknown(sent, "the look-up failed"), &trouble);
                 Next::Answer(self.give_up(error).await)
             }
         }
@@ -175,7 +172,11 @@ impl<'a, P: Payment> Session<'a, P> {
             _ => self.posted(&trouble.detail, &trouble.provider.request_id),
         }
         match trouble.kind {
-            TroubleKind::LeaseOver if self.lease.renew().await => Next::Send,
+            // Whatever came between, a look-up tells what became of it.
+            TroubleKind::LeaseOver if self.lease.renew().await => {
+                self.ambiguous = true;
+                self.look_up().await
+            }
             TroubleKind::LeaseOver => {
                 Next::Answer(self.give_up(unknown(self.posts_here > 0, "the lease was lost")).await)
             }
@@ -218,11 +219,13 @@ impl<'a, P: Payment> Session<'a, P> {
         *pause *= 2;
         if next_look >= self.call.answer_by {
             let error = unknown(true, trouble.detail.as_ref());
-            return Next::Answer(
-                self.give_up(answer::with_note(error, &trouble.provider, &trouble.detail)).await,
-            );
+            return Next::Answer(self.give_up(answer::noted(error, trouble)).await);
         }
-        self.doubt(false, false).await;
+        if let Some(DoubtAnswer::Fenced { .. }) = self.doubt(false, false).await {
+            // Another call has the payment, or its outcome: nothing more leaves from here.
+            let error = unknown(true, "another call has taken the payment over");
+            return Next::Answer(self.give_up(error).await);
+        }
         self.lease.while_held(sleep_until(next_look)).await;
         if mutants::is_on(Mutant::NoLookUpBeforeResend) {
             return Next::Send;
@@ -240,7 +243,7 @@ impl<'a, P: Payment> Session<'a, P> {
             pause *= 2;
             if next_look >= self.call.answer_by || self.call.payment.reference().is_none() {
                 let error = unknown(true, "Zentra is at work on the same key");
-                let error = answer::with_note(error, &trouble.provider, &trouble.detail);
+                let error = answer::noted(error, trouble);
                 return Next::Answer(self.give_up(error).await);
             }
             self.lease.while_held(sleep_until(next_look)).await;
@@ -259,14 +262,18 @@ impl<'a, P: Payment> Session<'a, P> {
     ) -> Result<Executed<P::Value>, Error> {
         let error = answer::refused(trouble);
         if !self.ambiguous || mutants::is_on(Mutant::ReleaseOfAmbiguous) {
-            let released = self.release(error).await;
-            return match trouble.kind {
+            let may_be_ours = match trouble.kind {
                 // Zentra has seen this key with another content, as after a loss of the store:
                 // that payment of the key may have been made.
-                TroubleKind::KeyReused => {
-                    released.map_err(|error| error.money_moved(MoneyMoved::Unknown))
-                }
-                _ => released,
+                TroubleKind::KeyReused => true,
+                // The reference may be taken by a payment of this key, from before the record.
+                TroubleKind::DuplicateReference => self.reference_may_be_ours().await,
+                _ => false,
+            };
+            let released = self.release(error).await;
+            return match may_be_ours {
+                true => released.map_err(|error| error.money_moved(MoneyMoved::Unknown)),
+                false => released,
             };
         }
         if trouble.kind != TroubleKind::NotSent
@@ -278,13 +285,23 @@ impl<'a, P: Payment> Session<'a, P> {
             // The reference is taken, but not found: it is on its way.
             (TroubleKind::DuplicateReference, _) | (_, AfterRefusal::Passing) => {
                 let error = unknown(self.posts_here > 0, trouble.detail.as_ref());
-                self.give_up(answer::with_note(error, &trouble.provider, &trouble.detail)).await
+                self.give_up(answer::noted(error, trouble)).await
             }
-            (TroubleKind::KeyReused, AfterRefusal::Final) => self.expire(error).await,
+            (TroubleKind::KeyReused, AfterRefusal::Final) => self.end_in_doubt(error, true).await,
             (_, AfterRefusal::Final) => {
                 let rejected = Error::new(Reason::UpstreamRejected).sent(true);
-                self.expire(answer::with_note(rejected, &trouble.provider, &trouble.detail)).await
+                self.end_in_doubt(answer::noted(rejected, trouble), true).await
             }
+        }
+    }
+
+    /// Whether what Zentra has under the reference is the same in every respect, or cannot be
+    /// seen.
+    async fn reference_may_be_ours(&mut self) -> bool {
+        let look = self.call.payment.look_up(&self.shared.zentra, true);
+        match self.lease.while_held(look).await {
+            Ok(Found::Other(_)) => false,
+            Ok(Found::Same(_) | Found::Nothing | Found::Untold) | Err(_) => true,
         }
     }
 
@@ -294,190 +311,6 @@ impl<'a, P: Payment> Session<'a, P> {
             return self.give_up(unknown(self.posts_here > 0, "no time for another try")).await;
         }
         self.release(Error::new(Reason::DeadlineTooShort)).await
-    }
-
-    /// Forgets the payment. Only a release that the store confirmed lets the caller hear `no`;
-    /// where it is not, the same key finds out.
-    async fn release(&mut self, error: Error) -> Result<Executed<P::Value>, Error> {
-        let release = Release {
-            digest: self.work.subject.digest,
-            fence: self.work.fence,
-            look_up_first_ms: self.shared.settings.periods.look_up_first_ms,
-        };
-        match repeated(|| self.shared.store.release(&release)).await {
-            Ok(stamped) if stamped.answer == ReleaseAnswer::Released => {
-                Err(error.money_moved(MoneyMoved::No))
-            }
-            // Most likely an earlier try was applied and its answer lost, and the key may have been
-            // claimed again. Not to be remembered as doubt: should that record be gone by then,
-            // doubt would bring it back, and with it a claim on a reference that may be another
-            // key's by now.
-            Ok(Stamped {
-                answer: ReleaseAnswer::NotReleased(why @ (WhyKept::Gone | WhyKept::Fenced)),
-                ..
-            }) => {
-                let why = format!("not released ({why:?}): {error}");
-                Err(unknown(self.posts_here > 0, why))
-            }
-            Ok(stamped) => {
-                let why = format!("not released ({:?}): {error}", stamped.answer);
-                self.give_up(unknown(self.posts_here > 0, why)).await
-            }
-            Err(fault) => Err(unknown(self.posts_here > 0, format!("not released ({fault})"))),
-        }
-    }
-
-    /// Ends this call's work on a payment whose outcome it does not know.
-    async fn give_up(&mut self, error: Error) -> Result<Executed<P::Value>, Error> {
-        self.end_in_doubt(error, false).await
-    }
-
-    /// As [`Self::give_up`], for a payment that nobody is likely to make any more.
-    async fn expire(&mut self, error: Error) -> Result<Executed<P::Value>, Error> {
-        self.end_in_doubt(error, true).await
-    }
-
-    async fn end_in_doubt(
-        &mut self,
-        error: Error,
-        expires: bool,
-    ) -> Result<Executed<P::Value>, Error> {
-        match self.doubt(true, expires).await {
-            // The key was released, and has been used for something else since.
-            Some(DoubtAnswer::Fenced { record })
-                if compare(&record.fingerprint, &self.work.fingerprints) == Match::Different =>
-            {
-                Err(answer::key_reused(&record))
-            }
-            // Another owner was faster: its outcome is the truth.
-            Some(DoubtAnswer::Fenced { record }) if record.state == State::Done => {
-                self.shared.replay(&self.call.payment, &record)
-            }
-            Some(DoubtAnswer::Fenced { record }) if record.state == State::Conflict => {
-                Err(Error::new(Reason::OutcomeConflict).sent(self.posts_here > 0))
-            }
-            _ => Err(error),
-        }
-    }
-
-    /// Remembers that an attempt may have arrived. Where the store does not answer, the takeover
-    /// that ends the lease remembers it.
-    async fn doubt(&mut self, gives_up: bool, expires: bool) -> Option<DoubtAnswer> {
-        let doubt = Doubt {
-            work: self.work.clone(),
-            attempts: self.log.clone(),
-            gives_up,
-            expires,
-            next_check_after_ms: self.call.engine.reconcile_after_ms(),
-            periods: self.shared.settings.periods,
-        };
-        repeated(|| self.shared.store.doubt(&doubt)).await.ok().map(|stamped| stamped.answer)
-    }
-
-    /// Stores an answer of Zentra's. It is the truth, whether the store can be reached or not.
-    async fn complete(
-        &mut self,
-        reply: Reply<P::Value>,
-        path: ExecutionPath,
-    ) -> Result<Executed<P::Value>, Error> {
-        let outcome = self.call.payment.outcome(&reply.value);
-        let mut evidence = self.evidence(Verdict::Outcome(outcome));
-        if self.call.payment.has_own_reference(&reply.value) {
-            let kept_ms = self.shared.settings.own_reference_retention.as_millis();
-            let kept_ms = u64::try_from(kept_ms).unwrap_or(u64::MAX);
-            evidence.periods.retention_ms = evidence.periods.retention_ms.max(kept_ms);
-        }
-        let answer = repeated(|| self.shared.store.complete(&evidence)).await;
-        reach(Point::AfterComplete).await;
-        let posts = match answer.map(|stamped| stamped.answer) {
-            Ok(CompleteAnswer::Stored { posts }) => posts,
-            Ok(CompleteAnswer::Kept { record }) => {
-                // The stored outcome is as new or newer.
-                let replayed = self.shared.replay(&self.call.payment, &record)?;
-                let request_id = reply.request_id;
-                return Ok(self.shared.executed(replayed.value, record.posts, path, request_id));
-            }
-            Ok(CompleteAnswer::Conflict { .. }) => {
-                return Err(Error::new(Reason::OutcomeConflict).sent(self.posts_here > 0));
-            }
-            Ok(
-                CompleteAnswer::NotProof { .. }
-                | CompleteAnswer::Absent
-                | CompleteAnswer::TooNew { .. },
-            ) => self.posts,
-            Err(fault) => {
-                let reference = self.work.subject.reference.as_ref().map(ToString::to_string);
-                tracing::error!(reference, %fault, "the outcome of a payment was not stored");
-                self.posts
-            }
-        };
-        Ok(self.shared.executed(reply.value, posts, path, reply.request_id))
-    }
-
-    /// A decline without an object counts only where the store confirms that no other attempt
-    /// can have arrived.
-    async fn complete_decline(
-        &mut self,
-        reply: Reply<P::Value>,
-    ) -> Result<Executed<P::Value>, Error> {
-        let verdict = Verdict::Outcome(self.call.payment.outcome(&reply.value));
-        let evidence = self.evidence(verdict);
-        let answer = repeated(|| self.shared.store.complete(&evidence)).await;
-        match answer.map(|stamped| stamped.answer) {
-            Ok(CompleteAnswer::Stored { posts }) => Ok(self.shared.executed(
-                reply.value,
-                posts,
-                ExecutionPath::Direct,
-                reply.request_id,
-            )),
-            Ok(CompleteAnswer::Kept { record }) => self.shared.replay(&self.call.payment, &record),
-            Ok(CompleteAnswer::Conflict { .. }) => {
-                Err(Error::new(Reason::OutcomeConflict).sent(true))
-            }
-            Ok(_) => Err(unknown(true, "declined, but another attempt may have arrived")),
-            Err(fault) => Err(unknown(true, format!("declined, but not stored ({fault})"))),
-        }
-    }
-
-    /// Zentra's answer to the POST is not what was asked for.
-    async fn contradicted(&mut self, trouble: &Trouble) -> Result<Executed<P::Value>, Error> {
-        let contrary = Outcome {
-            payload: bytes::Bytes::new(),
-            provider_id: None,
-            class: Class::Succeeded,
-            phase: 0,
-        };
-        let error = Error::new(Reason::OutcomeConflict).sent(true);
-        let error = answer::with_note(error, &trouble.provider, &trouble.detail);
-        self.store_contradiction(contrary).await;
-        Err(error)
-    }
-
-    /// Something else stands under the payment's name.
-    async fn contradict(&mut self, found: &P::Value) -> Result<Executed<P::Value>, Error> {
-        let contrary = self.call.payment.outcome(found);
-        self.store_contradiction(contrary).await;
-        Err(Error::new(Reason::OutcomeConflict)
-            .sent(self.posts_here > 0)
-            .operator_text("a look-up found another payment under this reference"))
-    }
-
-    async fn store_contradiction(&mut self, contrary: Outcome) {
-        let evidence = self.evidence(Verdict::Contradiction(contrary));
-        if let Err(fault) = repeated(|| self.shared.store.complete(&evidence)).await {
-            let reference = self.work.subject.reference.as_ref().map(ToString::to_string);
-            tracing::error!(reference, %fault, "a contradiction was not stored");
-        }
-    }
-
-    fn evidence(&self, verdict: Verdict) -> Evidence {
-        Evidence {
-            source: Source::Owner(self.work.clone()),
-            verdict,
-            attempts: self.log.clone(),
-            next_check_after_ms: self.call.engine.reconcile_after_ms(),
-            periods: self.shared.settings.periods,
-        }
     }
 
     fn posted(&mut self, what: &str, request_id: &Option<crate::domain::ProviderText>) {
