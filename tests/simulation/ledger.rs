@@ -60,6 +60,9 @@ pub(crate) struct Ledger {
     made: u64,
 }
 
+/// How the keys of others begin.
+const ELSEWHERE: &str = "elsewhere-";
+
 /// For how long Zentra remembers keys.
 pub(crate) const KEY_RETENTION_MS: u64 = 24 * 3_600_000;
 
@@ -99,6 +102,14 @@ impl Object {
     pub(crate) fn customer(&self) -> &str {
         self.body["customer_id"].as_str().unwrap_or_default()
     }
+
+    pub(crate) fn token(&self) -> &str {
+        self.body["payment_token_id"].as_str().unwrap_or_default()
+    }
+
+    pub(crate) fn is_made_elsewhere(&self) -> bool {
+        self.key.starts_with(ELSEWHERE)
+    }
 }
 
 impl Ledger {
@@ -130,6 +141,27 @@ impl Ledger {
             refunded_minor: 0,
         };
         self.objects.push(object);
+    }
+
+    /// A charge of somebody who does not use the sidecar; false where the reference is taken.
+    pub(crate) fn made_elsewhere(&mut self, post: &Post, first: &'static str) -> bool {
+        if self.is_taken(post) {
+            return false;
+        }
+        self.made += 1;
+        self.objects.push(Object {
+            kind: post.kind,
+            id: format!("obj-{}", self.made),
+            key: format!("{ELSEWHERE}{}", self.made),
+            begun: 0,
+            reference: post.reference.clone(),
+            amount_minor: post.body["amount_minor"].as_i64().unwrap_or_default(),
+            body: post.body.clone(),
+            first,
+            then: None,
+            refunded_minor: 0,
+        });
+        true
     }
 
     /// A POST will take effect, now or later.
@@ -230,6 +262,11 @@ impl Ledger {
             Some(object) => (200, data(&object.show(now_ms))),
             None => error(404, "not_found"),
         }
+    }
+
+    /// True where somebody else has used a charge's reference.
+    pub(crate) fn has_other(&self, reference: &str) -> bool {
+        self.find(Kind::Charge, reference).is_some_and(Object::is_made_elsewhere)
     }
 
     pub(crate) fn find(&self, kind: Kind, reference: &str) -> Option<&Object> {

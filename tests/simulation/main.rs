@@ -19,6 +19,7 @@ mod mode;
 #[cfg(feature = "mutants")]
 mod mutants;
 mod orders;
+mod others;
 mod process;
 #[cfg(feature = "failpoints")]
 #[path = "../integration/support/redis.rs"]

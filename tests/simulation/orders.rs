@@ -132,6 +132,10 @@ impl Order {
         &self.customer
     }
 
+    pub(crate) fn token(&self) -> String {
+        format!("tok-{}", self.customer)
+    }
+
     fn money(&self) -> Option<Money> {
         Some(Money::new(self.amount_minor?, Currency::new("NGN").ok()?).unwrap())
     }
@@ -142,7 +146,7 @@ impl Order {
             reference: self.reference.clone(),
             amount: self.money().unwrap(),
             customer_id: CustomerId::new(&self.customer).unwrap(),
-            payment_token_id: PaymentTokenId::new(&format!("tok-{}", self.customer)).unwrap(),
+            payment_token_id: PaymentTokenId::new(&self.token()).unwrap(),
             initiator: if self.operation == Operation::Renew {
                 Initiator::Merchant
             } else {

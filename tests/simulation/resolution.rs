@@ -79,15 +79,16 @@ fn fits(stage: &Stage, order: &Order, reason: Reason) -> bool {
     let others = || stage.orders.iter().filter(|it| it.reference == order.reference);
     let contested =
         others().any(|it| it.amount_minor != order.amount_minor || it.digest != order.digest);
+    let other = inner.ledger.has_other(reference);
     match reason {
         Reason::IdempotencyKeyReused => {
             others().any(|it| it.digest == order.digest && it.amount_minor != order.amount_minor)
         }
-        Reason::ReferenceAlreadyUsed => inner.judge.is_shared(reference),
+        Reason::ReferenceAlreadyUsed => inner.judge.is_shared(reference) || other,
         Reason::OutcomeConflict => {
             let two_tokens = order.kind() == Kind::Token && !inner.judge.tokens_promised();
             let contested = inner.judge.losses > 0 && contested;
-            inner.judge.is_tampered(reference) || contested || two_tokens
+            inner.judge.is_tampered(reference) || contested || two_tokens || other
         }
         Reason::OutcomeUnresolved => {
             drop(inner);

@@ -15,6 +15,7 @@ use super::judge::Violation;
 use super::ledger::Kind;
 use super::mode::Mode;
 use super::orders::{Heard, Order};
+use super::others;
 use super::process::{Process, Settings};
 use super::resolution;
 use super::upstream::LATEST_MS;
@@ -80,7 +81,7 @@ impl Stage {
         Self { world, settings, processes, orders, todo, live, again }
     }
 
-    fn below(&self, end: usize) -> usize {
+    pub(crate) fn below(&self, end: usize) -> usize {
         usize::try_from(self.world.lock().chance.below(end as u64)).unwrap()
     }
 
@@ -100,6 +101,7 @@ impl Stage {
             sleep(Duration::from_millis(pause)).await;
             self.disturb();
             self.restart().await;
+            others::act(self);
             let begin = self.world.lock().chance.percent(60);
             if begin && let Some(index) = self.todo.pop() {
                 self.call(index);
@@ -154,23 +156,14 @@ impl Stage {
         });
     }
 
-    /// The reconciler passes, or somebody reads a charge.
+    /// The reconciler passes.
     fn look_around(&self) {
         let world = self.world.clone();
         let process = self.processes[self.below(self.processes.len())].clone();
-        let reads = world.lock().chance.percent(30);
-        let order = self.orders[self.below(self.orders.len())].clone();
         tokio::spawn(async move {
             process.life.gate().await;
-            if reads && order.kind() == Kind::Charge {
-                let answer_by = Instant::now() + Duration::from_secs(5);
-                let caller = order.caller.clone();
-                let call = zentra_sidecar::gateway::Call { caller, answer_by };
-                let _ = process.gateway.get_charge(call, order.reference.clone()).await;
-            } else {
-                world.note("reconciler", String::new);
-                let _ = process.reconciler.pass_if_leading().await;
-            }
+            world.note("reconciler", String::new);
+            let _ = process.reconciler.pass_if_leading().await;
         });
     }
 

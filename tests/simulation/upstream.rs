@@ -25,6 +25,9 @@ pub(crate) const LIMITS: Limits = Limits {
     answer_bytes: 65_536,
 };
 
+/// How the way to Verify ends.
+const VERIFY: &str = "/verify";
+
 /// The longest that an effect is late.
 pub(crate) const LATEST_MS: u64 = 30_000;
 
@@ -122,7 +125,7 @@ enum Seen {
 
 fn send(world: &Arc<World>, life: &Life, request: &Request<Bytes>) -> Sent {
     let (kind, reference) = target(request.uri().path());
-    if request.method() == Method::GET {
+    if is_read(request) {
         return read(world, life, kind, reference);
     }
     let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
@@ -336,7 +339,7 @@ fn judge_answer(
     let status = answer.as_ref().map_or(0, |it| it.status().as_u16());
     let whole = answer.as_ref().is_ok_and(|it| it.body().ends_with(b"}"));
     let definite = whole && matches!(status, 200 | 201 | 400 | 401 | 404 | 422 | 429);
-    if request.method() == Method::GET {
+    if is_read(request) {
         if whole && matches!(status, 200 | 404) {
             world.lock().judge.looked_up(kind, reference);
         }
@@ -350,8 +353,14 @@ fn judge_answer(
     }
 }
 
+/// Verify is a POST that changes nothing.
+fn is_read(request: &Request<Bytes>) -> bool {
+    request.method() == Method::GET || request.uri().path().ends_with(VERIFY)
+}
+
 fn target(path: &str) -> (Kind, &str) {
     let rest = path.strip_prefix("/api/v1/payments/").unwrap_or_default();
+    let rest = rest.strip_suffix(VERIFY).unwrap_or(rest);
     let (noun, name) = rest.split_once('/').unwrap_or((rest, ""));
     match noun {
         "charges" => (Kind::Charge, name),

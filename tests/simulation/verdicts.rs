@@ -1,5 +1,7 @@
 //! Judges what a caller hears: never a lie, one answer, forward only.
 
+use zentra_sidecar::domain::{Charge, ChargeStatus};
+
 use super::judge::{Judge, Told};
 use super::ledger::{Kind, Ledger, Object};
 use super::orders::{Heard, Order, Status};
@@ -70,7 +72,8 @@ impl Judge {
                         // After a store loss a key may stand for what another key made.
                         let shared = self.is_shared(order.reference.as_str());
                         let adopted = matches!(told, Some(Status::Succeeded(_)))
-                            || (self.losses > 0 && shared);
+                            || (self.losses > 0 && shared)
+                            || ledger.has_other(order.reference.as_str());
                         let paid = ledger.made_for(&order.digest).any(|it| it.is_paid(now_ms));
                         if !paid && !adopted {
                             self.violated("never a lie: money moved", why);
@@ -122,10 +125,34 @@ impl Judge {
     }
 
     /// After a store loss nobody can tell two keys of one caller apart that ask for the same.
+    /// Nor, once it is in doubt, one that was made without the sidecar.
     fn may_share(&self, order: &Order, object: &Object) -> bool {
+        if object.is_made_elsewhere() {
+            return order.kind() == Kind::Charge
+                && object.customer() == order.customer()
+                && object.token() == order.token();
+        }
         self.losses > 0
             && self.is_shared(order.reference.as_str())
             && (order.kind() == Kind::Refund || object.customer() == order.customer())
+    }
+
+    /// What a read tells is there: money that moved stays moved, whatever came since.
+    pub(crate) fn read(&mut self, now_ms: u64, ledger: &Ledger, charge: &Charge) {
+        let reference = charge.reference.to_string();
+        let id = charge.id.as_ref().map(ToString::to_string).unwrap_or_default();
+        let object = ledger.find(Kind::Charge, &reference);
+        let is_so = object.is_some_and(|object| {
+            let amount = charge.amount.amount_minor();
+            let paid = charge.status != ChargeStatus::Succeeded || object.is_paid(now_ms);
+            let failed = charge.status == ChargeStatus::Failed;
+            let failed = !failed || object.status(now_ms) == "failed";
+            let same = amount == object.amount_minor || self.is_tampered(&reference);
+            object.id == id && paid && failed && same
+        });
+        if !is_so {
+            self.violated("never a lie: a read", || format!("{charge:?}"));
+        }
     }
 
     fn one_answer(

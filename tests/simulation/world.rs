@@ -103,9 +103,7 @@ impl World {
     /// A fault that was injected.
     pub(crate) fn fault(&self, what: &'static str, detail: impl FnOnce() -> String) {
         let now_ms = self.now_ms();
-        let mut inner = self.lock();
-        *inner.counts.entry(what).or_default() += 1;
-        inner.note(now_ms, what, detail);
+        self.lock().fault(now_ms, what, detail);
     }
 
     /// Something that is no fault, to show that runs are not idle.
@@ -120,6 +118,16 @@ impl World {
 }
 
 impl Inner {
+    pub(crate) fn fault(
+        &mut self,
+        now_ms: u64,
+        what: &'static str,
+        detail: impl FnOnce() -> String,
+    ) {
+        *self.counts.entry(what).or_default() += 1;
+        self.note(now_ms, what, detail);
+    }
+
     fn note(&mut self, now_ms: u64, what: &'static str, detail: impl FnOnce() -> String) {
         for byte in what.bytes().chain(now_ms.to_le_bytes()) {
             self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
