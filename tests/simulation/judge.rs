@@ -204,7 +204,8 @@ impl Judge {
             self.mode.by_reference() || !self.is_shared(&last.reference) || self.losses == 0;
         if last.kind != Kind::Token && promised {
             let same = |it: &&super::ledger::Object| {
-                it.kind == last.kind && it.reference == last.reference && it.may_count(now_ms)
+                let ours = !it.is_made_elsewhere() && it.kind == last.kind;
+                ours && it.reference == last.reference && it.may_count(now_ms)
             };
             if ledger.objects.iter().filter(same).count() > 1 {
                 self.violated("a reference has one effect", || last.reference.clone());

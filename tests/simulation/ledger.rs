@@ -145,7 +145,7 @@ impl Ledger {
 
     /// A charge of somebody who does not use the sidecar; false where the reference is taken.
     pub(crate) fn made_elsewhere(&mut self, post: &Post, first: &'static str) -> bool {
-        if self.is_taken(post) {
+        if self.is_taken(post) || self.has_other(&post.reference) {
             return false;
         }
         self.made += 1;
@@ -266,7 +266,7 @@ impl Ledger {
 
     /// True where somebody else has used a charge's reference.
     pub(crate) fn has_other(&self, reference: &str) -> bool {
-        self.find(Kind::Charge, reference).is_some_and(Object::is_made_elsewhere)
+        self.objects.iter().any(|it| it.is_made_elsewhere() && it.reference == reference)
     }
 
     pub(crate) fn find(&self, kind: Kind, reference: &str) -> Option<&Object> {

@@ -65,8 +65,7 @@ pub(crate) struct Weather {
     pub(crate) long_pause: bool,
     /// Zentra names refunds itself.
     pub(crate) own_references: bool,
-    /// Of a hundred moments, before how many somebody makes a charge without the sidecar. Where
-    /// Zentra takes a reference twice, no look-up could tell the two apart.
+    /// Of a hundred moments, before how many somebody makes a charge without the sidecar.
     pub(crate) elsewhere: u64,
     /// Of a hundred moments, before how many somebody reads or verifies a charge.
     pub(crate) readers: u64,
@@ -86,7 +85,7 @@ impl Weather {
             losses: mode.rough() && chance.percent(50),
             long_pause: mode.rough() && chance.percent(6),
             own_references: mode.by_key() && chance.percent(25),
-            elsewhere: if mode.by_reference() { chance.pick(&[0, 0, 5, 25]) } else { 0 },
+            elsewhere: if mode.rough() { chance.pick(&[0, 0, 5, 25]) } else { 0 },
             readers: chance.pick(&[0, 5, 40]),
         }
     }
