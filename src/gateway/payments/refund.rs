@@ -73,6 +73,10 @@ impl Payment for RefundCommand {
         stored::read(&outcome.payload)
     }
 
+    fn fits(&self, refund: &Refund) -> bool {
+        KeptRefund::from(self).is(refund)
+    }
+
     fn has_own_reference(&self, refund: &Refund) -> bool {
         refund.provider_reference.is_some()
     }
