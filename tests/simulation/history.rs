@@ -151,21 +151,21 @@ impl Reply {
 /// A store that the same history can be played on again.
 pub(crate) trait Stage {
     fn store(&self) -> &dyn Store;
-    fn set_clock(&mut self, now_ms: u64);
-    fn wipe(&mut self);
-    fn snapshot(&mut self);
-    fn fail_over(&mut self);
+    async fn set_clock(&mut self, now_ms: u64);
+    async fn wipe(&mut self);
+    async fn snapshot(&mut self);
+    async fn fail_over(&mut self);
 }
 
 /// Plays a history again; tells the first step whose answer differs.
-pub(crate) async fn replay(history: &History, stage: &mut dyn Stage) -> Result<usize, String> {
+pub(crate) async fn replay(history: &History, stage: &mut impl Stage) -> Result<usize, String> {
     let mut steps = 0;
     for (number, (now_ms, event)) in history.events.iter().enumerate() {
-        stage.set_clock(*now_ms);
+        stage.set_clock(*now_ms).await;
         match event {
-            Event::Wipe => stage.wipe(),
-            Event::Snapshot => stage.snapshot(),
-            Event::FailOver => stage.fail_over(),
+            Event::Wipe => stage.wipe().await,
+            Event::Snapshot => stage.snapshot().await,
+            Event::FailOver => stage.fail_over().await,
             Event::Step(step, expected) => {
                 let got = step.apply(stage.store()).await.map_err(|fault| fault.to_string())?;
                 if got != *expected {
@@ -199,19 +199,19 @@ impl Stage for MemoryStage {
         &self.store
     }
 
-    fn set_clock(&mut self, now_ms: u64) {
+    async fn set_clock(&mut self, now_ms: u64) {
         self.now_ms.store(now_ms, std::sync::atomic::Ordering::Relaxed);
     }
 
-    fn wipe(&mut self) {
+    async fn wipe(&mut self) {
         self.store.wipe();
     }
 
-    fn snapshot(&mut self) {
+    async fn snapshot(&mut self) {
         self.snapshot = Some(self.store.snapshot());
     }
 
-    fn fail_over(&mut self) {
+    async fn fail_over(&mut self) {
         if let Some(snapshot) = self.snapshot.take() {
             self.store.fail_over(snapshot);
         }

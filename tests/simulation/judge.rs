@@ -49,6 +49,8 @@ pub(crate) struct Judge {
     step: u64,
     violation: Option<Violation>,
     grips: HashMap<Id, Grip>,
+    /// When each call was first known to the store.
+    begun: HashMap<Id, u64>,
     looks: HashMap<(Id, Kind, String), u64>,
     doubts: HashMap<Id, u64>,
     /// When the store last confirmed that nothing of a payment can have happened.
@@ -70,6 +72,7 @@ impl Judge {
             step: 0,
             violation: None,
             grips: HashMap::new(),
+            begun: HashMap::new(),
             looks: HashMap::new(),
             doubts: HashMap::new(),
             grounds: HashMap::new(),
@@ -134,13 +137,15 @@ impl Judge {
     }
 
     /// A POST leaves: may it?
-    pub(crate) fn post(&mut self, store: &MemoryStore, store_now_ms: u64, post: &Post) -> u64 {
+    pub(crate) fn post(&mut self, store: &MemoryStore, store_now_ms: u64, post: &mut Post) {
         let step = self.next_step();
-        let Some(task) = tokio::task::try_id() else { return step };
+        post.number = step;
+        let Some(task) = tokio::task::try_id() else { return };
         let Some(grip) = self.grips.get(&task).copied() else {
             self.violated("nothing is sent without a claim", || post.reference.clone());
-            return step;
+            return;
         };
+        post.begun = self.begun.get(&task).copied().unwrap_or_default();
         self.held(store, store_now_ms, post, grip);
         let look = (task, post.kind, post.reference.clone());
         let looked = self.looks.get(&look).copied().unwrap_or_default();
@@ -154,7 +159,6 @@ impl Judge {
             }
         }
         self.doubts.insert(task, step);
-        step
     }
 
     /// Where the store's memory and clock are good, every POST is covered by a lease of its own.
@@ -227,6 +231,9 @@ impl Judge {
         match (step, reply) {
             (Step::Claim(claim), Reply::Claim(stamped)) => {
                 let digest = claim.subject.digest;
+                if let Some(task) = tokio::task::try_id() {
+                    self.begun.entry(task).or_insert(at);
+                }
                 let grip = |epoch, looks_first| Grip {
                     fence: Fence { owner: claim.owner, epoch },
                     at,

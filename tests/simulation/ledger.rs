@@ -19,6 +19,8 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug)]
 pub(crate) struct Post {
     pub(crate) number: u64,
+    /// When the call that sends it was first known to the store.
+    pub(crate) begun: u64,
     pub(crate) kind: Kind,
     pub(crate) key: String,
     /// Empty where it has none.
@@ -32,6 +34,8 @@ pub(crate) struct Object {
     pub(crate) kind: Kind,
     pub(crate) id: String,
     pub(crate) key: String,
+    /// As [`Post::begun`].
+    begun: u64,
     pub(crate) reference: String,
     pub(crate) amount_minor: i64,
     body: Value,
@@ -117,6 +121,7 @@ impl Ledger {
             kind: Kind::Charge,
             id: format!("chg-{reference}"),
             key: format!("before-{reference}"),
+            begun: 0,
             reference: reference.to_owned(),
             amount_minor,
             body,
@@ -205,6 +210,7 @@ impl Ledger {
             kind: post.kind,
             id: format!("obj-{}", self.made),
             key: post.key.clone(),
+            begun: post.begun,
             reference,
             amount_minor,
             body,
@@ -252,11 +258,17 @@ impl Ledger {
 
     /// True where money moved for a payment, or may yet.
     pub(crate) fn may_happen(&self, now_ms: u64, digest: &str) -> bool {
-        self.made_for(digest).any(|it| it.may_count(now_ms))
+        self.may_happen_by(now_ms, digest, u64::MAX)
+    }
+
+    /// As [`Ledger::may_happen`], by the calls alone that were known to the store by then.
+    pub(crate) fn may_happen_by(&self, now_ms: u64, digest: &str, then: u64) -> bool {
+        self.made_for(digest).any(|it| it.begun <= then && it.may_count(now_ms))
             || self.under_way.iter().any(|post| {
                 let name = (post.kind, post.key.clone());
                 let known = self.mode.by_key() && self.remembered(now_ms, &name).is_some();
-                post.key.starts_with(digest) && !known && !self.is_taken(post)
+                let counts = !known && !self.is_taken(post);
+                post.key.starts_with(digest) && post.begun <= then && counts
             })
     }
 

@@ -5,7 +5,10 @@
     clippy::print_stdout,
     reason = "clippy's exception for tests does not reach their helpers; reports are printed"
 )]
-#![cfg_attr(feature = "mutants", expect(clippy::panic, reason = "as above"))]
+#![cfg_attr(
+    any(feature = "mutants", feature = "failpoints"),
+    expect(clippy::panic, reason = "as above")
+)]
 
 mod chance;
 mod history;
@@ -17,6 +20,12 @@ mod mode;
 mod mutants;
 mod orders;
 mod process;
+#[cfg(feature = "failpoints")]
+#[path = "../integration/support/redis.rs"]
+#[expect(dead_code, reason = "the other tests' needs are theirs")]
+mod redis_server;
+#[cfg(feature = "failpoints")]
+mod redis_stage;
 mod resolution;
 mod runs;
 mod scenario;
@@ -70,20 +79,46 @@ fn a_seed_replays_exactly() {
     }
 }
 
-/// Any store that plays the stage can be compared so; here the one in memory with itself.
-#[tokio::test]
-async fn the_steps_of_200_seeds_play_again_on_another_store() {
+/// What 200 seeds did to the store, over all modes.
+async fn histories() -> Vec<history::History> {
     let keep = Keep { trace: false, history: true };
-    let histories = std::thread::spawn(move || {
-        let mut histories = Vec::new();
-        for mode in Mode::ALL {
-            histories.extend((1..=50).map(|seed| scenario::run(seed, mode, keep).history));
-        }
-        histories
+    let drawn = tokio::task::spawn_blocking(move || {
+        let seeds = Mode::ALL.into_iter().flat_map(|mode| (1..=50).map(move |seed| (mode, seed)));
+        std::thread::spawn(move || {
+            seeds.map(|(mode, seed)| scenario::run(seed, mode, keep).history).collect()
+        })
+        .join()
     });
+    drawn.await.unwrap().unwrap()
+}
+
+/// Nothing but the steps, their times and the losses counts: the store in memory agrees with
+/// itself.
+#[tokio::test]
+async fn the_steps_of_200_seeds_play_again_in_memory() {
     let mut steps = 0;
-    for history in histories.join().unwrap() {
+    for history in histories().await {
         steps += replay(&history, &mut MemoryStage::new()).await.unwrap();
+    }
+    assert!(steps > 1_000, "{steps}");
+}
+
+/// The scripts at a real server give the same answers, step by step.
+#[cfg(feature = "failpoints")]
+#[tokio::test]
+async fn the_steps_of_200_seeds_play_again_at_a_real_redis() {
+    let mut stage = redis_stage::RedisStage::start().await;
+    let histories = histories().await;
+    let events = || histories.iter().flat_map(|it| it.events.iter().map(|(_, event)| event));
+    assert!(events().any(|it| matches!(it, history::Event::Wipe)), "no wipe");
+    assert!(events().any(|it| matches!(it, history::Event::FailOver)), "no failover");
+    let mut steps = 0;
+    for (number, history) in histories.iter().enumerate() {
+        stage.empty().await;
+        match replay(history, &mut stage).await {
+            Ok(played) => steps += played,
+            Err(differs) => panic!("history {number}: {differs}"),
+        }
     }
     assert!(steps > 1_000, "{steps}");
 }

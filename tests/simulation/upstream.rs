@@ -132,7 +132,7 @@ fn send(world: &Arc<World>, life: &Life, request: &Request<Bytes>) -> Sent {
     let fault = (!inner.calm).then(|| post_fault(&mut inner.chance, world, kind)).flatten();
     let Some((name, effect, seen)) = fault else {
         drop(inner);
-        let post = Post { number: 0, kind, key, reference, body };
+        let post = Post { number: 0, begun: 0, kind, key, reference, body };
         return post_with(world, life, post, ("POST", Effect::Now, Seen::Answer));
     };
     drop(inner);
@@ -144,7 +144,8 @@ fn send(world: &Arc<World>, life: &Life, request: &Request<Bytes>) -> Sent {
     if matches!(seen, Seen::OtherAmount) {
         world.lock().judge.tampered(&reference);
     }
-    post_with(world, life, Post { number: 0, kind, key, reference, body }, (name, effect, seen))
+    let post = Post { number: 0, begun: 0, kind, key, reference, body };
+    post_with(world, life, post, (name, effect, seen))
 }
 
 fn post_with(
@@ -167,7 +168,7 @@ fn post_with(
     let store_now_ms = world.store_now_ms();
     let mut inner = world.lock();
     let inner = &mut *inner;
-    post.number = inner.judge.post(&world.store, store_now_ms, &post);
+    inner.judge.post(&world.store, store_now_ms, &mut post);
     let may_wait = world.mode.rough() && inner.chance.percent(40);
     let (before_ms, locks) = match effect {
         Effect::Now if may_wait => (inner.chance.between(1, 40), false),

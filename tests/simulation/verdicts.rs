@@ -51,9 +51,13 @@ impl Judge {
                 let why = || format!("{} {reason:?}", order.reference);
                 match money_moved.as_str() {
                     "no" => {
-                        let grounds = self.grounds.get(&order.digest);
-                        let confirmed = grounds.is_some_and(|at| *at > began.step);
-                        if !confirmed && ledger.may_happen(now_ms, &order.digest) {
+                        let grounds = self.grounds.get(&order.digest).copied();
+                        let grounds = grounds.filter(|at| *at > began.step);
+                        let confirmed = grounds.is_some();
+                        // A call of which the store learnt only after those grounds may pay by
+                        // now: the key was free again, and nobody could have told this caller.
+                        let then = grounds.unwrap_or(u64::MAX);
+                        if ledger.may_happen_by(now_ms, &order.digest, then) {
                             self.violated("never a lie: no money moved", why);
                         }
                         let as_recorded = format!("{reason:?}") == "IdempotencyKeyReused";

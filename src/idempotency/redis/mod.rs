@@ -14,6 +14,8 @@ mod reply;
 mod script;
 mod steps;
 mod subscription;
+#[cfg(feature = "failpoints")]
+mod told_clock;
 mod url;
 
 use std::path::PathBuf;
@@ -69,6 +71,8 @@ pub struct RedisStore {
     format: Format,
     waiters: Arc<Waiters>,
     subscription: Mutex<Option<Subscription>>,
+    #[cfg(feature = "failpoints")]
+    by_told_clock: bool,
 }
 
 /// What the first ten arguments of a script hold besides names and formats; zeros where a script
@@ -119,6 +123,8 @@ impl RedisStore {
             format: settings.format,
             waiters: Arc::default(),
             subscription: Mutex::default(),
+            #[cfg(feature = "failpoints")]
+            by_told_clock: false,
         }
     }
 
@@ -142,6 +148,8 @@ impl RedisStore {
         keys: &[String],
         args: Args,
     ) -> Result<Reply, StoreError> {
+        #[cfg(feature = "failpoints")]
+        let script = if self.by_told_clock { script.by_told_clock() } else { script };
         let value: Value = self.link.run(script, keys, &args.0).await?;
         Reply::parse(value)
     }

@@ -8,13 +8,33 @@ use redis::Script;
 pub(super) struct StepScript {
     text: String,
     digest: String,
+    /// The same, but for where it reads the time.
+    #[cfg(feature = "failpoints")]
+    by_told_clock: Option<Box<Self>>,
 }
 
 impl StepScript {
     fn new(parts: &[&str]) -> Self {
         let text = parts.concat();
-        let digest = Script::new(&text).get_hash().to_owned();
-        Self { text, digest }
+        let digest = digest_of(&text);
+        #[cfg(feature = "failpoints")]
+        let by_told_clock = {
+            let text = super::told_clock::rewritten(&text);
+            let digest = digest_of(&text);
+            Some(Box::new(Self { text, digest, by_told_clock: None }))
+        };
+        Self {
+            text,
+            digest,
+            #[cfg(feature = "failpoints")]
+            by_told_clock,
+        }
+    }
+
+    /// As it is where the store's clock is a test's.
+    #[cfg(feature = "failpoints")]
+    pub(super) fn by_told_clock(&self) -> &Self {
+        self.by_told_clock.as_deref().unwrap_or(self)
     }
 
     /// The command, by the script's digest or by its text.
@@ -27,6 +47,10 @@ impl StepScript {
         }
         command
     }
+}
+
+fn digest_of(text: &str) -> String {
+    Script::new(text).get_hash().to_owned()
 }
 
 const COMMON: &str = include_str!("scripts/common.lua");
