@@ -98,7 +98,7 @@ fn act() -> impl Strategy<Value = Act> {
                 next_check_after_ms: some_ms,
                 ..payment.evidence(by, epoch, outcome)
             }),
-            10 => Act::Complete(payment.observed(outcome)),
+            10 => Act::Complete(payment.observed(by, epoch, outcome)),
             3 => Act::Doubt(Doubt {
                 gives_up: flags[0],
                 expires: flags[1],
