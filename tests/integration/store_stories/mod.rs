@@ -116,5 +116,6 @@ stories! {
         one_process_reconciles
         a_process_with_another_fingerprint_key_is_not_ready
         a_newer_record_is_left_alone
+        a_newer_record_stays_due
         two_releases_finish_each_others_records;
 }

@@ -219,6 +219,18 @@ pub(crate) async fn a_newer_record_is_left_alone(stage: Stage) {
     assert_eq!(stage.record(&payment).await.unwrap().state, State::Sent);
 }
 
+pub(crate) async fn a_newer_record_stays_due(stage: Stage) {
+    let payment = charge("key", "order-1").lease_ms(0);
+    let newer = stage.other_release(3, 3).await;
+    newer.claim(&payment.claim(1)).await.unwrap();
+    let before = stage.record(&payment).await;
+    let advance = Advance { digest: payment.subject.digest, next_check_after_ms: LONG_MS };
+    assert!(stage.store.advance(&advance).await.unwrap().answer);
+    assert_eq!(keys(&stage, PendingKind::All, 0, 10).await, ["order-1"]);
+    assert!(keys(&stage, PendingKind::Due, 0, 10).await.is_empty(), "it was put off");
+    assert_eq!(stage.record(&payment).await, before);
+}
+
 pub(crate) async fn two_releases_finish_each_others_records(stage: Stage) {
     let newer = stage.other_release(2, 2).await;
     let (old, new) = (charge("old", "old"), charge("new", "new"));
