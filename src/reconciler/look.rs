@@ -130,7 +130,7 @@ async fn store(
         periods.retention_ms = periods.retention_ms.max(u64::try_from(kept_ms).unwrap_or(u64::MAX));
     }
     let evidence = Evidence {
-        source: Source::Observer { digest: record.subject.digest },
+        source: Source::Observer { digest: record.subject.digest, fence: record.fence },
         verdict,
         attempts: vec![Attempt::new(&line, false)],
         next_check_after_ms: u64::try_from(next.as_millis()).unwrap_or(u64::MAX),
