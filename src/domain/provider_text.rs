@@ -32,8 +32,8 @@ impl ProviderText {
         Self(if fit { value.into() } else { WITHHELD.into() })
     }
 
-    /// Takes an id or a status word, or withholds it: what is none may be anything, a customer's
-    /// name or a security code included. 1 to 128 characters of A-Z a-z 0-9 _ . : / + = - and no
+    /// Takes an id, or withholds it: what is none may be anything, a customer's name or a security
+    /// code included. 1 to 128 characters of A-Z a-z 0-9 _ . : / + = - and no
     /// others.
     #[must_use]
     pub fn word(value: &str) -> Self {

@@ -41,6 +41,23 @@ impl ChargeStatus {
         }
     }
 
+    /// True where parts of the charge were given back, or may have been.
+    #[must_use]
+    pub fn may_show_refunds(self) -> bool {
+        match self {
+            Self::PartiallyRefunded
+            | Self::Refunded
+            | Self::Disputed
+            | Self::Reversed
+            | Self::Unrecognized => true,
+            Self::Pending
+            | Self::RequiresAction
+            | Self::Succeeded
+            | Self::Failed
+            | Self::Cancelled => false,
+        }
+    }
+
     /// True where money came in, whatever became of it later.
     #[must_use]
     pub fn was_paid(self) -> bool {

@@ -26,6 +26,12 @@ impl Shared {
         let value = payment.value(outcome).ok_or_else(|| {
             Error::new(Reason::RecordTooNew).operator_text("the stored outcome cannot be read")
         })?;
+        // What was seen of a payment before the store lost it may come in after its key was used
+        // for something else.
+        if !payment.fits(&value) {
+            let error = Error::new(Reason::OutcomeConflict);
+            return Err(error.operator_text("the stored outcome is another payment's"));
+        }
         Ok(self.executed(value, record.posts, ExecutionPath::Replayed, None))
     }
 

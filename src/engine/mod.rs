@@ -18,6 +18,7 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
 pub use payment::{Found, Payment};
+pub(crate) use steps::repeated;
 
 use crate::clock::Clock;
 use crate::domain::{Account, Environment, Execution};

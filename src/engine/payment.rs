@@ -68,6 +68,9 @@ pub trait Payment: Send + Sync + 'static {
     /// Reads a stored outcome back; none where it cannot be read.
     fn value(&self, outcome: &Outcome) -> Option<Self::Value>;
 
+    /// True where an outcome is this payment's, as far as it tells.
+    fn fits(&self, value: &Self::Value) -> bool;
+
     /// True where Zentra gave the payment a reference of its own, which later look-ups need.
     fn has_own_reference(&self, value: &Self::Value) -> bool;
 }

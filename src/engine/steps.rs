@@ -9,7 +9,7 @@ const TRIES: u32 = 3;
 
 /// Repeats a step whose answer was lost; one that was refused or could not leave is not repeated,
 /// as the store's client has tried for as long as a step may take.
-pub(super) async fn repeated<T, F>(mut step: impl FnMut() -> F) -> Result<T, StoreError>
+pub(crate) async fn repeated<T, F>(mut step: impl FnMut() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {

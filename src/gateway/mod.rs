@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of gRPC and nothing of HTTP.
 
+mod charge_facts;
 mod observe;
 pub mod payments;
 mod reads;
@@ -48,6 +49,7 @@ struct Shared {
     engine: Engine,
     card_data: CardData,
     readiness: Readiness,
+    paid_charges: charge_facts::PaidCharges,
     /// Bounds the writes that follow reads.
     observations: Arc<Semaphore>,
 }
@@ -57,7 +59,15 @@ impl Gateway {
     #[must_use]
     pub fn new(engine: Engine, card_data: CardData, readiness: Readiness) -> Self {
         let observations = Arc::new(Semaphore::new(observe::MAX_UNDER_WAY));
-        Self { shared: Arc::new(Shared { engine, card_data, readiness, observations }) }
+        Self {
+            shared: Arc::new(Shared {
+                engine,
+                card_data,
+                readiness,
+                paid_charges: charge_facts::PaidCharges::default(),
+                observations,
+            }),
+        }
     }
 
     fn engine(&self) -> &Engine {

@@ -4,7 +4,8 @@ use crate::domain::{Charge, Reference};
 use crate::engine::Engine;
 use crate::gateway::payments::{KeptCommand, charge_outcome};
 use crate::idempotency::{
-    Attempt, Evidence, Lookup, Namespace, Record, Source, State, StoreError, Verdict,
+    Attempt, CompleteAnswer, Evidence, Lookup, Namespace, Record, Source, State, StoreError,
+    Verdict,
 };
 
 /// The most observations under way; one more is left to the reconciler.
@@ -27,13 +28,18 @@ async fn store(engine: &Engine, reference: &Reference, charge: &Charge) -> Resul
         return Ok(());
     }
     let evidence = Evidence {
-        source: Source::Observer { digest: record.subject.digest },
+        source: Source::Observer { digest: record.subject.digest, fence: record.fence },
         verdict: Verdict::Outcome(outcome),
         attempts: vec![Attempt::new(&format!("read: {}", charge.provider_status), false)],
         next_check_after_ms: engine.reconcile_after_ms(),
         periods: engine.settings().periods,
     };
-    engine.store().complete(&evidence).await.map(|_| ())
+    let answer = engine.store().complete(&evidence).await?.answer;
+    if answer == CompleteAnswer::Absent {
+        // What was read may be older than the payment.
+        tracing::debug!(%reference, "an observed status was left to the payment's owner");
+    }
+    Ok(())
 }
 
 /// Only what is further on is worth a write.

@@ -1,9 +1,12 @@
 //! The four writes.
 
+use tokio::time::{Instant, timeout_at};
+
+use super::charge_facts::ChargeFacts;
 use super::{Call, CardData, Gateway, trouble};
 use crate::domain::{
-    Charge, ChargeCommand, ChargeStatus, Fault, PaymentToken, Refund, RefundCommand,
-    TokenizeCommand, Violations,
+    Charge, ChargeCommand, Fault, PaymentToken, Reference, Refund, RefundCommand, TokenizeCommand,
+    Violations,
 };
 use crate::engine::Executed;
 use crate::error::{Error, MoneyMoved, Reason};
@@ -53,31 +56,33 @@ impl Gateway {
         let refusal = match self.charge_facts(&call, &command.charge_reference).await {
             Ok(charge) => {
                 command.charge_amount = Some(charge.amount);
-                check_refund(&command, &charge).err()
+                check_refund(&command, charge).err()
             }
             Err(error) => Some(error),
         };
         self.engine().execute(&call.caller, call.answer_by, command, refusal).await
     }
 
-    async fn charge_facts(
-        &self,
-        call: &Call,
-        reference: &crate::domain::Reference,
-    ) -> Result<Charge, Error> {
-        // Half of the time at most: the record, where there is one, has to be reached too.
-        let now = tokio::time::Instant::now();
-        let until = now + call.answer_by.saturating_duration_since(now) / 2;
-        match tokio::time::timeout_at(until, self.engine().zentra().get_charge(reference)).await {
-            Ok(reply) => reply.map(|reply| reply.value).map_err(trouble::of_charge_to_refund),
-            Err(_) => Err(Error::new(Reason::UpstreamUnavailable)
-                .operator_text("the charge could not be read in time")),
+    async fn charge_facts(&self, call: &Call, reference: &Reference) -> Result<ChargeFacts, Error> {
+        if let Some(facts) = self.shared.paid_charges.get(reference) {
+            return Ok(facts);
         }
+        // Half of the time at most: the record, where there is one, has to be reached too.
+        let now = Instant::now();
+        let until = now + call.answer_by.saturating_duration_since(now) / 2;
+        let read = timeout_at(until, self.engine().zentra().get_charge(reference)).await;
+        let reply = read.map_err(|_| {
+            Error::new(Reason::UpstreamUnavailable)
+                .operator_text("the charge could not be read in time")
+        })?;
+        let facts = ChargeFacts::of(&reply.map_err(trouble::of_charge_to_refund)?.value);
+        self.shared.paid_charges.note(reference, facts);
+        Ok(facts)
     }
 }
 
-fn check_refund(command: &RefundCommand, charge: &Charge) -> Result<(), Error> {
-    if !charge.status.was_paid() {
+fn check_refund(command: &RefundCommand, charge: ChargeFacts) -> Result<(), Error> {
+    if !charge.was_paid {
         return Err(Error::new(Reason::ChargeNotRefundable));
     }
     let Some(amount) = command.amount else { return Ok(()) };
@@ -85,12 +90,11 @@ fn check_refund(command: &RefundCommand, charge: &Charge) -> Result<(), Error> {
         let violations = Violations::one("amount.currency", Fault::CurrencyOfCharge);
         return Err(Error::invalid(violations));
     }
-    if amount.amount_minor() > charge.amount.amount_minor() {
+    let most = charge.amount.amount_minor();
+    if amount.amount_minor() > most {
         let error = Error::new(Reason::RefundExceedsCharge);
         // Where part of it was given back already, only Zentra knows what is left.
-        let untouched = charge.status == ChargeStatus::Succeeded;
-        let remaining = charge.amount.amount_minor();
-        return Err(if untouched { error.remaining_minor(remaining) } else { error });
+        return Err(if charge.is_untouched { error.remaining_minor(most) } else { error });
     }
     Ok(())
 }

@@ -158,10 +158,14 @@ pub struct Work {
 pub enum Source {
     /// From the answer to an attempt or look-up of an owner, fenced or not.
     Owner(Work),
-    /// From an event, a read or the reconciler: there is a record, or nothing to be written.
+    /// From an event, a read or the reconciler: it counts only where the record is still the one
+    /// that was read, and nobody is at work on it. Else an old payment under the same reference
+    /// could end one that is about to be sent.
     Observer {
         /// Which record.
         digest: KeyDigest,
+        /// Whose it was when it was read.
+        fence: Fence,
     },
 }
 
@@ -195,7 +199,7 @@ impl Evidence {
     pub fn digest(&self) -> &KeyDigest {
         match &self.source {
             Source::Owner(work) => &work.subject.digest,
-            Source::Observer { digest } => digest,
+            Source::Observer { digest, .. } => digest,
         }
     }
 }
@@ -223,7 +227,8 @@ pub enum CompleteAnswer {
         /// All that is known.
         record: Box<Record>,
     },
-    /// An observer's evidence about a record that is not there.
+    /// An observer's evidence about a record that is not there, has another owner by now, or is
+    /// being worked on: nothing was written.
     Absent,
     /// A newer release wrote the record.
     TooNew {

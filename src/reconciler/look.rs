@@ -34,18 +34,26 @@ pub enum Sighting {
     Nothing,
 }
 
-/// Looks at Zentra for the payment of a record, and stores nothing.
+/// Looks at Zentra for the payment of a record, and stores nothing. `provider_reference` is
+/// Zentra's own reference of a refund, where somebody knows it and the record does not.
 ///
 /// # Errors
 /// [`Trouble`] where the look-up failed.
-pub async fn sight(engine: &Engine, record: &Record) -> Result<Sighting, Trouble> {
+pub async fn sight(
+    engine: &Engine,
+    record: &Record,
+    provider_reference: Option<&Reference>,
+) -> Result<Sighting, Trouble> {
     let command = record.subject.command.as_deref().and_then(KeptCommand::read);
     let found = match (command, &record.subject.reference) {
         (Some(KeptCommand::Charge(kept)), Some(reference)) => {
             charge(engine, &kept, reference, record.born_ambiguous).await
         }
         (Some(KeptCommand::Refund(kept)), Some(reference)) => {
-            refund(engine, &kept, reference, record.outcome.as_ref()).await
+            let known = record.outcome.as_ref().and_then(payments::own_reference);
+            let known = known.and_then(|text| Reference::new(text.as_str()).ok());
+            let own = provider_reference.or(known.as_ref());
+            refund(engine, &kept, reference, own).await
         }
         // A newer release's command, or one that nobody can look up.
         _ => return Ok(Sighting::Nothing),
@@ -62,7 +70,7 @@ pub(super) async fn look(
     record: &Record,
     next: Duration,
 ) -> Result<Looked, StoreError> {
-    match sight(engine, record).await {
+    match sight(engine, record, None).await {
         Ok(Sighting::Same(outcome)) => store(engine, record, Verdict::Outcome(outcome), next).await,
         Ok(Sighting::Other(outcome)) => {
             store(engine, record, Verdict::Contradiction(outcome), next).await
@@ -91,11 +99,9 @@ async fn refund(
     engine: &Engine,
     kept: &KeptRefund,
     reference: &Reference,
-    known: Option<&Outcome>,
+    own: Option<&Reference>,
 ) -> Result<Sighting, Trouble> {
-    let own =
-        known.and_then(payments::own_reference).and_then(|text| Reference::new(text.as_str()).ok());
-    let mut found = engine.zentra().get_refund(own.as_ref().unwrap_or(reference)).await?.value;
+    let mut found = engine.zentra().get_refund(own.unwrap_or(reference)).await?.value;
     found.name(reference.as_str());
     let outcome = payments::refund_outcome(&found);
     Ok(sighting(kept.is(&found), outcome))
@@ -124,7 +130,7 @@ async fn store(
         periods.retention_ms = periods.retention_ms.max(u64::try_from(kept_ms).unwrap_or(u64::MAX));
     }
     let evidence = Evidence {
-        source: Source::Observer { digest: record.subject.digest },
+        source: Source::Observer { digest: record.subject.digest, fence: record.fence },
         verdict,
         attempts: vec![Attempt::new(&line, false)],
         next_check_after_ms: u64::try_from(next.as_millis()).unwrap_or(u64::MAX),

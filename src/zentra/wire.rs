@@ -238,7 +238,7 @@ pub(super) fn charge(value: &Value) -> Result<Charge, Unreadable> {
             _ => None,
         },
         status,
-        provider_status: ProviderText::word(word),
+        provider_status: ProviderText::new(word),
         next_action: next_action(fields),
         failure: charge_failure(fields, status, word),
         create_time: timestamp(fields),
@@ -258,7 +258,7 @@ pub(super) fn refund(value: &Value) -> Result<Refund, Unreadable> {
         amount: money(fields)?,
         reason: fields.text("reason").map(ProviderText::new),
         status,
-        provider_status: ProviderText::word(word),
+        provider_status: ProviderText::new(word),
         failure: (status == RefundStatus::Failed).then(|| failure(fields, FailureCode::Other)),
         create_time: timestamp(fields),
     })
@@ -272,7 +272,7 @@ pub(super) fn token(value: &Value) -> Result<PaymentToken, Unreadable> {
         id: ProviderText::word(id.ok_or(Unreadable("id"))?),
         customer_id: fields.text("customer_id").map(ProviderText::word),
         display: display(fields),
-        provider_status: fields.text("status").map(ProviderText::word),
+        provider_status: fields.text("status").map(ProviderText::new),
         create_time: timestamp(fields),
     })
 }

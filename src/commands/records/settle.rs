@@ -2,8 +2,9 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::domain::{Actor, Reason};
-use crate::engine::Engine;
+use crate::domain::{Actor, Reason, Reference};
+use crate::engine::{Engine, repeated};
+use crate::gateway::payments::KeptCommand;
 use crate::idempotency::{
     Class, Fence, Outcome, OwnerId, Record, Settle, SettleAnswer, SettleBegin, WhyNotSettled,
 };
@@ -16,6 +17,17 @@ pub(super) struct Word {
     /// `not-happened` is refused where Zentra shows the payment
     #[arg(long, value_enum)]
     outcome: Said,
+    /// With `happened`, where Zentra shows another payment than was asked for under the
+    /// reference: its id at Zentra, to take it over all the same
+    #[arg(long, value_name = "ID")]
+    adopt: Option<String>,
+    /// Zentra's own reference of a refund that the record does not know
+    #[arg(long, value_name = "REFERENCE")]
+    provider_reference: Option<String>,
+    /// With `not-happened`, where the refund's charge shows refunds: none of them is this one, as
+    /// Zentra has confirmed
+    #[arg(long)]
+    zentra_confirmed: bool,
     /// Who says so
     #[arg(long, value_name = "NAME")]
     by: String,
@@ -39,23 +51,21 @@ pub(super) async fn settle(
     let by = Actor::new(&word.by).map_err(|fault| format!("--by {fault}"))?;
     let reason = Reason::new(&word.reason).map_err(|fault| format!("--reason {fault}"))?;
     let (fence, record) = begin(engine, record).await?;
-    let outcome = match (word.outcome, sight(engine, &record).await) {
-        (_, Err(trouble)) => {
-            return Err(format!("the last look-up failed ({}); try again", trouble.detail));
+    let own = match &word.provider_reference {
+        Some(text) => {
+            Some(Reference::new(text).map_err(|fault| format!("--provider-reference {fault}"))?)
         }
-        (Said::Happened, Ok(Sighting::Same(outcome) | Sighting::Other(outcome))) => outcome,
-        (Said::Happened, Ok(Sighting::Nothing)) => {
-            return Err("Zentra shows no such payment".to_owned());
+        None => None,
+    };
+    let sighting = sight(engine, &record, own.as_ref()).await;
+    let sighting = sighting
+        .map_err(|trouble| format!("the last look-up failed ({}); try again", trouble.detail))?;
+    let outcome = match word.outcome {
+        Said::Happened => happened(sighting, word.adopt.as_deref())?,
+        Said::NotHappened => {
+            let hidden = !word.zentra_confirmed && may_be_hidden(engine, &record).await?;
+            not_happened(&sighting, hidden)?
         }
-        (Said::NotHappened, Ok(Sighting::Same(_))) => {
-            return Err("Zentra shows this payment: it happened; see `records show`".to_owned());
-        }
-        (Said::NotHappened, Ok(Sighting::Nothing | Sighting::Other(_))) => Outcome {
-            payload: bytes::Bytes::new(),
-            provider_id: None,
-            class: Class::NotHappened,
-            phase: 0,
-        },
     };
     let class = outcome.class;
     let settle = Settle {
@@ -65,20 +75,76 @@ pub(super) async fn settle(
         settled_by: format!("{by}: {reason}"),
         periods: engine.settings().periods,
     };
-    match engine.store().settle(&settle).await.map_err(|fault| fault.to_string())?.answer {
+    let audit = |event: &str| {
+        let reference = record.subject.reference.as_ref().map(ToString::to_string);
+        let digest = record.subject.digest.to_string();
+        tracing::info!(
+            target: "audit",
+            event, digest, reference, outcome = class.as_str(),
+            by = by.as_str(), reason = reason.as_str(), "an operator settles a payment"
+        );
+    };
+    // Before it is done, so that nothing is done unseen.
+    audit("settling");
+    let settled = repeated(|| engine.store().settle(&settle)).await;
+    match settled.map_err(|fault| fault.to_string())?.answer {
         SettleAnswer::Settled => {
-            let reference = record.subject.reference.as_ref().map(ToString::to_string);
-            let digest = record.subject.digest.to_string();
-            tracing::info!(
-                target: "audit",
-                event = "settled", digest, reference, outcome = class.as_str(),
-                by = by.as_str(), reason = reason.as_str(), "an operator settled a payment"
-            );
+            audit("settled");
             Ok(format!("settled as {}", class.as_str()))
         }
         SettleAnswer::Refused(why) => Err(refused(why).to_owned()),
         SettleAnswer::Begun { .. } => Err("the store gave another step's answer".to_owned()),
     }
+}
+
+/// What Zentra shows is taken over; another payment than was asked for only by its name.
+fn happened(sighting: Sighting, adopt: Option<&str>) -> Result<Outcome, String> {
+    match sighting {
+        Sighting::Same(outcome) => Ok(outcome),
+        Sighting::Other(outcome) if adopt.is_some() && adopt == outcome.provider_id.as_deref() => {
+            Ok(outcome)
+        }
+        Sighting::Other(outcome) => Err(format!(
+            "Zentra shows another payment than was asked for under this reference ({}); where it \
+             is the truth, say so with --adopt and its id",
+            outcome.provider_id.as_deref().unwrap_or("without an id")
+        )),
+        Sighting::Nothing => {
+            Err("Zentra shows no such payment; where a refund has a reference of \
+                                  Zentra's own, give it with --provider-reference"
+                .to_owned())
+        }
+    }
+}
+
+fn not_happened(sighting: &Sighting, hidden: bool) -> Result<Outcome, String> {
+    match sighting {
+        Sighting::Same(_) => {
+            Err("Zentra shows this payment: it happened; see `records show`".to_owned())
+        }
+        Sighting::Nothing | Sighting::Other(_) if hidden => Err(
+            "the charge of this refund shows refunds, and this may be one of them; ask Zentra, \
+             then say --zentra-confirmed"
+                .to_owned(),
+        ),
+        Sighting::Nothing | Sighting::Other(_) => Ok(Outcome {
+            payload: bytes::Bytes::new(),
+            provider_id: None,
+            class: Class::NotHappened,
+            phase: 0,
+        }),
+    }
+}
+
+/// True where the record is of a refund, and its charge shows refunds or may hide them.
+async fn may_be_hidden(engine: &Engine, record: &Record) -> Result<bool, String> {
+    let command = record.subject.command.as_deref().and_then(KeptCommand::read);
+    let Some(KeptCommand::Refund(kept)) = command else { return Ok(false) };
+    let charge = Reference::new(kept.charge_reference()).map_err(|fault| fault.to_string())?;
+    let charge = engine.zentra().get_charge(&charge).await;
+    let charge =
+        charge.map_err(|trouble| format!("the charge cannot be read ({})", trouble.detail))?;
+    Ok(charge.value.status.may_show_refunds())
 }
 
 async fn begin(engine: &Engine, record: &Record) -> Result<(Fence, Box<Record>), String> {
@@ -89,7 +155,8 @@ async fn begin(engine: &Engine, record: &Record) -> Result<(Fence, Box<Record>),
         lease_ms: settings.periods.lease_ms,
         resend_window_ms: u64::try_from(settings.resend_window.as_millis()).unwrap_or(u64::MAX),
     };
-    match engine.store().settle_begin(&begin).await.map_err(|fault| fault.to_string())?.answer {
+    let begun = repeated(|| engine.store().settle_begin(&begin)).await;
+    match begun.map_err(|fault| fault.to_string())?.answer {
         SettleAnswer::Begun { fence, record } => Ok((fence, record)),
         SettleAnswer::Refused(why) => Err(refused(why).to_owned()),
         SettleAnswer::Settled => Err("the store gave another step's answer".to_owned()),

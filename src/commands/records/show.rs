@@ -47,8 +47,10 @@ pub(super) fn whole(record: &Record, now_ms: u64) -> String {
 
 /// One line a record, and the sums of the account.
 pub(super) fn list(records: &[Record], stats: &PendingStats, now_ms: u64) -> String {
+    let oldest = stats.oldest_unresolved_ms;
+    let oldest = oldest.map_or(String::new(), |at| format!(" (the oldest {})", ago(now_ms, at)));
     let mut text = format!(
-        "{} unresolved, {} open, {} in conflict\n",
+        "{} unresolved{oldest}, {} open, {} in conflict\n",
         stats.unresolved, stats.open, stats.conflicts
     );
     for record in records {

@@ -74,6 +74,10 @@ impl Payment for ChargeCommand {
         stored::read(&outcome.payload)
     }
 
+    fn fits(&self, charge: &Charge) -> bool {
+        charge.reference.as_str() == self.reference.as_str() && charge.amount == self.amount
+    }
+
     fn has_own_reference(&self, _: &Charge) -> bool {
         false
     }

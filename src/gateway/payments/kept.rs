@@ -117,6 +117,12 @@ impl From<&RefundCommand> for KeptRefund {
 }
 
 impl KeptRefund {
+    /// The charge that it gives back.
+    #[must_use]
+    pub fn charge_reference(&self) -> &str {
+        &self.charge_reference
+    }
+
     /// True where `found` is this refund.
     #[must_use]
     pub fn is(&self, found: &Refund) -> bool {

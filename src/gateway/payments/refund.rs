@@ -6,8 +6,7 @@ use zeroize::Zeroizing;
 use super::kept::{KeptCommand, KeptRefund, kept_bytes};
 use super::stored;
 use crate::domain::{
-    ChargeStatus, FailureCode, IdempotencyKey, Operation, Reference, Refund, RefundCommand,
-    RefundStatus,
+    FailureCode, IdempotencyKey, Operation, Reference, Refund, RefundCommand, RefundStatus,
 };
 use crate::engine::{Found, Payment};
 use crate::idempotency::{Class, Outcome};
@@ -56,18 +55,9 @@ impl Payment for RefundCommand {
             return Ok(Found::Nothing);
         }
         let charge = zentra.get_charge(&self.charge_reference).await?.value;
-        match charge.status {
-            ChargeStatus::Pending
-            | ChargeStatus::RequiresAction
-            | ChargeStatus::Succeeded
-            | ChargeStatus::Failed
-            | ChargeStatus::Cancelled => Ok(Found::Nothing),
-            // These show refunds, or may hide them.
-            ChargeStatus::PartiallyRefunded
-            | ChargeStatus::Refunded
-            | ChargeStatus::Disputed
-            | ChargeStatus::Reversed
-            | ChargeStatus::Unrecognized => Ok(Found::Untold),
+        match charge.status.may_show_refunds() {
+            true => Ok(Found::Untold),
+            false => Ok(Found::Nothing),
         }
     }
 
@@ -81,6 +71,10 @@ impl Payment for RefundCommand {
 
     fn value(&self, outcome: &Outcome) -> Option<Refund> {
         stored::read(&outcome.payload)
+    }
+
+    fn fits(&self, refund: &Refund) -> bool {
+        KeptRefund::from(self).is(refund)
     }
 
     fn has_own_reference(&self, refund: &Refund) -> bool {

@@ -3,7 +3,7 @@
 use super::canary::stamp;
 use super::create;
 use super::merge::{Merge, merge};
-use super::{DueWrite, View, Writes, due, too_new, unresolved_expiry};
+use super::{DueWrite, View, Writes, abandoned, due, too_new, unresolved_expiry};
 use crate::idempotency::fingerprint::{Match, compare};
 use crate::idempotency::record::{Class, Outcome, Record, State};
 use crate::idempotency::step::{CompleteAnswer, Evidence, Source, Verdict};
@@ -23,12 +23,31 @@ pub fn complete(view: &View<'_>, evidence: &Evidence) -> (Writes, CompleteAnswer
         let version = record.version;
         return (Writes::default(), CompleteAnswer::TooNew { version });
     }
-    let mut next = record.clone();
+    if !counts(view, &evidence.source, record) {
+        return (Writes::default(), CompleteAnswer::Absent);
+    }
+    let mut next = match evidence.source {
+        Source::Owner(_) => None,
+        Source::Observer { .. } => abandoned(view, record),
+    }
+    .unwrap_or_else(|| record.clone());
     next.log(&evidence.attempts);
     let (mut writes, answer) = judge(view, evidence, next);
     writes.index_reference =
         matches!(evidence.source, Source::Owner(_)) && record.subject.reference.is_some();
     (writes, answer)
+}
+
+/// What an observer saw may be another payment under the same reference, from before this one was
+/// sent: it does not end what somebody works on, nor what somebody has worked on since.
+fn counts(view: &View<'_>, source: &Source, record: &Record) -> bool {
+    match source {
+        Source::Owner(_) => true,
+        Source::Observer { fence, .. } => {
+            let at_work = record.state.is_unresolved() && record.lease_end_ms > view.now_ms;
+            record.is_held_by(*fence) && !at_work
+        }
+    }
 }
 
 fn judge(view: &View<'_>, evidence: &Evidence, next: Record) -> (Writes, CompleteAnswer) {

@@ -16,7 +16,7 @@ mod release;
 mod renew;
 mod settle;
 
-use super::record::Record;
+use super::record::{Record, State};
 
 pub use advance::advance;
 pub use canary::Canary;
@@ -111,6 +111,13 @@ impl Writes {
 /// A newer release wrote the record: this build must not touch it.
 fn too_new(view: &View<'_>, record: &Record) -> bool {
     record.version > view.format.reads
+}
+
+/// A record whose owner is gone, as it is from then on: an attempt may have arrived. None where
+/// it is not such a record.
+fn abandoned(view: &View<'_>, record: &Record) -> Option<Record> {
+    let is_left = record.state == State::Sent && record.lease_end_ms <= view.now_ms;
+    is_left.then(|| Record { state: State::Unknown, ambiguous: true, ..record.clone() })
 }
 
 /// When the reconciler may look a record up; none where it cannot.

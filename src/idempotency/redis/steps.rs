@@ -45,7 +45,6 @@ impl RedisStore {
             Verdict::Outcome(outcome) => (false, outcome),
             Verdict::Contradiction(outcome) => (true, outcome),
         };
-        let nobody = Common::NONE.fence;
         let (keys, args, fingerprints) = match &evidence.source {
             Source::Owner(work) => {
                 let common = Common::new(work.fence, &evidence.periods);
@@ -54,8 +53,8 @@ impl RedisStore {
                 let keys = self.names.subject_keys(&work.subject);
                 (keys, args, work.fingerprints.as_slice())
             }
-            Source::Observer { digest } => {
-                let common = Common::new(nobody, &evidence.periods);
+            Source::Observer { digest, fence } => {
+                let common = Common::new(*fence, &evidence.periods);
                 let args = self.args(&digest.to_string(), common);
                 // No caller, operation, reference, command, reservations, trace, first sent.
                 let args = (11..=17).fold(args, |args, _| args.text("")).flag(false);

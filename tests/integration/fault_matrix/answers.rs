@@ -142,7 +142,7 @@ async fn made_elsewhere(lab: &Lab, reference: &str, amount_minor: i64) {
 #[tokio::test]
 async fn a_clean_duplicate_reference_is_told_and_released() {
     let lab = Lab::start().await;
-    made_elsewhere(&lab, "order-1", 1000).await;
+    made_elsewhere(&lab, "order-1", 2000).await;
     let sidecar = lab.sidecar().start().await;
     for _ in 0..2 {
         let told = sidecar.charge(&order("order-1")).await;
@@ -150,6 +150,18 @@ async fn a_clean_duplicate_reference_is_told_and_released() {
     }
     // Each was a first call: no record was left.
     assert_eq!((lab.posts("order-1"), lab.charges("order-1")), (3, 1));
+}
+
+/// Row 22: what has the reference is the same in every respect. It may be this key's own payment,
+/// from before its record was forgotten, so that nobody may say that no money moved.
+#[tokio::test]
+async fn a_duplicate_reference_of_an_equal_payment_is_not_told_as_no() {
+    let lab = Lab::start().await;
+    made_elsewhere(&lab, "order-1", 1000).await;
+    let sidecar = lab.sidecar().start().await;
+    let told = sidecar.charge(&order("order-1")).await;
+    told.is_fault(Code::AlreadyExists, "REFERENCE_ALREADY_USED", "unknown");
+    assert_eq!(lab.charges("order-1"), 1);
 }
 
 /// Row 22: the record is forgotten, and Zentra still knows the key. That payment was made, so

@@ -2,11 +2,15 @@
 
 use futures_util::future::join_all;
 use tonic::Code;
+use zentra_sidecar::domain::Reference;
+use zentra_sidecar::idempotency::{Lookup, Namespace, Store as _};
 use zentra_sidecar::simulator::Action;
 
+use super::answers::status;
 use super::lab::Lab;
 use super::sidecar::Sidecar;
 use super::told::{Order, Told, order};
+use crate::support::redis::open;
 
 const DUPLICATES: usize = 100;
 
@@ -71,6 +75,37 @@ async fn a_waiting_duplicate_at_another_process_is_woken_by_the_end() {
     duplicate.is_paid("REPLAYED");
     lab.agrees("order-1", 1, &[&owner, &duplicate]);
     assert!(waited.as_millis() < 450, "woken after {waited:?}");
+}
+
+/// Rows 7 and 8, refused: who waited for a call that was refused begins nothing anew. The first
+/// caller has heard `no`, and may pay under another key.
+#[tokio::test]
+async fn a_duplicate_of_a_refused_payment_sends_nothing() {
+    let lab = Lab::start().await;
+    lab.next_post("order-1", status(422, Some("token_not_ready"), false));
+    let long = ["--lease-seconds", "30"];
+    let launch = lab.sidecar().flag(long[0], long[1]).failpoint("after_answer:wait");
+    let first = launch.start().await;
+    let second = lab.sidecar().flag(long[0], long[1]).start().await;
+    let (one, two) = (order("order-1"), order("order-1"));
+    let store = open(&lab.store_url, "default");
+    let lookup = Lookup::Reference(Namespace::Charge, Reference::new("order-1").unwrap());
+    let duplicates = async {
+        first.reached("after_answer").await;
+        let waiting = second.charge(&two);
+        let released = async {
+            // The record tells that somebody waits.
+            while !store.read(&lookup).await.unwrap().answer.is_some_and(|it| it.waiter) {
+                tokio::task::yield_now().await;
+            }
+            first.release().await;
+        };
+        tokio::join!(waiting, released).0
+    };
+    let (told, duplicate) = tokio::join!(first.charge(&one), duplicates);
+    told.is_fault(Code::FailedPrecondition, "TOKEN_NOT_READY", "no");
+    duplicate.is_fault(Code::Aborted, "IDEMPOTENCY_IN_PROGRESS", "unknown");
+    assert_eq!((lab.posts("order-1"), lab.charges("order-1")), (1, 0));
 }
 
 /// Row 26.

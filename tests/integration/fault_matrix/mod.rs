@@ -11,6 +11,7 @@ mod callers;
 mod crashes;
 mod duplicates;
 mod formats;
+mod observers;
 mod open_outcomes;
 mod pauses;
 mod production_build;

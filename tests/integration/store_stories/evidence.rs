@@ -1,8 +1,8 @@
 //! What Zentra's answers do to a record.
 
 use zentra_sidecar::idempotency::{
-    Attempt, ClaimAnswer, Class, CompleteAnswer, Evidence, MAX_ATTEMPTS, Outcome, Record, State,
-    Verdict,
+    Attempt, ClaimAnswer, Class, CompleteAnswer, Doubt, Evidence, MAX_ATTEMPTS, Outcome, Record,
+    State, Verdict,
 };
 
 use super::Stage;
@@ -40,7 +40,7 @@ pub(crate) async fn a_final_outcome_stays(stage: Stage) {
     assert!(matches!(answer, CompleteAnswer::Kept { .. }), "{answer:?}");
     assert_eq!(seen(&record), (State::Done, Some((Class::Succeeded, 3))));
     // What comes after success (refunded, disputed) is further on, not another outcome.
-    let refunded = charge("key", "order-1").observed(outcome(Class::Succeeded, "chg_1", 5));
+    let refunded = charge("key", "order-1").observed(1, 1, outcome(Class::Succeeded, "chg_1", 5));
     let answer = stage.store.complete(&refunded).await.unwrap().answer;
     assert!(matches!(answer, CompleteAnswer::Stored { .. }), "{answer:?}");
 }
@@ -50,7 +50,7 @@ pub(crate) async fn an_open_outcome_moves_forward_only(stage: Stage) {
         after(&stage, &[outcome(Class::Open, "chg_1", 2), outcome(Class::Open, "chg_1", 1)]).await;
     assert_eq!(seen(&record), (State::Done, Some((Class::Open, 2))));
     let payment = charge("key", "order-1");
-    let paid = payment.observed(outcome(Class::Succeeded, "chg_1", 0));
+    let paid = payment.observed(1, 1, outcome(Class::Succeeded, "chg_1", 0));
     stage.store.complete(&paid).await.unwrap();
     let record = stage.record(&payment).await.unwrap();
     assert_eq!(seen(&record), (State::Done, Some((Class::Succeeded, 0))));
@@ -156,4 +156,55 @@ pub(crate) async fn attempts_are_logged_once_and_bounded(stage: Stage) {
     assert_eq!((record.attempts.len(), record.posts), (MAX_ATTEMPTS, 40));
     assert_eq!(record.attempts[0], "POST 24 [timeout]");
     assert_eq!(record.attempts[31], "GET 39 404");
+}
+
+pub(crate) async fn an_observer_ends_no_payment_under_way(stage: Stage) {
+    let payment = charge("key", "order-1");
+    stage.run(&payment, 1).await;
+    let seen = payment.observed(1, 1, outcome(Class::Failed, "chg_old", 1));
+    let other = Evidence {
+        verdict: Verdict::Contradiction(outcome(Class::Succeeded, "chg_old", 1)),
+        ..seen.clone()
+    };
+    let goes_on = Doubt { gives_up: false, ..payment.doubt(1, 1) };
+    for ambiguous in [false, true] {
+        if ambiguous {
+            stage.store.doubt(&goes_on).await.unwrap();
+        }
+        let before = stage.record(&payment).await;
+        for evidence in [&seen, &other] {
+            let answer = stage.store.complete(evidence).await.unwrap().answer;
+            assert_eq!(answer, CompleteAnswer::Absent);
+        }
+        assert_eq!(stage.record(&payment).await, before);
+    }
+    stage.store.doubt(&payment.doubt(1, 1)).await.unwrap();
+    let answer = stage.store.complete(&seen).await.unwrap().answer;
+    assert!(matches!(answer, CompleteAnswer::Stored { .. }), "{answer:?}");
+}
+
+pub(crate) async fn an_observer_finds_what_an_owner_left(stage: Stage) {
+    let payment = charge("key", "order-1").lease_ms(0);
+    stage.run(&payment, 1).await;
+    stage.disturb().await;
+    let seen = payment.observed(1, 1, outcome(Class::Succeeded, "chg_1", 1));
+    let answer = stage.store.complete(&seen).await.unwrap().answer;
+    assert!(matches!(answer, CompleteAnswer::Stored { .. }), "{answer:?}");
+    let record = stage.record(&payment).await.unwrap();
+    assert!(record.ambiguous && record.state == State::Done);
+}
+
+pub(crate) async fn an_observer_from_before_a_takeover_is_not_heard(stage: Stage) {
+    let payment = charge("key", "order-1").lease_ms(0);
+    stage.run(&payment, 1).await;
+    let seen = |by, epoch| payment.observed(by, epoch, outcome(Class::Failed, "chg_1", 1));
+    stage.claim(&payment.claim(2)).await;
+    let before = stage.record(&payment).await;
+    let answer = stage.store.complete(&seen(1, 1)).await.unwrap().answer;
+    assert_eq!(answer, CompleteAnswer::Absent);
+    assert_eq!(stage.record(&payment).await, before);
+    let answer = stage.store.complete(&seen(2, 2)).await.unwrap().answer;
+    assert!(matches!(answer, CompleteAnswer::Stored { .. }), "{answer:?}");
+    let late = stage.store.complete(&seen(1, 1)).await.unwrap().answer;
+    assert_eq!(late, CompleteAnswer::Absent);
 }

@@ -89,7 +89,10 @@ stories! {
         a_nameless_decline_proves_nothing_of_an_ambiguous_record
         a_fenced_owner_is_heard
         a_failure_gives_reservations_back
-        attempts_are_logged_once_and_bounded;
+        attempts_are_logged_once_and_bounded
+        an_observer_ends_no_payment_under_way
+        an_observer_finds_what_an_owner_left
+        an_observer_from_before_a_takeover_is_not_heard;
     keeping:
         a_release_frees_key_and_reference
         an_ambiguous_record_is_not_released
@@ -113,5 +116,6 @@ stories! {
         one_process_reconciles
         a_process_with_another_fingerprint_key_is_not_ready
         a_newer_record_is_left_alone
+        a_newer_record_stays_due
         two_releases_finish_each_others_records;
 }

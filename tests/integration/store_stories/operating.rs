@@ -45,7 +45,7 @@ pub(crate) async fn pending_records_come_by_their_time(stage: Stage) {
     assert!(stage.store.advance(&advance(250_000)).await.unwrap().answer);
     assert_eq!(keys(&stage, PendingKind::All, 1, 1).await, ["first"]);
     assert!(keys(&stage, PendingKind::Due, 0, 10).await.is_empty());
-    let done = charge("first", "first").observed(outcome(Class::Succeeded, "chg_1", 1));
+    let done = charge("first", "first").observed(1, 1, outcome(Class::Succeeded, "chg_1", 1));
     stage.store.complete(&done).await.unwrap();
     assert!(!stage.store.advance(&advance(0)).await.unwrap().answer);
     assert_eq!(keys(&stage, PendingKind::All, 0, 10).await.len(), 2);
@@ -72,7 +72,7 @@ pub(crate) async fn pending_records_are_counted(stage: Stage) {
         let payment = charge(key, key);
         stage.run(&payment, 1).await;
         for outcome in outcomes {
-            stage.store.complete(&payment.observed(outcome)).await.unwrap();
+            stage.store.complete(&payment.evidence(1, 1, outcome)).await.unwrap();
         }
     }
     stage.disturb().await;
@@ -168,7 +168,7 @@ pub(crate) async fn evidence_against_a_settlement_is_a_conflict(stage: Stage) {
     stage.store.doubt(&payment.doubt(1, 1)).await.unwrap();
     stage.store.settle_begin(&begin(&payment, 0)).await.unwrap();
     stage.store.settle(&settle(&payment, Class::NotHappened)).await.unwrap();
-    let contrary = payment.observed(outcome(Class::Open, "chg_1", 1));
+    let contrary = payment.observed(9, 2, outcome(Class::Open, "chg_1", 1));
     let answer = stage.store.complete(&contrary).await.unwrap().answer;
     assert!(matches!(answer, CompleteAnswer::Conflict { .. }), "{answer:?}");
 }
@@ -217,6 +217,18 @@ pub(crate) async fn a_newer_record_is_left_alone(stage: Stage) {
     let settled = stage.store.settle_begin(&begin(&payment, 0)).await.unwrap().answer;
     assert_eq!(settled, SettleAnswer::Refused(WhyNotSettled::TooNew));
     assert_eq!(stage.record(&payment).await.unwrap().state, State::Sent);
+}
+
+pub(crate) async fn a_newer_record_stays_due(stage: Stage) {
+    let payment = charge("key", "order-1").lease_ms(0);
+    let newer = stage.other_release(3, 3).await;
+    newer.claim(&payment.claim(1)).await.unwrap();
+    let before = stage.record(&payment).await;
+    let advance = Advance { digest: payment.subject.digest, next_check_after_ms: LONG_MS };
+    assert!(stage.store.advance(&advance).await.unwrap().answer);
+    assert_eq!(keys(&stage, PendingKind::All, 0, 10).await, ["order-1"]);
+    assert!(keys(&stage, PendingKind::Due, 0, 10).await.is_empty(), "it was put off");
+    assert_eq!(stage.record(&payment).await, before);
 }
 
 pub(crate) async fn two_releases_finish_each_others_records(stage: Stage) {

@@ -133,10 +133,10 @@ impl Payment {
         }
     }
 
-    /// What the reconciler, an event or a read found.
-    pub(crate) fn observed(&self, outcome: Outcome) -> Evidence {
+    /// What the reconciler, an event or a read found, of the record as this owner had it.
+    pub(crate) fn observed(&self, by: u128, epoch: u64, outcome: Outcome) -> Evidence {
         Evidence {
-            source: Source::Observer { digest: self.subject.digest },
+            source: Source::Observer { digest: self.subject.digest, fence: fence(by, epoch) },
             verdict: Verdict::Outcome(outcome),
             attempts: Vec::new(),
             next_check_after_ms: 0,

@@ -44,6 +44,13 @@ local function held(record)
   return record.owner == owner and tonumber(record.epoch) == epoch
 end
 
+-- A record whose owner is gone: an attempt may have arrived.
+local function abandon(record)
+  if record.state == 'SENT' and tonumber(record.lease_end) <= now then
+    record.state, record.ambiguous = 'UNKNOWN', '1'
+  end
+end
+
 local function flat(record)
   local list = {}
   for field, value in pairs(record) do

@@ -1,3 +1,4 @@
+-- The owner and epoch are the owner's, or those of the record as the observer read it.
 -- ARGV from 18: an owner's (1) or an observer's (0); contradiction (1) or outcome (0); payload,
 -- provider id, class, phase; next check after (ms); number of attempts; attempts; fingerprints.
 local owned, contradiction = ARGV[18] == '1', ARGV[19] == '1'
@@ -20,6 +21,13 @@ local function conflict(record, contrary)
   never_due()
   wake(record)
   return finish(record, 'CONFLICT')
+end
+
+-- What an observer saw may be another payment under the same reference, from before this one was
+-- sent: it does not end what somebody works on, nor what somebody has worked on since.
+local function counts(record)
+  if owned then return true end
+  return held(record) and not (unresolved(record) and tonumber(record.lease_end) > now)
 end
 
 local function same_payment(record)
@@ -88,6 +96,8 @@ if not record then
   record = again(first)
 end
 if too_new(record) then return { now, 'NEW', record.v } end
+if not counts(record) then return { now, 'ABSENT' } end
+if not owned then abandon(record) end
 log(record, count, 26)
 if contradiction or not same_payment(record) then return conflict(record, true) end
 if record.state == 'CONFLICT' then return conflict(record, false) end
