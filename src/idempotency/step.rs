@@ -136,7 +136,8 @@ pub struct Renew {
 pub enum RenewAnswer {
     /// The lease runs anew.
     Renewed,
-    /// The record is another's, done, or gone: send nothing more.
+    /// The record is another's, done, or gone, or the store has lost its memory since the claim and
+    /// cannot say: send nothing more.
     Lost,
 }
 

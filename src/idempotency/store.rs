@@ -45,7 +45,8 @@ pub trait Store: Send + Sync + 'static {
     /// Reads a record, of any format that can be parsed.
     fn read<'a>(&'a self, lookup: &'a Lookup) -> Step<'a, Stamped<Option<Record>>>;
 
-    /// Lists records that are not final.
+    /// Lists records that are not final. What cannot be read is left out, with an error logged, and
+    /// is put off where it is due, so that it hides no other.
     fn pending(&self, page: PendingPage) -> Step<'_, Stamped<Vec<Record>>>;
 
     /// Counts records that are not final. Those that can never be looked up do not count.

@@ -89,9 +89,18 @@ impl Reconciler {
         if !self.lease(self.settings.interval * 3).await? {
             return Ok(None);
         }
+        let told = self.pass_and_count().await;
+        if told.is_err() {
+            // What this process cannot do another may.
+            let _ = self.lease(Duration::ZERO).await;
+        }
+        told.map(Some)
+    }
+
+    async fn pass_and_count(&self) -> Result<(Pass, PendingStats), StoreError> {
         let pass = self.pass().await?;
         let stats = self.engine.store().pending_stats().await?.answer;
-        Ok(Some((pass, stats)))
+        Ok((pass, stats))
     }
 
     /// Looks up what is due.

@@ -7,10 +7,11 @@ use tokio::net::TcpListener;
 use zentra_sidecar::idempotency::machine::Format;
 use zentra_sidecar::idempotency::redis::RedisStore;
 use zentra_sidecar::idempotency::{
-    ClaimAnswer, Class, Lookup, NotReady, PendingStats, Store, StoreError,
+    ClaimAnswer, Class, Lookup, NotReady, PendingKind, PendingPage, PendingStats, Renew,
+    RenewAnswer, Store, StoreError,
 };
 
-use crate::support::payment::{charge, outcome};
+use crate::support::payment::{charge, fence, outcome};
 use crate::support::redis::{Program, Server, free_port, open, settings};
 
 /// Short, as these steps are to fail.
@@ -164,12 +165,55 @@ async fn a_forgotten_record_leaves_the_indices_when_it_is_met() {
     let mut rejected = payment.doubt(1, 1);
     rejected.expires = true;
     store.doubt(&rejected).await.unwrap();
-    let page = zentra_sidecar::idempotency::PendingPage {
-        kind: zentra_sidecar::idempotency::PendingKind::Due,
-        offset: 0,
-        limit: 10,
-    };
+    let page = PendingPage { kind: PendingKind::Due, offset: 0, limit: 10 };
     assert_eq!(store.pending(page).await.unwrap().answer, []);
     let stats = store.pending_stats().await.unwrap().answer;
     assert_eq!(stats, PendingStats::default());
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_hides_no_other() {
+    let server = Server::start(Program::Redis, &[]).await;
+    let store = open(&server.url(), "default");
+    let due = async |kind, limit| {
+        let page = PendingPage { kind, offset: 0, limit };
+        let records = store.pending(page).await.unwrap().answer;
+        records.into_iter().map(|it| it.subject.reference.unwrap().to_string()).collect::<Vec<_>>()
+    };
+    for (reference, due_at) in [("newer", "1"), ("no-hash", "2"), ("good", "3")] {
+        let payment = charge(reference, reference).lease_ms(0);
+        store.claim(&payment.claim(1)).await.unwrap();
+        let digest = payment.subject.digest.to_string();
+        server.ask::<()>(&["ZADD", "{zs:default:simulated}:due", due_at, &digest]).await;
+    }
+    let name = |key| format!("{{zs:default:simulated}}:r:{}", charge(key, key).subject.digest);
+    server.ask::<()>(&["HSET", &name("newer"), "v", "3", "state", "PARKED"]).await;
+    server.ask::<()>(&["SET", &name("no-hash"), "text"]).await;
+    assert_eq!(due(PendingKind::All, 10).await, ["good"]);
+    // One after the other they make way, and none of them is lost.
+    assert_eq!(due(PendingKind::Due, 2).await, Vec::<String>::new());
+    assert_eq!(due(PendingKind::Due, 2).await, ["good"]);
+    assert_eq!(store.pending_stats().await.unwrap().answer.unresolved, 3);
+}
+
+#[tokio::test]
+async fn an_owner_from_before_a_failover_does_not_renew() {
+    let server = Server::start(Program::Redis, &[]).await;
+    let store = open(&server.url(), "default");
+    store.init().await.unwrap();
+    let payment = charge("key", "order-1");
+    store.claim(&payment.claim(1)).await.unwrap();
+    let renew = Renew {
+        digest: payment.subject.digest,
+        fence: fence(1, 1),
+        lease_ms: payment.periods.lease_ms,
+    };
+    assert_eq!(store.renew(&renew).await.unwrap().answer, RenewAnswer::Renewed);
+    let port = free_port().to_string();
+    server.ask::<()>(&["REPLICAOF", "127.0.0.1", &port]).await;
+    server.ask::<()>(&["REPLICAOF", "NO", "ONE"]).await;
+    assert_eq!(store.renew(&renew).await.unwrap().answer, RenewAnswer::Lost);
+    // Another claim has met the store's new life since; what that one lost is lost all the same.
+    store.claim(&charge("new", "order-2").claim(2)).await.unwrap();
+    assert_eq!(store.renew(&renew).await.unwrap().answer, RenewAnswer::Lost);
 }

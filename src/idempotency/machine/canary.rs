@@ -1,6 +1,7 @@
 //! The canary in the mine: tells when the store has lost its memory.
 
 use super::View;
+use crate::idempotency::record::Record;
 
 /// What an account last knew of the store's life. It dies with the store's content, and it does
 /// not fit after a failover.
@@ -33,6 +34,15 @@ pub(super) fn stamp(view: &View<'_>, look_up_first_ms: u64) -> (Canary, bool) {
         used: view.canary.is_some_and(|old| old.used),
     };
     (canary, true)
+}
+
+/// True where the store may have lost, since the owner of `record` claimed, what says that it is
+/// another's by now. Records that are claimed while look-ups come first are ambiguous.
+pub(super) fn lost_since(view: &View<'_>, record: &Record) -> bool {
+    view.canary.is_none_or(|canary| {
+        let unaware = !record.ambiguous && canary.look_ups_first(view.now_ms);
+        canary.generation != view.generation || unaware
+    })
 }
 
 impl Canary {

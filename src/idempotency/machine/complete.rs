@@ -60,9 +60,29 @@ fn judge(view: &View<'_>, evidence: &Evidence, next: Record) -> (Writes, Complet
     if next.state == State::Conflict {
         return conflict(next, None);
     }
-    if proves_nothing(view, evidence, &next, outcome) {
-        return not_proof(view, evidence, next);
+    if !is_bare_decline(&next, outcome) {
+        return accept(view, evidence, next, outcome);
     }
+    // A failover since the claim may have lost a takeover, with an attempt of its own.
+    let (canary, stamped) = stamp(view, evidence.periods.look_up_first_ms);
+    let (mut writes, answer) =
+        if canary.look_ups_first(view.now_ms) || proves_nothing(evidence, &next) {
+            not_proof(view, evidence, next)
+        } else {
+            accept(view, evidence, next, outcome)
+        };
+    if stamped {
+        writes.canary = Some(canary);
+    }
+    (writes, answer)
+}
+
+fn accept(
+    view: &View<'_>,
+    evidence: &Evidence,
+    next: Record,
+    outcome: &Outcome,
+) -> (Writes, CompleteAnswer) {
     match next.outcome.as_ref().map(|stored| merge(stored, outcome)) {
         None | Some(Merge::Replace) => store(view, evidence, next, outcome),
         Some(Merge::Keep) => keep(next),
@@ -82,26 +102,18 @@ fn is_same_payment(record: &Record, source: &Source) -> bool {
     }
 }
 
-/// A decline without an object is final only where no other attempt can have arrived.
-fn proves_nothing(
-    view: &View<'_>,
-    evidence: &Evidence,
-    record: &Record,
-    outcome: &Outcome,
-) -> bool {
-    if outcome.class != Class::Failed
-        || outcome.provider_id.is_some()
-        || !record.state.is_unresolved()
-    {
-        return false;
-    }
+/// A decline that names no object, of a payment without an outcome.
+fn is_bare_decline(record: &Record, outcome: &Outcome) -> bool {
+    outcome.class == Class::Failed && outcome.provider_id.is_none() && record.state.is_unresolved()
+}
+
+/// Such a decline is final only where no other attempt can have arrived.
+fn proves_nothing(evidence: &Evidence, record: &Record) -> bool {
     let fenced = match &evidence.source {
         Source::Owner(work) => !record.is_held_by(work.fence),
         Source::Observer { .. } => true,
     };
-    // A failover since the claim may have lost a takeover, with an attempt of its own.
-    let (canary, _) = stamp(view, evidence.periods.look_up_first_ms);
-    fenced || record.ambiguous || canary.look_ups_first(view.now_ms)
+    fenced || record.ambiguous
 }
 
 /// The present owner gives up, as in a doubt; anybody else changes nothing.

@@ -1,15 +1,17 @@
 //! Renew: the owner goes on working.
 
+use super::canary::lost_since;
 use super::{View, Writes, due, too_new};
 use crate::idempotency::step::{Renew, RenewAnswer};
 
 /// Renews the lease, also one that has run out and that nobody has taken over; not one that the
-/// owner gave up.
+/// owner gave up, and not in another life of the store, which may have forgotten a takeover.
 #[must_use]
 pub fn renew(view: &View<'_>, renew: &Renew) -> (Writes, RenewAnswer) {
     let held = view.record.filter(|record| {
         let working = record.state.is_unresolved() && record.lease_end_ms > 0;
-        working && record.is_held_by(renew.fence) && !too_new(view, record)
+        let held = record.is_held_by(renew.fence) && !lost_since(view, record);
+        working && held && !too_new(view, record)
     });
     let Some(record) = held else {
         return (Writes::default(), RenewAnswer::Lost);

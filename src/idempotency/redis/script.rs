@@ -74,6 +74,7 @@ scripts! {
     READ: COMMON, include_str!("scripts/read.lua");
     PENDING: COMMON, include_str!("scripts/pending.lua");
     PENDING_STATS: COMMON, include_str!("scripts/pending_stats.lua");
+    SET_ASIDE: COMMON, include_str!("scripts/set_aside.lua");
     ADVANCE: COMMON, include_str!("scripts/advance.lua");
     RECONCILER_LEASE: COMMON, include_str!("scripts/reconciler_lease.lua");
     INIT: COMMON, include_str!("scripts/init.lua");

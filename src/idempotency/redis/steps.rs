@@ -15,6 +15,9 @@ use crate::idempotency::step::{
 use crate::idempotency::store::{InitAnswer, NotReady, Step, Store, StoreError};
 use crate::idempotency::waiters::Waiter;
 
+/// How long what cannot be read stays out of the way of what is due.
+const SET_ASIDE_MS: u64 = 3_600_000;
+
 impl RedisStore {
     async fn about(
         &self,
@@ -116,14 +119,27 @@ impl RedisStore {
             .number(u64::from(page.offset))
             .number(u64::from(page.limit.min(MAX_PAGE)));
         let reply = self.run(&script::PENDING, &keys, args).await?;
-        let records = (0..reply.rest.len())
-            .step_by(2)
-            .map(|index| {
-                let digest = parse_digest(&reply.text(index)?)?;
-                reply.record(digest, index + 1).map(|record| *record)
-            })
-            .collect::<Result<_, _>>()?;
+        let mut records = Vec::new();
+        for index in (0..reply.rest.len()).step_by(2) {
+            let name = reply.text(index)?;
+            match parse_digest(&name).and_then(|digest| reply.record(digest, index + 1)) {
+                Ok(record) => records.push(*record),
+                Err(fault) => {
+                    tracing::error!(digest = name, %fault, "a record is left out");
+                    if page.kind == PendingKind::Due {
+                        self.set_aside(&name).await?;
+                    }
+                }
+            }
+        }
         stamped(&reply, records)
+    }
+
+    /// One record that cannot be read must not keep the reconciler from all others.
+    async fn set_aside(&self, name: &str) -> Result<(), StoreError> {
+        let keys = self.names.account_keys("canary", None);
+        let args = self.args(name, Common::NONE).number(SET_ASIDE_MS);
+        self.run(&script::SET_ASIDE, &keys, args).await.map(|_| ())
     }
 
     async fn ask_stats(&self) -> Result<Stamped<PendingStats>, StoreError> {

@@ -126,6 +126,21 @@ impl Inside {
     }
 }
 
+/// One pass cannot be made; another process need not wait for this one's lease to end.
+#[tokio::test]
+async fn a_reconciler_whose_pass_failed_makes_way() {
+    let lab = Lab::start().await;
+    let parts = Parts::of(&settings(&lab)).unwrap();
+    let engine = app::engine(&settings(&lab), Arc::new(SystemClock), parts);
+    let [failing, other] =
+        [0, 1].map(|_| Reconciler::new(engine.clone(), ReconcilerSettings::default()));
+    let due = "{zs:default:simulated}:due";
+    lab.redis().ask::<()>(&["SET", due, "no index"]).await;
+    assert!(failing.pass_if_leading().await.is_err());
+    lab.redis().ask::<()>(&["DEL", due]).await;
+    assert!(other.pass_if_leading().await.unwrap().is_some());
+}
+
 /// A charge that is pending at Zentra and stored so.
 async fn pending() -> (Lab, Inside) {
     let mut lab = Lab::start().await;
