@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use redis::Script;
 
+use crate::failpoint;
+
 /// A step's script. The server knows it by its digest, and is given its text where it does not.
 pub(super) struct StepScript {
     text: String,
@@ -12,7 +14,8 @@ pub(super) struct StepScript {
 
 impl StepScript {
     fn new(parts: &[&str]) -> Self {
-        let text = parts.concat();
+        let shared = [COMMON, failpoint::LATER_FORMAT].concat();
+        let text = shared + &parts.concat();
         let digest = Script::new(&text).get_hash().to_owned();
         Self { text, digest }
     }
@@ -40,18 +43,18 @@ macro_rules! scripts {
 }
 
 scripts! {
-    CLAIM: COMMON, WORK, include_str!("scripts/claim.lua");
-    COMPLETE: COMMON, WORK, include_str!("scripts/complete.lua");
-    DOUBT: COMMON, WORK, include_str!("scripts/doubt.lua");
-    RELEASE: COMMON, include_str!("scripts/release.lua");
-    RENEW: COMMON, include_str!("scripts/renew.lua");
-    SETTLE_BEGIN: COMMON, include_str!("scripts/settle_begin.lua");
-    SETTLE: COMMON, include_str!("scripts/settle.lua");
-    READ: COMMON, include_str!("scripts/read.lua");
-    PENDING: COMMON, include_str!("scripts/pending.lua");
-    PENDING_STATS: COMMON, include_str!("scripts/pending_stats.lua");
-    ADVANCE: COMMON, include_str!("scripts/advance.lua");
-    RECONCILER_LEASE: COMMON, include_str!("scripts/reconciler_lease.lua");
-    INIT: COMMON, include_str!("scripts/init.lua");
-    ANNOUNCE: COMMON, include_str!("scripts/announce.lua");
+    CLAIM: WORK, include_str!("scripts/claim.lua");
+    COMPLETE: WORK, include_str!("scripts/complete.lua");
+    DOUBT: WORK, include_str!("scripts/doubt.lua");
+    RELEASE: include_str!("scripts/release.lua");
+    RENEW: include_str!("scripts/renew.lua");
+    SETTLE_BEGIN: include_str!("scripts/settle_begin.lua");
+    SETTLE: include_str!("scripts/settle.lua");
+    READ: include_str!("scripts/read.lua");
+    PENDING: include_str!("scripts/pending.lua");
+    PENDING_STATS: include_str!("scripts/pending_stats.lua");
+    ADVANCE: include_str!("scripts/advance.lua");
+    RECONCILER_LEASE: include_str!("scripts/reconciler_lease.lua");
+    INIT: include_str!("scripts/init.lua");
+    ANNOUNCE: include_str!("scripts/announce.lua");
 }
