@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
+use tokio_util::task::TaskTracker;
 
 use crate::admin;
 use crate::clock::Clock;
@@ -25,6 +26,10 @@ use crate::reconciler::Reconciler;
 use crate::shutdown::Draining;
 use crate::upstream::{self, Upstream};
 use crate::zentra::Zentra;
+
+/// How long connections may stay once no call is under way: for the last answers and the goodbye
+/// to leave.
+const GOODBYE: Duration = Duration::from_millis(250);
 
 /// Why a sidecar did not start.
 #[derive(Debug, thiserror::Error)]
@@ -166,6 +171,7 @@ pub async fn start_over(
         caller: settings.caller,
         deadlines: settings.deadlines,
         draining: draining.clone(),
+        under_way: TaskTracker::new(),
     };
     let server = Server::new(gateway.clone(), calls, clock).await?;
     server.set_serving(readiness.fault().is_none()).await;
@@ -199,14 +205,15 @@ impl Running {
         self.admin_address
     }
 
-    /// Ends in order: not ready, no new calls, calls under way end or are cut off.
+    /// Ends in order: not ready, no new calls, calls under way end or are cut off. Connections
+    /// without a call are waited for only as long as a goodbye takes.
     pub async fn shut_down(mut self) -> End {
         // First, so that the store's monitor cannot call the sidecar ready again.
         self.draining.begin();
         self.server.set_serving(false).await;
         self.server.end_watches().await;
         let drained = async {
-            while self.listeners.join_next().await.is_some() {}
+            self.server.calls_ended().await;
             // What outlives its caller counts too.
             self.gateway.finish().await;
         };
@@ -214,6 +221,12 @@ impl Running {
             Ok(()) => End::Clean,
             Err(_) => End::CutOff,
         };
+        if end == End::Clean {
+            let closed = async { while self.listeners.join_next().await.is_some() {} };
+            // Whoever still holds a connection has no call on it.
+            let _ = timeout(GOODBYE, closed).await;
+        }
+        self.listeners.shutdown().await;
         self.admin.abort();
         end
     }

@@ -20,14 +20,16 @@ use std::process::ExitCode;
 use secrecy::SecretString;
 
 use crate::config::{Faults, ServeArgs, Settings};
+use crate::telemetry::logs;
 
 /// The exit code of a command that was called wrongly.
 const WRONG_USE: u8 = 2;
 
-/// Reads the settings, with Zentra's key from the environment where it stands there.
+/// Reads the settings, with Zentra's key from the environment where it stands there, and the
+/// log's filter: whatever is wrong is told at once.
 fn settings(args: &ServeArgs) -> Result<Settings, Faults> {
     let key = std::env::var("ZENTRA_SECRET_KEY").ok().filter(|key| !key.is_empty());
-    Settings::read(args, key.map(SecretString::from))
+    Faults::with(Settings::read(args, key.map(SecretString::from)), logs::check())
 }
 
 /// Tells what is wrong with the settings.

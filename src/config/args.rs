@@ -52,7 +52,13 @@ pub struct ServeArgs {
     pub store_ca_file: Option<String>,
 
     /// How long one step of the store may take, in milliseconds
-    #[arg(long, env = "SIDECAR_STORE_TIMEOUT_MS", default_value = "500", value_name = "MS")]
+    #[arg(
+        long,
+        env = "SIDECAR_STORE_TIMEOUT_MS",
+        default_value = "500",
+        value_name = "MS",
+        allow_negative_numbers = true
+    )]
     pub store_timeout_ms: String,
 
     /// The file with the keys that tell commands apart: one a line, at least 32 random bytes in
@@ -61,11 +67,23 @@ pub struct ServeArgs {
     pub fingerprint_key_file: Option<String>,
 
     /// How long a payment is held by the process that makes it without being renewed, in seconds
-    #[arg(long, env = "SIDECAR_LEASE_SECONDS", default_value = "10", value_name = "S")]
+    #[arg(
+        long,
+        env = "SIDECAR_LEASE_SECONDS",
+        default_value = "10",
+        value_name = "S",
+        allow_negative_numbers = true
+    )]
     pub lease_seconds: String,
 
     /// How long a payment is remembered after its final outcome, in hours
-    #[arg(long, env = "SIDECAR_RETENTION_HOURS", default_value = "72", value_name = "H")]
+    #[arg(
+        long,
+        env = "SIDECAR_RETENTION_HOURS",
+        default_value = "72",
+        value_name = "H",
+        allow_negative_numbers = true
+    )]
     pub retention_hours: String,
 
     /// How long Zentra remembers idempotency keys, in hours; after that, less an hour, an unknown
@@ -74,12 +92,19 @@ pub struct ServeArgs {
         long,
         env = "SIDECAR_ZENTRA_KEY_RETENTION_HOURS",
         default_value = "24",
-        value_name = "H"
+        value_name = "H",
+        allow_negative_numbers = true
     )]
     pub zentra_key_retention_hours: String,
 
     /// The time between two passes of the reconciler, in seconds
-    #[arg(long, env = "SIDECAR_RECONCILE_SECONDS", default_value = "5", value_name = "S")]
+    #[arg(
+        long,
+        env = "SIDECAR_RECONCILE_SECONDS",
+        default_value = "5",
+        value_name = "S",
+        allow_negative_numbers = true
+    )]
     pub reconcile_seconds: String,
 
     /// The name of the Zentra account that this process serves
@@ -96,27 +121,63 @@ pub struct ServeArgs {
     pub card_data: String,
 
     /// Calls with a shorter deadline than this are refused, in milliseconds
-    #[arg(long, env = "SIDECAR_MINIMUM_DEADLINE_MS", default_value = "100", value_name = "MS")]
+    #[arg(
+        long,
+        env = "SIDECAR_MINIMUM_DEADLINE_MS",
+        default_value = "100",
+        value_name = "MS",
+        allow_negative_numbers = true
+    )]
     pub minimum_deadline_ms: String,
 
     /// How long before the caller's deadline the answer leaves, in milliseconds
-    #[arg(long, env = "SIDECAR_DEADLINE_MARGIN_MS", default_value = "100", value_name = "MS")]
+    #[arg(
+        long,
+        env = "SIDECAR_DEADLINE_MARGIN_MS",
+        default_value = "100",
+        value_name = "MS",
+        allow_negative_numbers = true
+    )]
     pub deadline_margin_ms: String,
 
     /// The deadline of a call whose caller gives none, in seconds
-    #[arg(long, env = "SIDECAR_DEFAULT_DEADLINE_SECONDS", default_value = "15", value_name = "S")]
+    #[arg(
+        long,
+        env = "SIDECAR_DEFAULT_DEADLINE_SECONDS",
+        default_value = "15",
+        value_name = "S",
+        allow_negative_numbers = true
+    )]
     pub default_deadline_seconds: String,
 
     /// How long a connection to Zentra may take, in milliseconds
-    #[arg(long, env = "SIDECAR_CONNECT_TIMEOUT_MS", default_value = "1000", value_name = "MS")]
+    #[arg(
+        long,
+        env = "SIDECAR_CONNECT_TIMEOUT_MS",
+        default_value = "1000",
+        value_name = "MS",
+        allow_negative_numbers = true
+    )]
     pub connect_timeout_ms: String,
 
     /// How long one exchange with Zentra may take, in seconds
-    #[arg(long, env = "SIDECAR_ATTEMPT_TIMEOUT_SECONDS", default_value = "10", value_name = "S")]
+    #[arg(
+        long,
+        env = "SIDECAR_ATTEMPT_TIMEOUT_SECONDS",
+        default_value = "10",
+        value_name = "S",
+        allow_negative_numbers = true
+    )]
     pub attempt_timeout_seconds: String,
 
     /// How long calls under way have to end after SIGTERM, in seconds
-    #[arg(long, env = "SIDECAR_DRAIN_SECONDS", default_value = "25", value_name = "S")]
+    #[arg(
+        long,
+        env = "SIDECAR_DRAIN_SECONDS",
+        default_value = "25",
+        value_name = "S",
+        allow_negative_numbers = true
+    )]
     pub drain_seconds: String,
 }
 

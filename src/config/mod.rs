@@ -185,6 +185,22 @@ impl Faults {
         None
     }
 
+    /// Adds the fault of a setting that is read elsewhere, where it has one; gives the settings
+    /// only where nothing is wrong at all.
+    ///
+    /// # Errors
+    /// Every fault there is.
+    pub fn with<T>(read: Result<T, Self>, other: Result<(), String>) -> Result<T, Self> {
+        match (read, other) {
+            (read, Ok(())) => read,
+            (Ok(_), Err(fault)) => Err(Self(vec![fault])),
+            (Err(mut faults), Err(fault)) => {
+                faults.0.push(fault);
+                Err(faults)
+            }
+        }
+    }
+
     fn check<T, E: fmt::Display>(&mut self, name: &'static str, value: Result<T, E>) -> Option<T> {
         match value {
             Ok(value) => Some(value),

@@ -5,7 +5,8 @@
 //! does, `stop` halts it until SIGCONT, and `wait` holds that one call until SIGUSR1. Before it
 //! is taken, `failpoint NAME reached` stands on standard error.
 //!
-//! `SIDECAR_RECORD_FORMAT=N` makes this build one that writes records of format `N`.
+//! `SIDECAR_RECORD_FORMAT=N` makes this build one that writes records of format `N`. From format 2
+//! on it also adds a field to each record that it writes, as a later release may.
 
 use std::io::Write as _;
 use std::sync::LazyLock;
@@ -117,3 +118,13 @@ pub(crate) fn format_written(usual: u32) -> u32 {
     let asked = std::env::var("SIDECAR_RECORD_FORMAT").ok().and_then(|it| it.parse().ok());
     asked.unwrap_or(usual)
 }
+
+/// What a release that writes format 2 adds to the store's scripts, after what they share: the
+/// field `later` of each record that it writes, with the state in which it wrote it first.
+pub(crate) const LATER_FORMAT: &str = r"
+local save_as_before = save
+local function save(record, index)
+  if tonumber(ARGV[4]) >= 2 then record.later = record.later or record.state end
+  save_as_before(record, index)
+end
+";

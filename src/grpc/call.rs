@@ -1,6 +1,7 @@
 //! One call from its arrival to its answer: identity, deadline, id, log line.
 
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
 
 use super::deadline::Deadlines;
@@ -19,6 +20,8 @@ pub struct CallSettings {
     pub deadlines: Deadlines,
     /// Whether new calls are still taken.
     pub draining: Draining,
+    /// The calls under way; whoever ends the process waits for them, and for nothing else.
+    pub under_way: TaskTracker,
 }
 
 /// A call under way.
@@ -42,6 +45,8 @@ impl CallSettings {
     where
         F: Future<Output = Result<T, Error>>,
     {
+        // Counted before it is admitted, so that none is admitted that nobody waits for.
+        let _under_way = self.under_way.token();
         let started = Instant::now();
         let (metadata, _, message) = request.into_parts();
         let call = Call {
@@ -158,6 +163,7 @@ mod tests {
             caller: Caller::new("local").unwrap(),
             deadlines: Deadlines { minimum: second, margin: second, default: second },
             draining: Draining::default(),
+            under_way: TaskTracker::new(),
         };
         settings.draining.begin();
         let handle = |_, _| async { panic!("no work begins") };

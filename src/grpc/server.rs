@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
 use tokio_stream::wrappers::UnixListenerStream;
+use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
@@ -106,6 +107,7 @@ pub struct Server {
     routes: Routes,
     health: HealthReporter,
     draining: Draining,
+    under_way: TaskTracker,
 }
 
 impl Server {
@@ -119,7 +121,7 @@ impl Server {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, tonic_reflection::server::Error> {
         let (health, health_service) = health_reporter();
-        let draining = settings.draining.clone();
+        let (draining, under_way) = (settings.draining.clone(), settings.under_way.clone());
         let payments = PaymentServiceServer::new(Payments { gateway, settings, clock })
             .max_decoding_message_size(MAX_MESSAGE_BYTES);
         let reflection = || {
@@ -140,7 +142,7 @@ impl Server {
             .add_service(health_service)
             .add_service(reflection().build_v1()?)
             .add_service(reflection().build_v1alpha()?);
-        let server = Self { routes: routes.routes().prepare(), health, draining };
+        let server = Self { routes: routes.routes().prepare(), health, draining, under_way };
         server.set_serving(false).await;
         Ok(server)
     }
@@ -153,8 +155,7 @@ impl Server {
         }
     }
 
-    /// Ends the streams of those that watch health, after what they were told last: a stream
-    /// without an end would hold its connection, and the process, until the drain is cut off.
+    /// Ends the streams of those that watch health, after what they were told last.
     pub async fn end_watches(&self) {
         let mut health = self.health.clone();
         for service in WATCHED {
@@ -162,7 +163,15 @@ impl Server {
         }
     }
 
-    /// Serves one listener until draining has begun and every call on it has ended.
+    /// Returns when no call is under way, once draining has begun. Health and reflection are no
+    /// calls: their streams may stay open for ever, and nothing is lost with them.
+    pub async fn calls_ended(&self) {
+        self.under_way.close();
+        self.under_way.wait().await;
+    }
+
+    /// Serves one listener until draining has begun and every connection of it has ended, which
+    /// a peer that says nothing may put off for ever.
     ///
     /// # Errors
     /// Where the listener breaks.

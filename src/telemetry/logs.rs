@@ -8,14 +8,29 @@ use tracing_subscriber::{EnvFilter, fmt};
 /// The variable that holds the filter, such as `info` or `zentra_sidecar=debug`.
 const FILTER_VARIABLE: &str = "SIDECAR_LOG";
 
+/// Whether `SIDECAR_LOG` can be read, for those who list it with the other settings' faults.
+///
+/// # Errors
+/// As [`start`].
+pub fn check() -> Result<(), String> {
+    filter("").map(|_| ())
+}
+
+fn filter(default: &str) -> Result<EnvFilter, String> {
+    let text = std::env::var_os(FILTER_VARIABLE).filter(|text| !text.is_empty());
+    let text = match &text {
+        Some(text) => text.to_str().ok_or(format!("{FILTER_VARIABLE} must be UTF-8"))?,
+        None => default,
+    };
+    EnvFilter::try_new(text).map_err(|fault| format!("{FILTER_VARIABLE} is no log filter: {fault}"))
+}
+
 /// Starts logging at `default` unless `SIDECAR_LOG` says otherwise. A second start is ignored.
 ///
 /// # Errors
 /// A sentence for the operator where the filter cannot be read.
 pub fn start(default: &str) -> Result<(), String> {
-    let text = std::env::var(FILTER_VARIABLE).ok().filter(|text| !text.is_empty());
-    let filter = EnvFilter::try_new(text.as_deref().unwrap_or(default))
-        .map_err(|fault| format!("{FILTER_VARIABLE} is no log filter: {fault}"))?;
+    let filter = filter(default)?;
     let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // An error means that somebody logs already, as in a test.
     let _ = if std::io::stderr().is_terminal() {

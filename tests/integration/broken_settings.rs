@@ -106,3 +106,35 @@ async fn a_wrong_log_filter_is_told_before_anything_is_bound() {
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(ended.stderr.contains("SIDECAR_LOG"), "{}", ended.stderr);
 }
+
+#[tokio::test]
+async fn a_wrong_log_filter_is_listed_with_the_other_faults() {
+    for words in [["serve"].as_slice(), &["config"], &["reconcile"], &["store", "init"]] {
+        let mut wrong = command(words);
+        wrong.args(["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--card-data=perhaps"]);
+        wrong.env("ZENTRA_SECRET_KEY", "sk_sandbox_a").env("SIDECAR_LOG", "a=b=c");
+        let ended = run(wrong).await;
+        assert_eq!((ended.code, &*ended.stdout), (Some(2), ""), "{ended:?}");
+        for part in ["2 settings are wrong", "--card-data (SIDECAR_CARD_DATA)", "\n  SIDECAR_LOG"] {
+            assert!(ended.stderr.contains(part), "{words:?}: {}", ended.stderr);
+        }
+    }
+    let mut dev = command(&["dev", "--once", "--listen=nowhere", "--admin-listen=127.0.0.1:0"]);
+    dev.env("SIDECAR_LOG", "a=b=c");
+    let ended = run(dev).await;
+    assert_eq!((ended.code, &*ended.stdout), (Some(2), ""), "{ended:?}");
+    assert!(ended.stderr.contains("2 settings are wrong"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_number_below_zero_is_a_fault_of_its_setting() {
+    let mut serve = command(&["serve", "--drain-seconds", "-1", "--lease-seconds", "-2"]);
+    serve.args(["--retention-hours", "-3", "--store-timeout-ms", "-4"]);
+    serve.env("ZENTRA_SECRET_KEY", "sk_sandbox_a");
+    let ended = run(serve).await;
+    assert_eq!((ended.code, &*ended.stdout), (Some(2), ""), "{ended:?}");
+    for flag in ["--drain-seconds", "--lease-seconds", "--retention-hours", "--store-timeout-ms"] {
+        let fault = format!("\n  {flag} (SIDECAR_");
+        assert!(ended.stderr.contains(&fault), "{flag}: {}", ended.stderr);
+    }
+}

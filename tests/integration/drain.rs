@@ -1,18 +1,27 @@
 //! The end of the process: not ready, payments under way end and are answered, exit code 0.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep};
+use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use zentra_sidecar::app::End;
-use zentra_sidecar::grpc::proto::ChargeStatus;
+use zentra_sidecar::grpc::proto::{ChargeStatus, ListTokensRequest};
+use zentra_sidecar::simulator::{self, Options};
 
 use crate::support::process::Serving;
 use crate::support::requests;
 use crate::support::rig::Rig;
+use crate::support::sidecar::StandingClock;
 use crate::support::soon;
 use crate::support::stub::{Reply, Stub};
 
@@ -128,6 +137,65 @@ async fn the_time_to_drain_is_bounded_and_what_was_cut_off_is_told() {
     assert_eq!(status.code(), Some(1));
     assert!(log.contains("calls under way were cut off"), "{log}");
     assert!(soon(call).await.unwrap().is_err());
+}
+
+/// Signals a sidecar without a call under way; it ends well, long before its time to drain.
+async fn ends_at_once(serving: Serving) {
+    let began = Instant::now();
+    serving.signal("TERM").await;
+    let (status, log) = serving.end().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("\"message\":\"ended\""), "{log}");
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_connection_that_never_said_anything_keeps_no_process() {
+    let simulator = simulator::start(Options::default(), Arc::new(StandingClock)).await.unwrap();
+    let serving = Serving::start(&simulator.url(), &[]).await;
+    let silent = TcpStream::connect(&serving.grpc).await.unwrap();
+    // Answered after the silent one was accepted.
+    let mut client = serving.client().await;
+    client.list_tokens(ListTokensRequest::default()).await.unwrap_err();
+    ends_at_once(serving).await;
+    drop(silent);
+}
+
+#[tokio::test]
+async fn an_open_stream_of_reflection_keeps_no_process() {
+    let simulator = simulator::start(Options::default(), Arc::new(StandingClock)).await.unwrap();
+    let serving = Serving::start(&simulator.url(), &[]).await;
+    let mut reflection = ServerReflectionClient::new(serving.channel().await);
+    let (ask, asked) = mpsc::unbounded_channel();
+    ask.send(ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    })
+    .unwrap();
+    let asked = UnboundedReceiverStream::new(asked);
+    let mut answers = reflection.server_reflection_info(asked).await.unwrap().into_inner();
+    soon(answers.message()).await.unwrap().unwrap();
+    ends_at_once(serving).await;
+    drop(ask);
+}
+
+#[tokio::test]
+async fn with_a_payment_under_way_idle_peers_change_nothing() {
+    let (zentra, mut arrivals, answer) = slow_zentra().await;
+    let serving = Serving::start(&zentra.url, &[]).await;
+    let _silent = TcpStream::connect(&serving.grpc).await.unwrap();
+    let mut client = serving.client().await;
+    let call = tokio::spawn(async move { client.charge(requests::charge("order-1")).await });
+    soon(arrivals.recv()).await.unwrap();
+    serving.signal("TERM").await;
+    // Longer than connections without a call are given.
+    sleep(Duration::from_millis(600)).await;
+    answer.notify_one();
+    let charge = soon(call).await.unwrap().unwrap().into_inner().charge.unwrap();
+    assert_eq!(charge.status(), ChargeStatus::Succeeded);
+    let (status, log) = serving.end().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert_eq!(posts(&zentra), 1);
 }
 
 #[tokio::test]

@@ -52,14 +52,15 @@ struct Serve {
 
 /// Starts both, runs the flow, and goes on serving.
 pub async fn run(args: DevArgs) -> ExitCode {
+    let read = read(&args, "http://127.0.0.1:1", &simulator_options(&args));
+    if let Err(faults) = Faults::with(read, logs::check()) {
+        return wrong_settings(faults);
+    }
     let signals = match (logs::start("warn"), Signals::listen()) {
         (Ok(()), Ok(signals)) => signals,
         (Err(fault), _) => return wrong_settings(fault),
         (_, Err(fault)) => return failed(format!("cannot listen for signals: {fault}")),
     };
-    if let Err(faults) = read(&args, "http://127.0.0.1:1", &simulator_options(&args)) {
-        return wrong_settings(faults);
-    }
     let (simulator, running) = match start(&args).await {
         Ok(started) => started,
         Err(fault) => return failed(fault),

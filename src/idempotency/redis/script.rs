@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use redis::Script;
 
+use crate::failpoint;
+
 /// A step's script. The server knows it by its digest, and is given its text where it does not.
 pub(super) struct StepScript {
     text: String,
@@ -15,7 +17,8 @@ pub(super) struct StepScript {
 
 impl StepScript {
     fn new(parts: &[&str]) -> Self {
-        let text = parts.concat();
+        let shared = [COMMON, failpoint::LATER_FORMAT].concat();
+        let text = shared + &parts.concat();
         let digest = digest_of(&text);
         #[cfg(feature = "failpoints")]
         let by_told_clock = {
@@ -64,19 +67,19 @@ macro_rules! scripts {
 }
 
 scripts! {
-    CLAIM: COMMON, WORK, include_str!("scripts/claim.lua");
-    COMPLETE: COMMON, WORK, include_str!("scripts/complete.lua");
-    DOUBT: COMMON, WORK, include_str!("scripts/doubt.lua");
-    RELEASE: COMMON, include_str!("scripts/release.lua");
-    RENEW: COMMON, include_str!("scripts/renew.lua");
-    SETTLE_BEGIN: COMMON, include_str!("scripts/settle_begin.lua");
-    SETTLE: COMMON, include_str!("scripts/settle.lua");
-    READ: COMMON, include_str!("scripts/read.lua");
-    PENDING: COMMON, include_str!("scripts/pending.lua");
-    PENDING_STATS: COMMON, include_str!("scripts/pending_stats.lua");
-    SET_ASIDE: COMMON, include_str!("scripts/set_aside.lua");
-    ADVANCE: COMMON, include_str!("scripts/advance.lua");
-    RECONCILER_LEASE: COMMON, include_str!("scripts/reconciler_lease.lua");
-    INIT: COMMON, include_str!("scripts/init.lua");
-    ANNOUNCE: COMMON, include_str!("scripts/announce.lua");
+    CLAIM: WORK, include_str!("scripts/claim.lua");
+    COMPLETE: WORK, include_str!("scripts/complete.lua");
+    DOUBT: WORK, include_str!("scripts/doubt.lua");
+    RELEASE: include_str!("scripts/release.lua");
+    RENEW: include_str!("scripts/renew.lua");
+    SETTLE_BEGIN: include_str!("scripts/settle_begin.lua");
+    SETTLE: include_str!("scripts/settle.lua");
+    READ: include_str!("scripts/read.lua");
+    PENDING: include_str!("scripts/pending.lua");
+    PENDING_STATS: include_str!("scripts/pending_stats.lua");
+    ADVANCE: include_str!("scripts/advance.lua");
+    RECONCILER_LEASE: include_str!("scripts/reconciler_lease.lua");
+    SET_ASIDE: include_str!("scripts/set_aside.lua");
+    INIT: include_str!("scripts/init.lua");
+    ANNOUNCE: include_str!("scripts/announce.lua");
 }

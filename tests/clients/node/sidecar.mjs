@@ -8,8 +8,8 @@ const READY = /^ready grpc=(\S+) simulator=(\S+) admin=(\S+)/;
 // A bound for a machine that is busy with other work; usually it takes a fraction of a second.
 const START_MS = 60_000;
 
-/** Starts `zentra-sidecar dev --no-flow`; the answer has its addresses, `ledger` and `stop`. */
-export async function startSidecar() {
+/** Starts `zentra-sidecar dev --no-flow`, on a free port or at `listen`; the answer has its addresses, `ledger` and `stop`. */
+export async function startSidecar(listen = "127.0.0.1:0") {
   const program = process.env.ZENTRA_SIDECAR_BIN;
   if (!program) {
     throw new Error(
@@ -18,7 +18,7 @@ export async function startSidecar() {
     );
   }
   const free = "127.0.0.1:0";
-  const flags = ["--listen", free, "--simulator-listen", free, "--admin-listen", free];
+  const flags = ["--listen", listen, "--simulator-listen", free, "--admin-listen", free];
   const child = spawn(program, ["dev", "--no-flow", ...flags]);
   const ended = once(child, "exit");
   let log = "";

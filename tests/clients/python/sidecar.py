@@ -18,7 +18,7 @@ STOP_SECONDS = 40
 class Sidecar:
     """A running `zentra-sidecar dev --no-flow`."""
 
-    def __init__(self):
+    def __init__(self, listen: str = "127.0.0.1:0"):
         program = os.environ.get("ZENTRA_SIDECAR_BIN")
         if not program or not os.access(program, os.X_OK):
             raise RuntimeError(
@@ -26,7 +26,7 @@ class Sidecar:
                 "target/debug/zentra-sidecar, and scripts/test sets the variable."
             )
         free = "127.0.0.1:0"
-        flags = ["--listen", free, "--simulator-listen", free, "--admin-listen", free]
+        flags = ["--listen", listen, "--simulator-listen", free, "--admin-listen", free]
         self._stderr = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
             [program, "dev", "--no-flow", *flags],

@@ -8,6 +8,7 @@ mod told;
 
 mod answers;
 mod callers;
+mod cost;
 mod crashes;
 mod duplicates;
 mod formats;

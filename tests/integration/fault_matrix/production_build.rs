@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
 /// Words of the failpoints and of the simulator. None is in a dependency.
-const WORDS: [&str; 8] = [
+const WORDS: [&str; 9] = [
     "SIDECAR_FAILPOINT",
     "SIDECAR_RECORD_FORMAT",
+    "save_as_before",
     "after_claim",
     "before_send",
     "after_answer",

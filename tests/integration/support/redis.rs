@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use redis::{FromRedisValue, RedisResult};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 use zentra_sidecar::domain::{Account, Environment};
@@ -144,6 +145,11 @@ impl Server {
             Ok(answer) => answer,
             Err(error) => panic!("{words:?}: {error}"),
         }
+    }
+
+    /// A connection on which nothing was said yet.
+    pub(crate) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(("127.0.0.1", self.port)).await.unwrap()
     }
 
     /// Waits for something to become true of the server.
