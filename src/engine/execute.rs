@@ -232,14 +232,20 @@ impl<P: Payment> PaymentCall<P> {
 
     async fn claim(&self, owner: OwnerId, has_waited: bool) -> Result<Stamped<ClaimAnswer>, Error> {
         let shared = &self.engine.shared;
-        let claim = Claim {
+        let mut claim = Claim {
             subject: self.subject.clone(),
             fingerprints: self.fingerprints.clone(),
             owner,
             refused: self.refusal.is_some() || has_waited,
             periods: shared.settings.periods,
         };
-        let result = repeated(|| shared.store.claim(&claim)).await;
+        let mut result = shared.store.claim(&claim).await;
+        if matches!(&result, Err(fault) if fault.may_be_applied()) {
+            // The lost answer may have been that another call is at it: from here on this call
+            // takes what there is, and begins nothing anew.
+            claim.refused = true;
+            result = repeated(|| shared.store.claim(&claim)).await;
+        }
         if let Err(fault) = &result
             && fault.may_be_applied()
         {

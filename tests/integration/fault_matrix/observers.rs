@@ -43,7 +43,8 @@ async fn a_read_of_anothers_charge_is_no_answer_to_a_payment_under_way() {
     let order = order("order-1");
     made_elsewhere(&lab, &order).await;
     let told = told_after_a_read(&lab, &order).await;
-    told.is_fault(Code::AlreadyExists, "REFERENCE_ALREADY_USED", "no");
+    // Equal in every respect: it may be this key's own, from before its record was forgotten.
+    told.is_fault(Code::AlreadyExists, "REFERENCE_ALREADY_USED", "unknown");
 }
 
 /// The key of the failed charge was forgotten long ago, and Zentra takes its reference again.

@@ -69,6 +69,8 @@ async fn after_a_store_loss_a_refusal_says_unknown_and_never_no() {
     sidecar.charge(&order("order-1")).await.is_paid("DIRECT");
     sidecar.refund("refund-1", "order-1", Some(400)).await.is_paid("DIRECT");
     refuse_refunds(&lab);
+    // One that has not seen the charge paid: that is remembered, as it never changes.
+    let sidecar = lab.sidecar().start().await;
     let plain = sidecar.refund("refund-2", "order-1", Some(400)).await;
     plain.is_fault(Code::FailedPrecondition, REFUSED, "no");
     lab.redis().ask::<()>(&["FLUSHALL"]).await;
