@@ -251,10 +251,6 @@ impl Judge {
                     ClaimAnswer::Refused { look_ups_first: false } => {
                         self.clean(now_ms, ledger, digest, at, "a refusal says no");
                     }
-                    // What the record says is told; a payment that begins later is another's.
-                    ClaimAnswer::KeyReused { .. } => {
-                        self.grounds.insert(digest.to_string(), at);
-                    }
                     ClaimAnswer::ReferenceTaken { look_ups_first: false, .. } => {
                         self.clean(now_ms, ledger, digest, at, "a taken reference says no");
                     }
