@@ -119,7 +119,8 @@ impl Inside {
     async fn until_stored(&self, class: Class, phase: u8) {
         let stored = async {
             while self.outcome().await.is_none_or(|it| (it.class, it.phase) != (class, phase)) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                // Each look is a round trip to the store, bounded by the patience below.
+                tokio::task::yield_now().await;
             }
         };
         tokio::time::timeout(PATIENCE, stored).await.unwrap();
