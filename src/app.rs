@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::admin;
+use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::{ListenAddress, Settings};
 use crate::domain::{Account, Environment};
@@ -24,7 +25,7 @@ use crate::idempotency::{FingerprintKeys, MemoryStore, Store};
 use crate::readiness;
 use crate::reconciler::Reconciler;
 use crate::shutdown::Draining;
-use crate::upstream::{self, Upstream};
+use crate::upstream::{self, Jitter, StackParts, StackSettings, StackState, Upstream};
 use crate::zentra::Zentra;
 
 /// How long connections may stay once no call is under way: for the last answers and the goodbye
@@ -75,6 +76,8 @@ pub enum End {
 pub struct Parts {
     /// The way to Zentra.
     pub upstream: Upstream,
+    /// The state of that way, for those who watch it.
+    pub upstream_state: StackState,
     /// What remembers payments.
     pub store: Arc<dyn Store>,
     /// What tells commands apart.
@@ -87,12 +90,25 @@ impl Parts {
     ///
     /// # Errors
     /// Where the HTTP client cannot be made.
-    pub fn of(settings: &Settings) -> Result<Self, reqwest::Error> {
-        let upstream = upstream::over_reqwest(settings.upstream)?;
+    pub fn of(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, reqwest::Error> {
+        let StackSettings { limits, .. } = settings.upstream;
+        let transport = upstream::over_reqwest(limits, settings.zentra_proxy.as_ref())?;
+        Ok(Self::over(transport, settings, clock))
+    }
+
+    /// The same over any transport, which production's layers are put around.
+    #[must_use]
+    pub fn over(transport: Upstream, settings: &Settings, clock: Arc<dyn Clock>) -> Self {
+        let jitter: Jitter = Arc::new(rand::random::<f64>);
+        let credentials = settings.zentra_key.clone();
+        let upstream_state = StackState::new(&settings.upstream, jitter.clone());
+        let parts = StackParts { credentials, clock, jitter };
+        let upstream =
+            upstream::stack(transport, &settings.upstream, parts, upstream_state.clone());
         let store = open_store(settings, &settings.account, settings.environment());
         let keys = settings.store.keys.clone();
         let keys = keys.unwrap_or_else(|| Arc::new(FingerprintKeys::ephemeral(rand::random())));
-        Ok(Self { upstream, store, keys })
+        Self { upstream, upstream_state, store, keys }
     }
 }
 
@@ -125,11 +141,11 @@ fn format() -> Format {
 /// The engine of the settings' account, for `serve` and for the operators' commands.
 #[must_use]
 pub fn engine(settings: &Settings, clock: Arc<dyn Clock>, parts: Parts) -> Engine {
-    let Parts { upstream, store, keys } = parts;
+    let Parts { upstream, upstream_state, store, keys } = parts;
     let zentra = Zentra::new(
         settings.zentra_url.clone(),
         settings.zentra_key.clone(),
-        upstream,
+        (upstream, upstream_state),
         clock.clone(),
     );
     let account = (settings.account.clone(), settings.environment());
@@ -141,7 +157,7 @@ pub fn engine(settings: &Settings, clock: Arc<dyn Clock>, parts: Parts) -> Engin
 /// # Errors
 /// A [`StartError`]; nothing is left bound.
 pub async fn start(settings: Settings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
-    let parts = Parts::of(&settings)?;
+    let parts = Parts::of(&settings, clock.clone())?;
     start_over(settings, clock, parts).await
 }
 
@@ -171,6 +187,7 @@ pub async fn start_over(
         caller: settings.caller,
         deadlines: settings.deadlines,
         draining: draining.clone(),
+        admission: Admission::new(settings.admission),
         under_way: TaskTracker::new(),
     };
     let server = Server::new(gateway.clone(), calls, clock).await?;
@@ -186,6 +203,13 @@ pub async fn start_over(
         let health = health.clone();
         async move { health.set_serving(serving).await }
     }));
+    let (key, end) = (engine.zentra().key().clone(), draining.clone());
+    engine.spawn(async move {
+        tokio::select! {
+            () = end.begun() => {}
+            () = key.watch() => {}
+        }
+    });
     let reconciler = Reconciler::new(engine.clone(), settings.reconciler);
     engine.spawn(reconciler.run(draining.clone()));
     let drain = settings.drain;
@@ -205,13 +229,12 @@ impl Running {
         self.admin_address
     }
 
-    /// Ends in order: not ready, no new calls, calls under way end or are cut off. Connections
-    /// without a call are waited for only as long as a goodbye takes.
+    /// Ends in order: not ready; new calls are told so; calls under way end or are cut off;
+    /// connections are closed, those without a call after no longer than a goodbye takes.
     pub async fn shut_down(mut self) -> End {
         // First, so that the store's monitor cannot call the sidecar ready again.
         self.draining.begin();
         self.server.set_serving(false).await;
-        self.server.end_watches().await;
         let drained = async {
             self.server.calls_ended().await;
             // What outlives its caller counts too.
@@ -221,6 +244,7 @@ impl Running {
             Ok(()) => End::Clean,
             Err(_) => End::CutOff,
         };
+        self.server.close().await;
         if end == End::Clean {
             let closed = async { while self.listeners.join_next().await.is_some() {} };
             // Whoever still holds a connection has no call on it.

@@ -56,6 +56,10 @@ pub enum Reason {
     DeadlineTooShort,
     /// The sidecar is about to end.
     ShuttingDown,
+    /// Zentra has failed again and again, so that nothing is sent for a while.
+    CircuitOpen,
+    /// More calls are under way than the sidecar takes.
+    Overloaded,
 }
 
 /// Whose fault an error is.
@@ -282,6 +286,8 @@ impl Reason {
             Self::RecordTooNew => "RECORD_TOO_NEW",
             Self::DeadlineTooShort => "DEADLINE_TOO_SHORT",
             Self::ShuttingDown => "SHUTTING_DOWN",
+            Self::CircuitOpen => "CIRCUIT_OPEN",
+            Self::Overloaded => "OVERLOADED",
         }
     }
 
@@ -307,11 +313,13 @@ impl Reason {
             | Self::OutcomeUnresolved
             | Self::UpstreamRateLimited
             | Self::UpstreamUnreachable
-            | Self::UpstreamUnavailable => Culprit::Zentra,
+            | Self::UpstreamUnavailable
+            | Self::CircuitOpen => Culprit::Zentra,
             Self::UpstreamAuth
             | Self::IdempotencyStoreUnavailable
             | Self::RecordTooNew
-            | Self::ShuttingDown => Culprit::Sidecar,
+            | Self::ShuttingDown
+            | Self::Overloaded => Culprit::Sidecar,
         }
     }
 
@@ -332,13 +340,14 @@ impl Reason {
             | Self::OutcomeUnresolved
             | Self::OutcomeSettled => Retry::Never,
             Self::ShuttingDown => Retry::After(Duration::ZERO),
-            Self::DeadlineTooShort => Retry::After(Duration::from_millis(100)),
+            Self::DeadlineTooShort | Self::Overloaded => Retry::After(Duration::from_millis(100)),
             Self::RecordTooNew => Retry::After(Duration::from_secs(5)),
             Self::IdempotencyInProgress
             | Self::OutcomeUnknown
             | Self::IdempotencyStoreUnavailable
             | Self::UpstreamUnreachable
-            | Self::UpstreamUnavailable => Retry::After(Duration::from_secs(1)),
+            | Self::UpstreamUnavailable
+            | Self::CircuitOpen => Retry::After(Duration::from_secs(1)),
             // What an operator has to mend takes longer than a blip.
             Self::UpstreamAuth => Retry::After(Duration::from_secs(30)),
             Self::UpstreamRateLimited => Retry::After(Duration::from_secs(60)),
@@ -407,6 +416,13 @@ impl Reason {
                  time."
             }
             Self::ShuttingDown => "The sidecar is about to end; try again with the same key.",
+            Self::CircuitOpen => {
+                "The provider has failed again and again, so that nothing is sent for a while; \
+                 try again with the same key."
+            }
+            Self::Overloaded => {
+                "The sidecar has as many calls under way as it takes; try again with the same key."
+            }
         }
     }
 }

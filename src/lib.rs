@@ -2,6 +2,7 @@
 //! effects, full traces and no secrets in the callers.
 
 pub mod admin;
+pub mod admission;
 pub mod app;
 pub mod cli;
 pub mod clock;

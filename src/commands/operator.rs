@@ -21,6 +21,7 @@ pub(super) async fn engine(
     if settings.store.url == StoreUrl::Memory {
         return Err(failed("a store in memory belongs to one process; there is none to look into"));
     }
-    let parts = Parts::of(&settings).map_err(failed)?;
-    Ok((app::engine(&settings, Arc::new(SystemClock), parts), settings))
+    let clock = Arc::new(SystemClock);
+    let parts = Parts::of(&settings, clock.clone()).map_err(failed)?;
+    Ok((app::engine(&settings, clock, parts), settings))
 }

@@ -150,6 +150,31 @@ pub struct ServeArgs {
     )]
     pub default_deadline_seconds: String,
 
+    /// Calls that are taken at once; more are refused with OVERLOADED
+    #[arg(
+        long,
+        env = "SIDECAR_CALLS_IN_FLIGHT",
+        default_value = "512",
+        value_name = "N",
+        allow_negative_numbers = true
+    )]
+    pub calls_in_flight: String,
+
+    /// Requests that are at Zentra at once; more wait their turn
+    #[arg(
+        long,
+        env = "SIDECAR_ZENTRA_REQUESTS_IN_FLIGHT",
+        default_value = "256",
+        value_name = "N",
+        allow_negative_numbers = true
+    )]
+    pub zentra_requests_in_flight: String,
+
+    /// The HTTP proxy on the way to Zentra, `http://HOST:PORT`; those of the usual variables are
+    /// not used
+    #[arg(long, env = "SIDECAR_ZENTRA_PROXY", value_name = "URL")]
+    pub zentra_proxy: Option<String>,
+
     /// How long a connection to Zentra may take, in milliseconds
     #[arg(
         long,

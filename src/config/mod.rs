@@ -6,6 +6,7 @@ mod listen;
 mod secret_file;
 mod show;
 mod store;
+mod upstream;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -20,13 +21,14 @@ pub use listen::ListenAddress;
 pub use show::show;
 pub use store::StoreSettings;
 
+use crate::admission::AdmissionSettings;
 use crate::domain::{Account, Caller, Environment};
 use crate::engine::EngineSettings;
 use crate::gateway::CardData;
 use crate::grpc::Deadlines;
 use crate::reconciler::ReconcilerSettings;
-use crate::upstream::Limits;
-use crate::zentra::{BaseUrl, BaseUrlFault, SecretKey};
+use crate::upstream::{ProxyUrl, StackSettings};
+use crate::zentra::{BaseUrl, BaseUrlFault, KeyRing};
 
 /// The settings of a sidecar, all of them good.
 pub struct Settings {
@@ -37,7 +39,9 @@ pub struct Settings {
     /// Where Zentra is.
     pub zentra_url: BaseUrl,
     /// Zentra's secret key.
-    pub zentra_key: Arc<SecretKey>,
+    pub zentra_key: Arc<KeyRing>,
+    /// The proxy on the way to Zentra.
+    pub zentra_proxy: Option<ProxyUrl>,
     /// The name of the Zentra account.
     pub account: Account,
     /// Who calls on every listener.
@@ -46,8 +50,10 @@ pub struct Settings {
     pub card_data: CardData,
     /// How deadlines are dealt with.
     pub deadlines: Deadlines,
-    /// The limits of an exchange with Zentra.
-    pub upstream: Limits,
+    /// How requests to Zentra are limited and repeated.
+    pub upstream: StackSettings,
+    /// How many calls are taken at once.
+    pub admission: AdmissionSettings,
     /// What remembers payments.
     pub store: StoreSettings,
     /// The engine's limits.
@@ -77,11 +83,15 @@ impl Settings {
         let listen = listen::read_all(args, &mut faults);
         let admin_listen =
             faults.parse("--admin-listen", &args.admin_listen, "an address and port");
-        let key = read_key(args, key_in_environment, &mut faults);
+        let key = upstream::read_key(args, key_in_environment, &mut faults);
         let zentra_url = read_url(args, key.as_ref(), &mut faults);
-        let upstream = read_limits(args, &mut faults);
-        let store = store::read(args, key.as_ref().map(SecretKey::environment), &mut faults);
-        let engine = store::read_engine(args, upstream.as_ref(), &mut faults);
+        let zentra_proxy = upstream::read_proxy(args, &mut faults);
+        let stack = upstream::read(args, &mut faults);
+        let calls = faults.count("--calls-in-flight", &args.calls_in_flight, 1..=65_536);
+        let admission =
+            calls.map(|in_flight| AdmissionSettings { in_flight, ..AdmissionSettings::default() });
+        let store = store::read(args, key.as_ref().map(KeyRing::environment), &mut faults);
+        let engine = store::read_engine(args, stack.as_ref(), &mut faults);
         let reconciler = faults
             .seconds("--reconcile-seconds", &args.reconcile_seconds, 1..=3600)
             .map(|interval| ReconcilerSettings { interval, ..ReconcilerSettings::default() });
@@ -100,11 +110,13 @@ impl Settings {
                 admin_listen: admin_listen?,
                 zentra_url: zentra_url?,
                 zentra_key: Arc::new(key?),
+                zentra_proxy: zentra_proxy?,
                 account: account?,
                 caller: caller?,
                 card_data: card_data?,
                 deadlines: deadlines?,
-                upstream: upstream?,
+                upstream: stack?,
+                admission: admission?,
                 store: store?,
                 engine: engine?,
                 reconciler: reconciler?,
@@ -115,7 +127,7 @@ impl Settings {
     }
 }
 
-fn read_url(args: &ServeArgs, key: Option<&SecretKey>, faults: &mut Faults) -> Option<BaseUrl> {
+fn read_url(args: &ServeArgs, key: Option<&KeyRing>, faults: &mut Faults) -> Option<BaseUrl> {
     const NAME: &str = "--zentra-url";
     let address = args.zentra_url.as_deref().filter(|address| !address.is_empty());
     match key {
@@ -134,44 +146,6 @@ fn read_deadlines(args: &ServeArgs, faults: &mut Faults) -> Option<Deadlines> {
     let default =
         faults.seconds("--default-deadline-seconds", &args.default_deadline_seconds, 1..=600);
     Some(Deadlines { minimum: minimum?, margin: margin?, default: default? })
-}
-
-fn read_limits(args: &ServeArgs, faults: &mut Faults) -> Option<Limits> {
-    let connect = faults.millis("--connect-timeout-ms", &args.connect_timeout_ms, 1..=60_000);
-    let attempt =
-        faults.seconds("--attempt-timeout-seconds", &args.attempt_timeout_seconds, 1..=300);
-    Some(Limits { connect_timeout: connect?, attempt_timeout: attempt?, ..Limits::default() })
-}
-
-fn read_key(
-    args: &ServeArgs,
-    in_environment: Option<SecretString>,
-    faults: &mut Faults,
-) -> Option<SecretKey> {
-    const NAME: &str = "--zentra-key-file";
-    let file = args.zentra_key_file.as_deref().filter(|path| !path.is_empty());
-    let text = match (file, in_environment) {
-        (Some(_), Some(_)) => {
-            return faults.add(NAME, "is given beside ZENTRA_SECRET_KEY; give one of them");
-        }
-        // A key in the place of its file's name must not be repeated in a message.
-        (Some(path), None) if looks_like_key(path) => {
-            return faults.add(NAME, "is a key; give the name of the file that holds it");
-        }
-        (Some(path), None) => match secret_file::read(path) {
-            Ok(text) => text,
-            Err(fault) => return faults.add(NAME, format!("cannot read {path}: {fault}")),
-        },
-        (None, Some(text)) => text,
-        (None, None) => {
-            return faults.add(NAME, "is required: the file that holds Zentra's secret key");
-        }
-    };
-    faults.check(NAME, SecretKey::new(&text))
-}
-
-fn looks_like_key(text: &str) -> bool {
-    ["sk_", "pk_", "whsec_"].iter().any(|prefix| text.trim_start().starts_with(prefix))
 }
 
 /// Every fault of the settings, in the order of `--help`.
@@ -221,6 +195,15 @@ impl Faults {
         let number = text.parse().ok().filter(|number| range.contains(number));
         let fault = || format!("must be a whole number from {} to {}", range.start(), range.end());
         self.check(name, number.ok_or_else(fault))
+    }
+
+    fn count(
+        &mut self,
+        name: &'static str,
+        text: &str,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> Option<usize> {
+        self.number(name, text, range).and_then(|number| usize::try_from(number).ok())
     }
 
     fn millis(

@@ -13,6 +13,8 @@ pub fn show(settings: &Settings) -> String {
         CardData::Refuse => "refuse",
         CardData::Accept => "accept",
     };
+    let limits = settings.upstream.limits;
+    let proxy = settings.zentra_proxy.as_ref().map_or("none".to_owned(), ToString::to_string);
     let lines = [
         ("listen", listen.join(",")),
         ("admin-listen", settings.admin_listen.to_string()),
@@ -32,8 +34,11 @@ pub fn show(settings: &Settings) -> String {
         ("minimum-deadline-ms", settings.deadlines.minimum.as_millis().to_string()),
         ("deadline-margin-ms", settings.deadlines.margin.as_millis().to_string()),
         ("default-deadline-seconds", settings.deadlines.default.as_secs().to_string()),
-        ("connect-timeout-ms", settings.upstream.connect_timeout.as_millis().to_string()),
-        ("attempt-timeout-seconds", settings.upstream.attempt_timeout.as_secs().to_string()),
+        ("calls-in-flight", settings.admission.in_flight.to_string()),
+        ("zentra-proxy", proxy),
+        ("zentra-requests-in-flight", settings.upstream.requests_in_flight.to_string()),
+        ("connect-timeout-ms", limits.connect_timeout.as_millis().to_string()),
+        ("attempt-timeout-seconds", limits.attempt_timeout.as_secs().to_string()),
         ("drain-seconds", settings.drain.as_secs().to_string()),
     ];
     let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or_default();

@@ -11,7 +11,7 @@ use crate::domain::Environment;
 use crate::engine::EngineSettings;
 use crate::idempotency::redis::StoreUrl;
 use crate::idempotency::{FingerprintKeys, Periods};
-use crate::upstream::Limits;
+use crate::upstream::StackSettings;
 
 /// How long before Zentra forgets a key the last POST of an unknown payment may leave: clocks
 /// differ, and a POST takes its time.
@@ -131,7 +131,7 @@ fn read_keys(
 
 pub(super) fn read_engine(
     args: &ServeArgs,
-    limits: Option<&Limits>,
+    stack: Option<&StackSettings>,
     faults: &mut Faults,
 ) -> Option<EngineSettings> {
     let lease = faults.seconds("--lease-seconds", &args.lease_seconds, 1..=300);
@@ -140,8 +140,8 @@ pub(super) fn read_engine(
     let zentra = faults
         .number("--zentra-key-retention-hours", &args.zentra_key_retention_hours, 2..=8760)
         .map(hours);
-    if let (Some(lease), Some(limits)) = (lease, limits)
-        && lease < limits.connect_timeout * 3
+    if let (Some(lease), Some(stack)) = (lease, stack)
+        && lease < stack.limits.connect_timeout * 3
     {
         return faults.add("--lease-seconds", "must be at least three times --connect-timeout-ms");
     }

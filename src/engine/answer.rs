@@ -88,6 +88,8 @@ pub(super) fn unknown(sent: bool, why: impl Into<Box<str>>) -> Error {
 pub(super) fn refused(trouble: &Trouble) -> Error {
     let reason = match trouble.kind {
         TroubleKind::NotSent => Reason::UpstreamUnreachable,
+        TroubleKind::NoTime => Reason::Overloaded,
+        TroubleKind::CircuitOpen(_) => Reason::CircuitOpen,
         TroubleKind::RateLimited(_) => Reason::UpstreamRateLimited,
         TroubleKind::Unauthorized => Reason::UpstreamAuth,
         TroubleKind::NotFound => Reason::UpstreamNotFound,
@@ -100,15 +102,17 @@ pub(super) fn refused(trouble: &Trouble) -> Error {
             Reason::OutcomeUnknown
         }
     };
-    noted(Error::new(reason).sent(trouble.kind != TroubleKind::NotSent), trouble)
+    noted(Error::new(reason).sent(!trouble.kind.was_kept_back()), trouble)
 }
 
 /// With what Zentra said, and with its wait where it asks for less.
 pub(super) fn noted(error: Error, trouble: &Trouble) -> Error {
-    let error = if let TroubleKind::RateLimited(wait) = trouble.kind {
-        error.retry(Retry::After(wait.unwrap_or(RATE_LIMIT_WAIT)))
-    } else {
-        error
+    let error = match trouble.kind {
+        TroubleKind::RateLimited(wait) => {
+            error.retry(Retry::After(wait.unwrap_or(RATE_LIMIT_WAIT)))
+        }
+        TroubleKind::CircuitOpen(wait) => error.retry(Retry::After(wait)),
+        _ => error,
     };
     error.provider(trouble.provider.clone()).operator_text(trouble.detail.as_ref())
 }

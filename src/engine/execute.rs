@@ -11,6 +11,7 @@ use super::attempts::Session;
 use super::payment::Payment;
 use super::steps::repeated;
 use super::{Engine, Executed};
+use crate::admission::Admitted;
 use crate::domain::{Caller, Reference};
 use crate::error::{Error, MoneyMoved, Reason};
 use crate::failpoint::{Point, reach};
@@ -25,7 +26,8 @@ impl Engine {
     ///
     /// The work goes on to its end whatever becomes of the caller; a caller that hangs up drops
     /// only the waiting. `refusal` is what the caller hears unless a record says otherwise: an
-    /// existing payment beats every refusal.
+    /// existing payment beats every refusal. `admitted` is the call's place, held until the work
+    /// has ended.
     ///
     /// # Errors
     /// The table in docs/ERRORS.md.
@@ -35,13 +37,14 @@ impl Engine {
         answer_by: Instant,
         payment: P,
         refusal: Option<Error>,
+        admitted: Admitted,
     ) -> Result<Executed<P::Value>, Error> {
         let reference = payment.reference().cloned();
         let named = |error: Error| match &reference {
             Some(reference) => error.reference(reference.as_str()),
             None => error,
         };
-        let progress = Progress::default();
+        let progress = Progress { admitted, ..Progress::default() };
         let call = PaymentCall::new(self, caller, answer_by, payment, refusal, progress.clone());
         let work = async move {
             let digest = call.subject.digest;
@@ -72,22 +75,26 @@ fn alert(error: &Error, digest: KeyDigest, reference: Option<&Reference>) {
 
 /// How far a call has come, for the answer where its time is over first.
 #[derive(Clone, Default)]
-pub(super) struct Progress(Arc<AtomicU8>);
+pub(super) struct Progress {
+    stage: Arc<AtomicU8>,
+    admitted: Admitted,
+}
 
 impl Progress {
     const WAITING: u8 = 1;
     const AT_ZENTRA: u8 = 2;
 
     fn waiting(&self) {
-        self.0.store(Self::WAITING, Ordering::Relaxed);
+        self.stage.store(Self::WAITING, Ordering::Relaxed);
+        self.admitted.waits();
     }
 
     pub(super) fn at_zentra(&self) {
-        self.0.store(Self::AT_ZENTRA, Ordering::Relaxed);
+        self.stage.store(Self::AT_ZENTRA, Ordering::Relaxed);
     }
 
     fn late(&self) -> Error {
-        match self.0.load(Ordering::Relaxed) {
+        match self.stage.load(Ordering::Relaxed) {
             Self::WAITING => Error::new(Reason::IdempotencyInProgress),
             Self::AT_ZENTRA => unknown(true, "the caller's time is over; the work goes on"),
             _ => Error::new(Reason::IdempotencyStoreUnavailable)

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 pub use verify::Verified;
 
+use crate::admission::Admitted;
 use crate::domain::Caller;
 use crate::engine::Engine;
 use crate::readiness::Readiness;
@@ -37,6 +38,8 @@ pub struct Call {
     pub caller: Caller,
     /// The answer leaves at this moment at the latest.
     pub answer_by: Instant,
+    /// Its place among the calls that are under way.
+    pub admitted: Admitted,
 }
 
 /// The operations, over one account of Zentra's. Clones share everything.

@@ -9,7 +9,7 @@ use super::{Call, Gateway, observe, trouble};
 use crate::domain::{Charge, CustomerId, ListPage, Page, PaymentToken, Reference, Refund};
 use crate::error::{Error, MoneyMoved, Reason};
 use crate::idempotency::{Lookup, Namespace};
-use crate::zentra::{Reply, Trouble};
+use crate::zentra::{Reply, Trouble, Zentra};
 
 impl Gateway {
     /// Reads a charge.
@@ -17,7 +17,7 @@ impl Gateway {
     /// # Errors
     /// `NOT_FOUND`, `UPSTREAM_UNAVAILABLE` and the other errors of reads.
     pub async fn get_charge(&self, call: Call, reference: Reference) -> Result<Charge, Error> {
-        let charge = in_time(&call, self.engine().zentra().get_charge(&reference))
+        let charge = in_time(&call, self.zentra_for(&call).get_charge(&reference))
             .await
             .map_err(|error| error.reference(reference.as_str()))?;
         self.seen(&reference, &charge);
@@ -42,7 +42,7 @@ impl Gateway {
             _ => None,
         };
         let asked = own.as_ref().unwrap_or(&reference);
-        let read = in_time(&call, self.engine().zentra().get_refund(asked)).await;
+        let read = in_time(&call, self.zentra_for(&call).get_refund(asked)).await;
         let mut refund = read.map_err(|error| match error.reason() {
             Reason::NotFound if !store_told => Error::new(Reason::UpstreamUnavailable)
                 .money_moved(MoneyMoved::NotApplicable)
@@ -59,7 +59,7 @@ impl Gateway {
     /// # Errors
     /// As [`Gateway::get_charge`].
     pub async fn list_charges(&self, call: Call, page: ListPage) -> Result<Page<Charge>, Error> {
-        in_time(&call, self.engine().zentra().list_charges(page)).await
+        in_time(&call, self.zentra_for(&call).list_charges(page)).await
     }
 
     /// Reads a page of a customer's saved payment methods.
@@ -72,7 +72,11 @@ impl Gateway {
         customer_id: CustomerId,
         page: ListPage,
     ) -> Result<Page<PaymentToken>, Error> {
-        in_time(&call, self.engine().zentra().list_tokens(&customer_id, page)).await
+        in_time(&call, self.zentra_for(&call).list_tokens(&customer_id, page)).await
+    }
+
+    fn zentra_for(&self, call: &Call) -> Zentra {
+        self.engine().zentra().by(call.answer_by)
     }
 
     /// Passes on what a read has shown, behind the caller's back.

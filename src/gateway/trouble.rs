@@ -26,6 +26,8 @@ fn told(trouble: Trouble, not_found: Reason) -> Error {
         TroubleKind::NotFound => not_found,
         TroubleKind::Rejected => Reason::UpstreamRejected,
         TroubleKind::Conflict => Reason::OutcomeConflict,
+        TroubleKind::CircuitOpen(_) => Reason::CircuitOpen,
+        TroubleKind::NoTime => Reason::Overloaded,
         TroubleKind::NotSent
         | TroubleKind::LeaseOver
         | TroubleKind::Doubt
@@ -36,10 +38,12 @@ fn told(trouble: Trouble, not_found: Reason) -> Error {
         | TroubleKind::InProgress => Reason::UpstreamUnavailable,
     };
     let error = Error::new(reason);
-    let error = if let TroubleKind::RateLimited(wait) = trouble.kind {
-        error.retry(Retry::After(wait.unwrap_or(RATE_LIMIT_WAIT)))
-    } else {
-        error
+    let error = match trouble.kind {
+        TroubleKind::RateLimited(wait) => {
+            error.retry(Retry::After(wait.unwrap_or(RATE_LIMIT_WAIT)))
+        }
+        TroubleKind::CircuitOpen(wait) => error.retry(Retry::After(wait)),
+        _ => error,
     };
     error.provider(trouble.provider).operator_text(trouble.detail)
 }

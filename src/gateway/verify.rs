@@ -35,7 +35,7 @@ impl Gateway {
         if !command.wait.is_zero() {
             self.wait_until_final(&call, reference, command.wait).await;
         }
-        let charge = in_time(&call, self.engine().zentra().verify(reference))
+        let charge = in_time(&call, self.engine().zentra().by(call.answer_by).verify(reference))
             .await
             .map_err(|error| error.reference(reference.as_str()))?;
         self.seen(reference, &charge);
@@ -51,9 +51,11 @@ impl Gateway {
         let now = Instant::now();
         let time_left = call.answer_by.saturating_duration_since(now);
         let until = now + wait.min(time_left - time_left / SHARE_FOR_VERIFY);
+        call.admitted.waits();
+        let zentra = self.engine().zentra().by(until);
         let mut pause = FIRST_PAUSE;
         loop {
-            let look = timeout_at(until, self.engine().zentra().get_charge(reference)).await;
+            let look = timeout_at(until, zentra.get_charge(reference)).await;
             match look {
                 Ok(Ok(reply)) if reply.value.status.is_final() => return,
                 Ok(Err(trouble)) if trouble.kind == TroubleKind::NotFound => return,

@@ -8,8 +8,8 @@ use crate::domain::{
     Charge, ChargeCommand, Fault, PaymentToken, Reference, Refund, RefundCommand, TokenizeCommand,
     Violations,
 };
-use crate::engine::Executed;
-use crate::error::{Error, MoneyMoved, Reason};
+use crate::engine::{Executed, Payment};
+use crate::error::{Error, MoneyMoved, Reason, Retry};
 
 impl Gateway {
     /// Saves a payment method.
@@ -25,7 +25,7 @@ impl Gateway {
             return Err(Error::new(Reason::CardDataRefused).money_moved(MoneyMoved::No));
         }
         self.shared.readiness.admit_write()?;
-        self.engine().execute(&call.caller, call.answer_by, command, None).await
+        self.execute(call, command, None).await
     }
 
     /// Takes money, for `Charge` and `Renew`. A decline is a charge that failed, not an error.
@@ -38,7 +38,7 @@ impl Gateway {
         command: ChargeCommand,
     ) -> Result<Executed<Charge>, Error> {
         self.shared.readiness.admit_write()?;
-        self.engine().execute(&call.caller, call.answer_by, command, None).await
+        self.execute(call, command, None).await
     }
 
     /// Gives money back. The charge is read first: a refund has no currency of its own at
@@ -60,7 +60,23 @@ impl Gateway {
             }
             Err(error) => Some(error),
         };
-        self.engine().execute(&call.caller, call.answer_by, command, refusal).await
+        self.execute(call, command, refusal).await
+    }
+
+    /// A circuit that is open is one more refusal, which a payment under way beats.
+    async fn execute<P: Payment>(
+        &self,
+        call: Call,
+        payment: P,
+        refusal: Option<Error>,
+    ) -> Result<Executed<P::Value>, Error> {
+        let Call { caller, answer_by, admitted } = call;
+        let circuit = || {
+            let wait = self.engine().zentra().refuses_for()?;
+            Some(Error::new(Reason::CircuitOpen).retry(Retry::After(wait)))
+        };
+        let refusal = refusal.or_else(circuit);
+        self.engine().execute(&caller, answer_by, payment, refusal, admitted).await
     }
 
     async fn charge_facts(&self, call: &Call, reference: &Reference) -> Result<ChargeFacts, Error> {
@@ -70,7 +86,7 @@ impl Gateway {
         // Half of the time at most: the record, where there is one, has to be reached too.
         let now = Instant::now();
         let until = now + call.answer_by.saturating_duration_since(now) / 2;
-        let read = timeout_at(until, self.engine().zentra().get_charge(reference)).await;
+        let read = timeout_at(until, self.engine().zentra().by(until).get_charge(reference)).await;
         let reply = read.map_err(|_| {
             Error::new(Reason::UpstreamUnavailable)
                 .operator_text("the charge could not be read in time")

@@ -6,6 +6,7 @@ use tonic::{Request, Response, Status};
 
 use super::deadline::Deadlines;
 use super::status;
+use crate::admission::Admission;
 use crate::domain::{Caller, Operation};
 use crate::error::{Culprit, Error, MoneyMoved, Reason};
 use crate::gateway;
@@ -20,6 +21,8 @@ pub struct CallSettings {
     pub deadlines: Deadlines,
     /// Whether new calls are still taken.
     pub draining: Draining,
+    /// How many calls are taken at once.
+    pub admission: Admission,
     /// The calls under way; whoever ends the process waits for them, and for nothing else.
     pub under_way: TaskTracker,
 }
@@ -76,7 +79,8 @@ impl CallSettings {
             return Err(Error::new(Reason::ShuttingDown));
         }
         let answer_by = self.deadlines.answer_by(metadata, now)?;
-        Ok(gateway::Call { caller: self.caller.clone(), answer_by })
+        let admitted = self.admission.enter()?;
+        Ok(gateway::Call { caller: self.caller.clone(), answer_by, admitted })
     }
 }
 
@@ -155,6 +159,7 @@ mod tests {
     use tonic_types::StatusExt;
 
     use super::*;
+    use crate::admission::AdmissionSettings;
 
     #[tokio::test]
     async fn no_new_call_is_taken_once_the_end_has_begun() {
@@ -163,6 +168,7 @@ mod tests {
             caller: Caller::new("local").unwrap(),
             deadlines: Deadlines { minimum: second, margin: second, default: second },
             draining: Draining::default(),
+            admission: Admission::new(AdmissionSettings::default()),
             under_way: TaskTracker::new(),
         };
         settings.draining.begin();

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
 use tokio_stream::wrappers::UnixListenerStream;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
@@ -19,7 +20,6 @@ use super::proto::{self, payment_service_server::PaymentServiceServer};
 use super::service::Payments;
 use crate::clock::Clock;
 use crate::gateway::Gateway;
-use crate::shutdown::Draining;
 
 /// The largest request, in bytes. The largest that the contract allows takes about 2 KiB.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024;
@@ -106,7 +106,7 @@ impl Drop for SocketFile {
 pub struct Server {
     routes: Routes,
     health: HealthReporter,
-    draining: Draining,
+    closing: CancellationToken,
     under_way: TaskTracker,
 }
 
@@ -121,7 +121,7 @@ impl Server {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, tonic_reflection::server::Error> {
         let (health, health_service) = health_reporter();
-        let (draining, under_way) = (settings.draining.clone(), settings.under_way.clone());
+        let under_way = settings.under_way.clone();
         let payments = PaymentServiceServer::new(Payments { gateway, settings, clock })
             .max_decoding_message_size(MAX_MESSAGE_BYTES);
         let reflection = || {
@@ -142,7 +142,8 @@ impl Server {
             .add_service(health_service)
             .add_service(reflection().build_v1()?)
             .add_service(reflection().build_v1alpha()?);
-        let server = Self { routes: routes.routes().prepare(), health, draining, under_way };
+        let closing = CancellationToken::new();
+        let server = Self { routes: routes.routes().prepare(), health, closing, under_way };
         server.set_serving(false).await;
         Ok(server)
     }
@@ -155,8 +156,11 @@ impl Server {
         }
     }
 
-    /// Ends the streams of those that watch health, after what they were told last.
-    pub async fn end_watches(&self) {
+    /// Says goodbye on every connection, and ends the streams of those that watch health, after
+    /// what they were told last. Until then calls that come are told that the sidecar ends, which
+    /// a closed connection could not say.
+    pub async fn close(&self) {
+        self.closing.cancel();
         let mut health = self.health.clone();
         for service in WATCHED {
             health.clear_service_status(service).await;
@@ -170,13 +174,13 @@ impl Server {
         self.under_way.wait().await;
     }
 
-    /// Serves one listener until draining has begun and every connection of it has ended, which
-    /// a peer that says nothing may put off for ever.
+    /// Serves one listener until [`Server::close`] and every connection of it has ended, which a
+    /// peer that says nothing may put off for ever.
     ///
     /// # Errors
     /// Where the listener breaks.
     pub async fn serve(self, listener: Listener) -> Result<(), tonic::transport::Error> {
-        let draining = self.draining.clone();
+        let closing = self.closing.clone();
         let router = tonic::transport::Server::builder()
             .max_concurrent_streams(Some(MAX_CONCURRENT_STREAMS))
             .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
@@ -185,7 +189,7 @@ impl Server {
             .http2_keepalive_interval(Some(KEEPALIVE.0))
             .http2_keepalive_timeout(Some(KEEPALIVE.1))
             .add_routes(self.routes);
-        let end = async move { draining.begun().await };
+        let end = closing.cancelled_owned();
         match listener {
             Listener::Tcp(listener) => {
                 let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));

@@ -56,11 +56,12 @@ fn code(reason: Reason) -> Code {
         | Reason::RecordTooNew
         | Reason::UpstreamUnreachable
         | Reason::UpstreamUnavailable
+        | Reason::CircuitOpen
         | Reason::ShuttingDown => Code::Unavailable,
         Reason::OutcomeUnresolved => Code::Unknown,
         Reason::UpstreamAuth => Code::Internal,
         Reason::NotFound => Code::NotFound,
-        Reason::UpstreamRateLimited => Code::ResourceExhausted,
+        Reason::UpstreamRateLimited | Reason::Overloaded => Code::ResourceExhausted,
         Reason::CardDataRefused => Code::PermissionDenied,
         Reason::DeadlineTooShort => Code::DeadlineExceeded,
     }

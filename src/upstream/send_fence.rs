@@ -1,17 +1,10 @@
-//! The last look before a payment leaves: does this call still own it?
+//! Until when a call may send.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::Request;
 use tokio::time::Instant;
-use tower::util::BoxCloneSyncService;
-use tower::{Service, ServiceExt};
-
-use super::{TransportError, Upstream};
-use crate::failpoint::{Point, reach};
 
 /// Until when a call may send, on this process's own monotonic clock.
 ///
@@ -50,24 +43,4 @@ impl SendFence {
         let until = Duration::from_millis(self.until_ms.load(Ordering::Acquire));
         self.base.elapsed() + time < until
     }
-}
-
-/// Lets a request that carries a [`SendFence`] pass only while that covers `connect_timeout`.
-/// The innermost layer, so that it stands before every attempt, the stack's own repeats included.
-pub(super) fn checked(upstream: Upstream, connect_timeout: Duration) -> Upstream {
-    let service = tower::service_fn(move |request: Request<Bytes>| {
-        let mut upstream = upstream.clone();
-        async move {
-            upstream.ready().await?;
-            if request.extensions().get::<SendFence>().is_some() {
-                reach(Point::BeforeSend).await;
-            }
-            let fence = request.extensions().get::<SendFence>();
-            if fence.is_some_and(|fence| !fence.covers(connect_timeout)) {
-                return Err(TransportError::LeaseOver);
-            }
-            upstream.call(request).await
-        }
-    });
-    BoxCloneSyncService::new(service)
 }

@@ -1,17 +1,21 @@
 //! The innermost service: one HTTP exchange over reqwest.
 
+use std::error::Error as _;
+use std::fmt;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 use reqwest::{Client, redirect, retry};
-use tokio::time::timeout;
 use tower::util::BoxCloneSyncService;
 
-use super::send_fence;
+use super::Upstream;
 
-/// The service that carries a request to Zentra and brings the whole answer back.
-pub type Upstream = BoxCloneSyncService<Request<Bytes>, Response<Bytes>, TransportError>;
+/// How often a silent connection is asked whether it lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How long a connection without a request is kept; shorter than load balancers usually keep
+/// theirs, so that this side closes first.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// The limits of one exchange.
 #[derive(Clone, Copy, Debug)]
@@ -34,15 +38,53 @@ impl Default for Limits {
     }
 }
 
+/// The address of an HTTP proxy that all requests go through, inside a tunnel where Zentra's
+/// address is https.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyUrl(url::Url);
+
+impl ProxyUrl {
+    /// Takes `http://host[:port]` or `https://host[:port]`.
+    ///
+    /// # Errors
+    /// A sentence for the operator, where it is something else or holds a password.
+    pub fn new(text: &str) -> Result<Self, &'static str> {
+        const FORM: &str = "must be http://HOST[:PORT] or https://HOST[:PORT]";
+        let url = url::Url::parse(text).map_err(|_| FORM)?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("must hold no name and password: arguments can be read by everybody");
+        }
+        let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        let known = matches!(url.scheme(), "http" | "https") && url.host().is_some();
+        if bare && known { Ok(Self(url)) } else { Err(FORM) }
+    }
+}
+
+impl fmt::Display for ProxyUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.0.as_str())
+    }
+}
+
 /// An exchange that brought no whole answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
-    /// The request could not be made or no connection came about: provably nothing was sent.
+    /// The request could not be made, no connection came about, or Zentra said that it did not
+    /// begin with it: provably nothing was processed.
     #[error("no connection to Zentra")]
     NotSent,
     /// The call no longer owns the payment: nothing was sent.
     #[error("the lease on the payment is over")]
     LeaseOver,
+    /// The call's time was over before its request could leave: nothing was sent.
+    #[error("the time was over before the request could leave")]
+    NoTime,
+    /// Zentra has failed again and again, so that nothing is sent for a while.
+    #[error("the circuit to Zentra is open")]
+    CircuitOpen {
+        /// When a probe is sent next.
+        retry_after: Duration,
+    },
     /// The time was over; the request may have arrived.
     #[error("Zentra did not answer in time")]
     TimedOut,
@@ -57,42 +99,35 @@ pub enum TransportError {
     },
 }
 
-impl TransportError {
-    /// True where the request may have arrived.
-    #[must_use]
-    pub fn may_have_arrived(self) -> bool {
-        !matches!(self, Self::NotSent | Self::LeaseOver)
-    }
-}
-
-/// Makes the transport that production uses.
+/// Makes the transport that production uses: a pool of kept connections, HTTP/2 where Zentra
+/// offers it, names resolved anew for each connection.
 ///
 /// # Errors
 /// Where the TLS configuration cannot be made, for instance as no root certificates are found.
-pub fn over_reqwest(limits: Limits) -> Result<Upstream, reqwest::Error> {
+pub fn over_reqwest(limits: Limits, proxy: Option<&ProxyUrl>) -> Result<Upstream, reqwest::Error> {
     // An error means that a provider stands already: the same one, as this crate links no other.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::builder()
+    let builder = Client::builder()
         .connect_timeout(limits.connect_timeout)
-        .pool_idle_timeout(Duration::from_secs(30))
+        .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(1024)
         .tcp_nodelay(true)
-        .tcp_keepalive(Duration::from_secs(15))
+        .tcp_keepalive(KEEP_ALIVE)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .http2_keep_alive_timeout(KEEP_ALIVE)
         // A redirect would carry the key and the payment to an address that nobody checked.
         .redirect(redirect::Policy::none())
         // Whether a request is repeated is decided above, where it is known what it does.
         .retry(retry::never())
         // A proxy in the environment of some other program must not see payments.
-        .no_proxy()
-        .build()?;
+        .no_proxy();
+    let client = match proxy {
+        Some(ProxyUrl(url)) => builder.proxy(reqwest::Proxy::all(url.clone())?),
+        None => builder,
+    }
+    .build()?;
     let service = tower::service_fn(move |request| exchange(client.clone(), request, limits));
-    Ok(stack(BoxCloneSyncService::new(service), limits))
-}
-
-/// Puts the layers that every transport needs around `transport`.
-#[must_use]
-pub fn stack(transport: Upstream, limits: Limits) -> Upstream {
-    send_fence::checked(transport, limits.connect_timeout)
+    Ok(BoxCloneSyncService::new(service))
 }
 
 async fn exchange(
@@ -101,17 +136,8 @@ async fn exchange(
     limits: Limits,
 ) -> Result<Response<Bytes>, TransportError> {
     let request = reqwest::Request::try_from(request).map_err(|_| TransportError::NotSent)?;
-    timeout(limits.attempt_timeout, whole_answer(client, request, limits.answer_bytes))
-        .await
-        .unwrap_or(Err(TransportError::TimedOut))
-}
-
-async fn whole_answer(
-    client: Client,
-    request: reqwest::Request,
-    limit_bytes: usize,
-) -> Result<Response<Bytes>, TransportError> {
     let mut answer = client.execute(request).await.map_err(|error| classify(&error))?;
+    let limit_bytes = limits.answer_bytes;
     let mut body = BytesMut::new();
     while let Some(chunk) = answer.chunk().await.map_err(|_| TransportError::Broken)? {
         if body.len() + chunk.len() > limit_bytes {
@@ -126,11 +152,25 @@ async fn whole_answer(
 }
 
 fn classify(error: &reqwest::Error) -> TransportError {
-    if error.is_connect() || error.is_builder() {
+    if error.is_connect() || error.is_builder() || was_refused(error) {
         TransportError::NotSent
     } else if error.is_timeout() {
         TransportError::TimedOut
     } else {
         TransportError::Broken
     }
+}
+
+/// True where Zentra's HTTP/2 says that it did not begin with the request (RFC 9113, 8.7). A
+/// goodbye is no such proof here: which requests it covers is not told beside the error.
+fn was_refused(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(fault) = cause {
+        if let Some(fault) = fault.downcast_ref::<h2::Error>() {
+            let refused = fault.reason() == Some(h2::Reason::REFUSED_STREAM);
+            return refused && fault.is_reset() && fault.is_remote();
+        }
+        cause = fault.source();
+    }
+    false
 }

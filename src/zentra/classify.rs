@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
-use jiff::{SpanRelativeTo, Timestamp, fmt::rfc2822};
+use http::{HeaderMap, StatusCode};
+use jiff::Timestamp;
 
 use super::envelope::{Content, Envelope, KnownCode};
 use super::fields::Unreadable;
@@ -12,6 +12,7 @@ use super::trouble::{Trouble, TroubleKind};
 use super::wire;
 use crate::domain::ProviderText;
 use crate::error::ProviderNote;
+use crate::upstream::{LONGEST_WAIT, retry_after};
 
 /// A good answer: what was in the envelope.
 pub(super) struct Opened {
@@ -51,14 +52,14 @@ pub(super) fn classify(
         Ok(Content::Error { code, retry_after_seconds }) => {
             note.code = code.map(|(code, _)| code);
             let in_body = retry_after_seconds.map(Duration::from_secs);
-            let retry_after = retry_after(headers, now).or(in_body).map(clamped);
+            let retry_after = retry_after(headers, now).or(in_body).map(|it| it.min(LONGEST_WAIT));
             let kind = refusal(route, status, code, retry_after);
             let detail = format!("HTTP {}", status.as_u16());
             Err(Trouble::new(kind, detail).with_provider(note))
         }
         // A load balancer may say "too many" in its own words; whoever does has passed nothing on.
         Err(_) if status == StatusCode::TOO_MANY_REQUESTS => {
-            let kind = TroubleKind::RateLimited(retry_after(headers, now).map(clamped));
+            let kind = TroubleKind::RateLimited(retry_after(headers, now));
             Err(Trouble::new(kind, "HTTP 429").with_provider(note))
         }
         Err(Unreadable(part)) => {
@@ -94,25 +95,6 @@ fn refusal(
         },
         _ => TroubleKind::Doubt,
     }
-}
-
-/// The longest wait that is handed on: longer ones are mistakes, or as good as "later".
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-
-fn clamped(wait: Duration) -> Duration {
-    wait.min(LONGEST_WAIT)
-}
-
-/// `Retry-After` in seconds or as a date; anything else is as if it were not there.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u32>() {
-        return Some(Duration::from_secs(u64::from(seconds)));
-    }
-    let date = rfc2822::parse(text).ok()?.timestamp();
-    let wait =
-        now.until(date).ok()?.total((jiff::Unit::Second, SpanRelativeTo::days_are_24_hours()));
-    wait.ok().filter(|seconds| *seconds >= 0.0).map(Duration::from_secs_f64)
 }
 
 #[cfg(test)]
@@ -210,23 +192,6 @@ mod tests {
             let trouble = answer(code);
             assert_eq!(trouble.provider.code, None);
             assert!(!format!("{trouble:?}").contains(code));
-        }
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let now: Timestamp = "1994-11-06T08:49:00Z".parse().unwrap();
-        let wait = |text: &str| {
-            let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
-            retry_after(&headers, now).map(|it| it.as_secs())
-        };
-        assert_eq!(wait("1"), Some(1));
-        assert_eq!(wait("3600"), Some(3600));
-        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), Some(37));
-        for text in
-            ["-1", "soon", "", "1.5", "Sun, 06 Nov 1994 08:48:37 GMT", "99999999999999999999"]
-        {
-            assert_eq!(wait(text), None, "{text}");
         }
     }
 }

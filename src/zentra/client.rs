@@ -1,28 +1,33 @@
 //! The typed operations.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, header};
 use serde::Serialize;
 use serde_json::Value;
-use tower::{Service, ServiceExt};
+use tokio::time::Instant;
+use tower::ServiceExt;
 use zeroize::Zeroizing;
 
 use super::classify::{Opened, classify};
 use super::fields::Unreadable;
 use super::routes::Route;
 use super::trouble::{Trouble, TroubleKind};
-use super::{BaseUrl, SecretKey, paging, wire};
+use super::{BaseUrl, KeyRing, paging, wire};
 use crate::clock::Clock;
 use crate::domain::{
     Charge, ChargeCommand, CustomerId, ListPage, Money, Page, PaymentMethod, PaymentToken,
     ProviderText, Reference, Refund, RefundCommand, TokenizeCommand,
 };
-use crate::upstream::{SendFence, TransportError, Upstream};
+use crate::upstream::{Effect, SendFence, StackState, Terms, TransportError, Upstream};
 
 /// Larger than any request body, so that a body with card data is never moved while it grows.
 const BODY_CAPACITY_BYTES: usize = 4096;
+
+/// How long a call may take whose maker sets no time, its repeats included.
+const USUAL_TIME: Duration = Duration::from_secs(15);
 
 /// A value, and Zentra's id of the request that brought it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,22 +53,55 @@ pub struct Attempt<'a> {
 /// was asked is [`TroubleKind::Conflict`], never a value.
 #[derive(Clone)]
 pub struct Zentra {
+    shared: Arc<Shared>,
+    deadline: Option<Instant>,
+    reads: Effect,
+}
+
+struct Shared {
     base_url: BaseUrl,
-    key: Arc<SecretKey>,
+    key: Arc<KeyRing>,
     upstream: Upstream,
+    state: StackState,
     clock: Arc<dyn Clock>,
 }
 
 impl Zentra {
-    /// Speaks to `base_url` with `key` over `upstream`.
+    /// Speaks to `base_url` with `key` over `upstream`, whose state is `state`.
     #[must_use]
     pub fn new(
         base_url: BaseUrl,
-        key: Arc<SecretKey>,
-        upstream: Upstream,
+        key: Arc<KeyRing>,
+        (upstream, state): (Upstream, StackState),
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { base_url, key, upstream, clock }
+        let shared = Arc::new(Shared { base_url, key, upstream, state, clock });
+        Self { shared, deadline: None, reads: Effect::Read }
+    }
+
+    /// The same Zentra for a caller whose time ends at `deadline`: nothing new is sent after it.
+    #[must_use]
+    pub fn by(&self, deadline: Instant) -> Self {
+        Self { deadline: Some(deadline), ..self.clone() }
+    }
+
+    /// The same Zentra for finding out what became of a payment, which is asked even while
+    /// nothing else is.
+    #[must_use]
+    pub fn looking_up(&self) -> Self {
+        Self { reads: Effect::LookUp, ..self.clone() }
+    }
+
+    /// How long nothing is sent, as Zentra has failed again and again; none where something is.
+    #[must_use]
+    pub fn refuses_for(&self) -> Option<Duration> {
+        self.shared.state.circuit.refuses_for(Instant::now())
+    }
+
+    /// The key in use.
+    #[must_use]
+    pub fn key(&self) -> &Arc<KeyRing> {
+        &self.shared.key
     }
 
     /// Takes money.
@@ -198,7 +236,8 @@ impl Zentra {
     }
 
     async fn read(&self, route: Route<'_>) -> Result<Opened, Trouble> {
-        self.exchange(route, self.request(route, None)).await
+        let terms = self.terms(self.reads);
+        self.exchange(route, self.request(route, None, terms)).await
     }
 
     async fn send(
@@ -207,13 +246,19 @@ impl Zentra {
         body: Bytes,
         attempt: Attempt<'_>,
     ) -> Result<Opened, Trouble> {
-        let mut request = self.request(route, Some(body));
+        let mut request = self.request(route, Some(body), self.terms(Effect::Write));
         if let Some(request) = &mut request {
             request.extensions_mut().insert(attempt.fence.clone());
         }
         self.exchange(route, request).await
     }
 
+    fn terms(&self, effect: Effect) -> Terms {
+        let deadline = self.deadline.unwrap_or_else(|| Instant::now() + USUAL_TIME);
+        Terms { effect, deadline: Some(deadline), ..Terms::default() }
+    }
+
+    /// Sends a request; once more where Zentra refuses the key, and there is a newer one.
     async fn exchange(
         &self,
         route: Route<'_>,
@@ -221,33 +266,46 @@ impl Zentra {
     ) -> Result<Opened, Trouble> {
         let request = request
             .ok_or_else(|| Trouble::new(TroubleKind::NotSent, "the request could not be built"))?;
-        let mut upstream = self.upstream.clone();
-        let answer = match upstream.ready().await {
-            Ok(ready) => ready.call(request).await,
-            Err(error) => Err(error),
+        let key = &self.shared.key;
+        let generation = key.generation();
+        let opened = self.exchange_once(route, request.clone()).await;
+        let Err(Trouble { kind: TroubleKind::Unauthorized, .. }) = &opened else { return opened };
+        // Zentra refused the key and did nothing, so that this is no repeat of a payment.
+        let opened = match key.is_newer_than(generation).await {
+            true => self.exchange_once(route, request).await,
+            false => opened,
         };
-        match answer {
-            Ok(answer) => {
-                let (parts, body) = answer.into_parts();
-                let opened = classify(route, parts.status, &parts.headers, &body, self.clock.now());
-                if let Err(Trouble { kind: TroubleKind::Unauthorized, provider, .. }) = &opened {
-                    // Whatever callers are told, this needs an operator.
-                    let (status, code) = (provider.http_status, provider.code);
-                    tracing::error!(status, code, "Zentra refused the sidecar's key");
-                }
-                opened
-            }
-            Err(error) => Err(transport_trouble(error)),
+        if let Err(Trouble { kind: TroubleKind::Unauthorized, provider, .. }) = &opened {
+            // Whatever callers are told, this needs an operator.
+            let (status, code, key_id) = (provider.http_status, provider.code, key.id());
+            tracing::error!(status, code, key_id, "Zentra refused the sidecar's key");
         }
+        opened
     }
 
-    fn request(&self, route: Route<'_>, body: Option<Bytes>) -> Option<Request<Bytes>> {
+    async fn exchange_once(
+        &self,
+        route: Route<'_>,
+        request: Request<Bytes>,
+    ) -> Result<Opened, Trouble> {
+        let answer = self.shared.upstream.clone().oneshot(request).await;
+        let answer = answer.map_err(transport_trouble)?;
+        let (parts, body) = answer.into_parts();
+        classify(route, parts.status, &parts.headers, &body, self.shared.clock.now())
+    }
+
+    fn request(
+        &self,
+        route: Route<'_>,
+        body: Option<Bytes>,
+        terms: Terms,
+    ) -> Option<Request<Bytes>> {
         let (segments, query) = route.parts();
-        let address = self.base_url.route(&segments, &query)?;
+        let address = self.shared.base_url.route(&segments, &query)?;
         let mut request = Request::builder()
             .method(route.method())
             .uri(address.as_str())
-            .header(header::AUTHORIZATION, self.key.authorization()?)
+            .extension(terms)
             .header(header::ACCEPT, HeaderValue::from_static("application/json"))
             .header(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         if body.is_some() {
@@ -288,6 +346,8 @@ fn transport_trouble(error: TransportError) -> Trouble {
     let kind = match error {
         TransportError::NotSent => TroubleKind::NotSent,
         TransportError::LeaseOver => TroubleKind::LeaseOver,
+        TransportError::NoTime => TroubleKind::NoTime,
+        TransportError::CircuitOpen { retry_after } => TroubleKind::CircuitOpen(retry_after),
         TransportError::TimedOut | TransportError::Broken | TransportError::TooLarge { .. } => {
             TroubleKind::Doubt
         }

@@ -24,6 +24,10 @@ pub enum TroubleKind {
     NotSent,
     /// Nothing was sent, as this call no longer owns the payment.
     LeaseOver,
+    /// Nothing was sent, as the call's time was over before its turn came.
+    NoTime,
+    /// Nothing was sent, as Zentra has failed again and again; with the time until the next probe.
+    CircuitOpen(Duration),
     /// Zentra declined the payment: an outcome, not a failure.
     Declined(FailureCode),
     /// 429, with its `Retry-After` where it had a readable one.
@@ -46,6 +50,14 @@ pub enum TroubleKind {
     Doubt,
     /// The answer contradicts what was asked.
     Conflict,
+}
+
+impl TroubleKind {
+    /// True where nothing left this process.
+    #[must_use]
+    pub fn was_kept_back(self) -> bool {
+        matches!(self, Self::NotSent | Self::LeaseOver | Self::NoTime | Self::CircuitOpen(_))
+    }
 }
 
 impl Trouble {

@@ -24,6 +24,7 @@ use crate::support::rig::Rig;
 use crate::support::sidecar::StandingClock;
 use crate::support::soon;
 use crate::support::stub::{Reply, Stub};
+use crate::support::told::refused;
 
 /// A Zentra that tells when a charge has arrived, and answers when it is told to.
 async fn slow_zentra() -> (Stub, mpsc::UnboundedReceiver<()>, Arc<Notify>) {
@@ -77,11 +78,11 @@ async fn a_signal_lets_the_payment_under_way_end_and_answers_its_caller() {
         serving.logged("draining").await;
         let told = soon(watch.message()).await.unwrap().unwrap();
         assert_eq!(told.status(), ServingStatus::NotServing);
-        assert_eq!(soon(watch.message()).await.unwrap(), None, "there is nothing more to tell");
 
         answer.notify_one();
         let charge = soon(call).await.unwrap().unwrap().into_inner().charge.unwrap();
         assert_eq!(charge.status(), ChargeStatus::Succeeded);
+        assert_eq!(soon(watch.message()).await.unwrap(), None, "there is nothing more to tell");
         let (status, log) = serving.end().await;
         assert_eq!(status.code(), Some(0), "{signal}: {log}");
         assert!(log.contains("\"message\":\"ended\""), "{log}");
@@ -90,19 +91,23 @@ async fn a_signal_lets_the_payment_under_way_end_and_answers_its_caller() {
 }
 
 #[tokio::test]
-async fn new_calls_are_refused_while_old_ones_end() {
+async fn new_calls_are_told_of_the_end_while_old_ones_end() {
     let (zentra, mut arrivals, answer) = slow_zentra().await;
     let serving = Serving::start(&zentra.url, &[]).await;
     let mut watch = watch(&serving).await;
     let mut client = serving.client().await;
-    let mut other = client.clone();
+    let other = client.clone();
     let call = tokio::spawn(async move { client.charge(requests::charge("order-1")).await });
     soon(arrivals.recv()).await.unwrap();
     serving.signal("TERM").await;
-    // The watch ends once the end has begun.
-    while soon(watch.message()).await.unwrap().is_some() {}
-    // The connection has said goodbye: the client may find that out by itself, or be told.
-    assert!(other.charge(requests::charge("order-2")).await.is_err());
+    while soon(watch.message()).await.unwrap().unwrap().status() == ServingStatus::Serving {}
+    // On the connection that is there, and on a new one.
+    for mut client in [other, serving.client().await] {
+        let told = refused(client.charge(requests::charge("order-2")).await);
+        let expected = "Unavailable SHUTTING_DOWN money_moved=unknown reference=order-2 \
+                        sent=false; again in 0 ms";
+        assert_eq!(told, expected);
+    }
     answer.notify_one();
     soon(call).await.unwrap().unwrap();
     assert_eq!(serving.end().await.0.code(), Some(0));

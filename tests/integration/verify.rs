@@ -8,6 +8,7 @@ use http::{Request, Response};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tower::util::BoxCloneSyncService;
+use zentra_sidecar::admission::Admitted;
 use zentra_sidecar::app::{self, Parts};
 use zentra_sidecar::domain::{Caller, ChargeStatus, Reference, VerifyCommand};
 use zentra_sidecar::gateway::{Call, CardData, Gateway};
@@ -43,7 +44,7 @@ async fn scripted(words: &'static [&'static str]) -> (Gateway, Exchanges) {
             async { Ok(Response::new(Bytes::from(body))) }
         }));
     let settings = sidecar::settings("http://127.0.0.1:1", &[]);
-    let parts = Parts { upstream, ..Parts::of(&settings).unwrap() };
+    let parts = Parts::over(upstream, &settings, Arc::new(StandingClock));
     let (store, keys) = (parts.store.clone(), parts.keys.checks());
     let (readiness, _) = readiness::checked(store, keys, Draining::default()).await;
     let engine = app::engine(&settings, Arc::new(StandingClock), parts);
@@ -61,6 +62,7 @@ async fn verify(gateway: &Gateway, wait: u64, time: u64) -> (ChargeStatus, bool)
     let call = Call {
         caller: Caller::new("local").unwrap(),
         answer_by: Instant::now() + Duration::from_secs(time),
+        admitted: Admitted::default(),
     };
     let reference = Reference::new("order-1").unwrap();
     let command = VerifyCommand { reference, wait: Duration::from_secs(wait) };

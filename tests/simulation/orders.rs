@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use zentra_sidecar::admission::Admitted;
 use zentra_sidecar::clock::Clock;
 use zentra_sidecar::domain::{
     Caller, Card, CardParts, ChargeCommand, ChargeStatus, Currency, CustomerId, Environment,
     IdempotencyKey, Initiator, Money, Operation, PaymentMethod, PaymentTokenId, Reference,
     RefundCommand, RefundStatus, TokenizeCommand, Violations,
 };
+use zentra_sidecar::engine::{Executed, Payment};
 use zentra_sidecar::error::{Error, Reason, Retry};
 use zentra_sidecar::gateway::Call;
 use zentra_sidecar::idempotency::{KeyDigest, Scope};
@@ -194,13 +196,13 @@ impl Order {
         answer_by: Instant,
         refusal: Option<Error>,
     ) -> Heard {
-        let call = Call { caller: self.caller.clone(), answer_by };
-        let (engine, gateway) = (&process.engine, &process.gateway);
+        let call = Call { caller: self.caller.clone(), answer_by, admitted: Admitted::default() };
+        let gateway = &process.gateway;
         match self.operation {
             Operation::Refund => {
                 let made = match refusal {
                     None => gateway.refund(call, self.refund()).await,
-                    some => engine.execute(&call.caller, answer_by, self.refund(), some).await,
+                    some => refused_by(process, call, self.refund(), some).await,
                 };
                 heard(made.map(|made| {
                     let refund = made.value;
@@ -215,16 +217,14 @@ impl Order {
             Operation::Tokenize => {
                 let made = match refusal {
                     None => gateway.tokenize(call, self.tokenize(world)).await,
-                    some => {
-                        engine.execute(&call.caller, answer_by, self.tokenize(world), some).await
-                    }
+                    some => refused_by(process, call, self.tokenize(world), some).await,
                 };
                 heard(made.map(|it| (Some(it.value.id.to_string()), 0, Status::Succeeded(1))))
             }
             _ => {
                 let made = match refusal {
                     None => gateway.charge(call, self.charge()).await,
-                    some => engine.execute(&call.caller, answer_by, self.charge(), some).await,
+                    some => refused_by(process, call, self.charge(), some).await,
                 };
                 heard(made.map(|made| {
                     let charge = made.value;
@@ -240,6 +240,17 @@ impl Order {
             }
         }
     }
+}
+
+/// A call that the gateway would refuse for a reason that the runs do not have.
+async fn refused_by<P: Payment>(
+    process: &Process,
+    call: Call,
+    payment: P,
+    refusal: Option<Error>,
+) -> Result<Executed<P::Value>, Error> {
+    let Call { caller, answer_by, admitted } = call;
+    process.engine.execute(&caller, answer_by, payment, refusal, admitted).await
 }
 
 fn heard(made: Result<(Option<String>, i64, Status), Error>) -> Heard {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::{Instant, sleep};
+use zentra_sidecar::admission::Admitted;
 use zentra_sidecar::domain::VerifyCommand;
 use zentra_sidecar::gateway::Call;
 
@@ -44,7 +45,11 @@ fn read(stage: &Stage, order: &Order) {
         sleep(Duration::from_millis(wait_ms)).await;
         process.life.gate().await;
         world.note("read", || format!("process {} {reference}", process.life.number));
-        let call = Call { caller, answer_by: Instant::now() + Duration::from_secs(5) };
+        let call = Call {
+            caller,
+            answer_by: Instant::now() + Duration::from_secs(5),
+            admitted: Admitted::default(),
+        };
         let charge = if verifies {
             let wait = Duration::from_millis(until_final_ms);
             let verified = process.gateway.verify(call, VerifyCommand { reference, wait }).await;

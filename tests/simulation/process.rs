@@ -10,7 +10,7 @@ use zentra_sidecar::idempotency::{FingerprintKeys, Periods};
 use zentra_sidecar::readiness;
 use zentra_sidecar::reconciler::{Reconciler, ReconcilerSettings};
 use zentra_sidecar::shutdown::Draining;
-use zentra_sidecar::zentra::{BaseUrl, SecretKey, Zentra};
+use zentra_sidecar::zentra::{BaseUrl, KeyRing, SecretKey, Zentra};
 
 use super::life::Life;
 use super::store::Link;
@@ -21,7 +21,7 @@ use super::world::{VirtualClock, World};
 #[derive(Clone)]
 pub(crate) struct Settings {
     url: BaseUrl,
-    key: Arc<SecretKey>,
+    key: Arc<KeyRing>,
     keys: Arc<FingerprintKeys>,
     pub(crate) engine: EngineSettings,
 }
@@ -51,7 +51,7 @@ impl Settings {
         assert!(lease_ms > 2 * u64::try_from(LIMITS.connect_timeout.as_millis()).unwrap());
         Self {
             url: BaseUrl::new(Some("http://127.0.0.1:1"), Environment::Simulated).unwrap(),
-            key: Arc::new(key),
+            key: Arc::new(KeyRing::new(key, None)),
             keys: Arc::new(FingerprintKeys::ephemeral([7; 32])),
             engine,
         }
@@ -63,9 +63,9 @@ impl Process {
         let life = Life::new(number);
         let store = Arc::new(Link { world: world.clone(), life: life.clone() });
         let clock = Arc::new(VirtualClock(world.started));
-        let upstream = way(world.clone(), life.clone());
-        let zentra =
-            Zentra::new(settings.url.clone(), settings.key.clone(), upstream, clock.clone());
+        let key = settings.key.clone();
+        let upstream = way(world.clone(), life.clone(), key.clone(), clock.clone());
+        let zentra = Zentra::new(settings.url.clone(), key, upstream, clock.clone());
         let account = (account(), Environment::Simulated);
         let keys = settings.keys.clone();
         let checks = keys.checks();

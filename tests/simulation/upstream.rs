@@ -8,10 +8,14 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Method, Request, Response};
 use serde_json::{Value, json};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tower::Service;
 use tower::util::BoxCloneSyncService;
-use zentra_sidecar::upstream::{Limits, TransportError, Upstream, stack};
+use zentra_sidecar::clock::Clock;
+use zentra_sidecar::upstream::{
+    Credentials, Jitter, Limits, StackParts, StackSettings, StackState, TransportError, Upstream,
+    stack,
+};
 
 use super::chance::Chance;
 use super::ledger::{Answer, Kind, Post, error};
@@ -32,8 +36,19 @@ const VERIFY: &str = "/verify";
 pub(crate) const LATEST_MS: u64 = 30_000;
 
 /// The transport of one life of a process, within production's layers.
-pub(crate) fn way(world: Arc<World>, life: Arc<Life>) -> Upstream {
-    stack(BoxCloneSyncService::new(Way { world, life, ready: Mutex::new(None) }), LIMITS)
+pub(crate) fn way(
+    world: Arc<World>,
+    life: Arc<Life>,
+    credentials: Arc<dyn Credentials>,
+    clock: Arc<dyn Clock>,
+) -> (Upstream, StackState) {
+    let dice = world.clone();
+    let jitter: Jitter = Arc::new(move || dice.lock().chance.below(1000) as f64 / 1000.0);
+    let settings = StackSettings { limits: LIMITS, ..StackSettings::default() };
+    let state = StackState::new(&settings, jitter.clone());
+    let transport = BoxCloneSyncService::new(Way { world, life, ready: Mutex::new(None) });
+    let parts = StackParts { credentials, clock, jitter };
+    (stack(transport, &settings, parts, state.clone()), state)
 }
 
 struct Way {
@@ -82,9 +97,7 @@ impl Service<Request<Bytes>> for Way {
                     sleep(Duration::from_millis(1)).await;
                     Err(TransportError::NotSent)
                 }
-                Sent::Off(answer) => timeout(LIMITS.attempt_timeout, answer)
-                    .await
-                    .unwrap_or(Err(TransportError::TimedOut)),
+                Sent::Off(answer) => answer.await,
             };
             super::process::chance_of_an_end(&world, &life, "after an exchange");
             life.gate().await;

@@ -103,7 +103,7 @@ async fn start(args: &DevArgs) -> Result<(Simulator, Running), String> {
         .await
         .map_err(|fault| format!("cannot start the simulator: {fault}"))?;
     let settings = read(args, &simulator.url(), &options).map_err(|it| it.to_string())?;
-    let parts = Parts::of(&settings).map_err(|fault| fault.to_string())?;
+    let parts = Parts::of(&settings, clock.clone()).map_err(|fault| fault.to_string())?;
     // The simulator is as new as the store: nothing was paid before.
     let _ = parts.store.init().await;
     let running = app::start_over(settings, clock, parts).await;

@@ -18,7 +18,12 @@ use crate::error::{Error, MoneyMoved, Reason};
 use crate::failpoint::{Point, reach};
 use crate::idempotency::{Attempt as LoggedAttempt, DoubtAnswer, Work};
 use crate::mutants::{self, Mutant};
-use crate::zentra::{Attempt, Reply, Trouble, TroubleKind};
+use crate::zentra::{Attempt, Reply, Trouble, TroubleKind, Zentra};
+
+/// What is kept of the caller's time, at most, to store and tell that nothing was sent.
+const TIME_TO_TELL: Duration = Duration::from_millis(50);
+/// And at most this share of it.
+const SHARE_TO_TELL: u32 = 4;
 
 /// What to do next.
 enum Next<T> {
@@ -43,6 +48,10 @@ pub(super) struct Session<'a, P> {
     shared: &'a Shared,
     work: Work,
     lease: Lease<'a>,
+    /// Zentra for payments, while there is time for an answer.
+    zentra: Zentra,
+    /// Zentra for what became of them.
+    looking_up: Zentra,
     key: String,
     began: Instant,
     ambiguous: bool,
@@ -58,11 +67,18 @@ impl<'a, P: Payment> Session<'a, P> {
         let shared: &Shared = &call.engine.shared;
         let digest = work.subject.digest;
         let lease = Lease::new(shared, digest, work.fence, claimed_at);
+        let now = Instant::now();
+        let time_left = call.answer_by.saturating_duration_since(now);
+        let send_by = call.answer_by - (time_left / SHARE_TO_TELL).min(TIME_TO_TELL);
+        let zentra = shared.zentra.by(send_by);
+        let looking_up = zentra.looking_up();
         Self {
             call,
             shared,
             work,
             lease,
+            zentra,
+            looking_up,
             key: digest.to_string(),
             began: Instant::now(),
             ambiguous: false,
@@ -116,7 +132,7 @@ impl<'a, P: Payment> Session<'a, P> {
             // Only its caller can send it again, under the same key.
             return Next::Send;
         }
-        let look = payment.look_up(&self.shared.zentra, self.strictly);
+        let look = payment.look_up(&self.looking_up, self.strictly);
         match self.lease.while_held(look).await {
             Ok(Found::Same(reply)) => {
                 self.note("look-up", "found", &reply.request_id, false);
@@ -155,7 +171,7 @@ impl<'a, P: Payment> Session<'a, P> {
         let no_fence = mutated::fence();
         let fence = no_fence.as_ref().unwrap_or(self.lease.send_fence());
         let attempt = Attempt { idempotency_key, fence };
-        let post = self.call.payment.send(&self.shared.zentra, attempt);
+        let post = self.call.payment.send(&self.zentra, attempt);
         let result = self.lease.while_held(post).await;
         reach(Point::AfterAnswer).await;
         let trouble = match result {
@@ -166,9 +182,7 @@ impl<'a, P: Payment> Session<'a, P> {
             Err(trouble) => trouble,
         };
         match trouble.kind {
-            TroubleKind::NotSent | TroubleKind::LeaseOver => {
-                self.note("POST", &trouble.detail, &None, false);
-            }
+            kind if kind.was_kept_back() => self.note("POST", &trouble.detail, &None, false),
             _ => self.posted(&trouble.detail, &trouble.provider.request_id),
         }
         match trouble.kind {
@@ -198,7 +212,11 @@ impl<'a, P: Payment> Session<'a, P> {
                     None => Next::Answer(self.refused(&trouble, AfterRefusal::Final).await),
                 }
             }
-            TroubleKind::NotSent | TroubleKind::RateLimited(_) | TroubleKind::Unauthorized => {
+            TroubleKind::NotSent
+            | TroubleKind::NoTime
+            | TroubleKind::CircuitOpen(_)
+            | TroubleKind::RateLimited(_)
+            | TroubleKind::Unauthorized => {
                 Next::Answer(self.refused(&trouble, AfterRefusal::Passing).await)
             }
             TroubleKind::Declined(_)
@@ -276,7 +294,7 @@ impl<'a, P: Payment> Session<'a, P> {
                 false => released,
             };
         }
-        if trouble.kind != TroubleKind::NotSent
+        if !trouble.kind.was_kept_back()
             && let Next::Answer(answer) = self.look_up().await
         {
             return answer;
@@ -298,7 +316,7 @@ impl<'a, P: Payment> Session<'a, P> {
     /// Whether what Zentra has under the reference is the same in every respect, or cannot be
     /// seen.
     async fn reference_may_be_ours(&mut self) -> bool {
-        let look = self.call.payment.look_up(&self.shared.zentra, true);
+        let look = self.call.payment.look_up(&self.looking_up, true);
         match self.lease.while_held(look).await {
             Ok(Found::Other(_)) => false,
             Ok(Found::Same(_) | Found::Nothing | Found::Untold) | Err(_) => true,

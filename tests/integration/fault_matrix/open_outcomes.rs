@@ -61,7 +61,7 @@ fn settings(lab: &Lab) -> Settings {
 impl Inside {
     async fn start(lab: &Lab) -> Self {
         let clock = Arc::new(SystemClock);
-        let parts = Parts::of(&settings(lab)).unwrap();
+        let parts = Parts::of(&settings(lab), Arc::new(SystemClock)).unwrap();
         let engine = app::engine(&settings(lab), clock.clone(), parts);
         let reconciler = Reconciler::new(engine, ReconcilerSettings::default());
         let running = app::start(settings(lab), clock).await.unwrap();
@@ -131,7 +131,7 @@ impl Inside {
 #[tokio::test]
 async fn a_reconciler_whose_pass_failed_makes_way() {
     let lab = Lab::start().await;
-    let parts = Parts::of(&settings(&lab)).unwrap();
+    let parts = Parts::of(&settings(&lab), Arc::new(SystemClock)).unwrap();
     let engine = app::engine(&settings(&lab), Arc::new(SystemClock), parts);
     let [failing, other] =
         [0, 1].map(|_| Reconciler::new(engine.clone(), ReconcilerSettings::default()));

@@ -67,7 +67,7 @@ impl Sidecar {
     /// Over a transport of the story's own. The store is declared new: Zentra has seen nothing.
     pub(crate) async fn over(zentra_url: &str, flags: &[&str], upstream: Upstream) -> Self {
         let settings = settings(zentra_url, flags);
-        let parts = Parts { upstream, ..Parts::of(&settings).unwrap() };
+        let parts = Parts::over(upstream, &settings, Arc::new(StandingClock));
         parts.store.init().await.unwrap();
         Self::of(app::start_over(settings, Arc::new(StandingClock), parts).await).await
     }
@@ -104,5 +104,5 @@ impl Sidecar {
 
 /// The production transport.
 pub(crate) fn transport() -> Upstream {
-    zentra_sidecar::upstream::over_reqwest(Limits::default()).unwrap()
+    zentra_sidecar::upstream::over_reqwest(Limits::default(), None).unwrap()
 }

@@ -1,0 +1,150 @@
+//! How many calls the sidecar takes at once. What is above that is refused at the door, before
+//! it costs anything.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::error::{Error, Reason, Retry};
+
+/// The least and the most that a refused call is asked to wait; between them chance decides, so
+/// that those who were refused together do not come back together.
+const WAIT_MS: std::ops::Range<u64> = 100..300;
+
+/// How many calls may be under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdmissionSettings {
+    /// Calls at work.
+    pub in_flight: usize,
+    /// Calls that only wait: for another call's answer, or for a payment to become final.
+    pub waiting: usize,
+}
+
+impl Default for AdmissionSettings {
+    fn default() -> Self {
+        Self { in_flight: 512, waiting: 4096 }
+    }
+}
+
+/// The door. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    in_flight: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    refused: Arc<AtomicU64>,
+}
+
+/// A call's place. It is given back with the last clone, which the work on a payment holds to its
+/// end, whatever has become of the caller.
+#[derive(Clone, Debug, Default)]
+pub struct Admitted(Option<Arc<Place>>);
+
+#[derive(Debug)]
+struct Place {
+    permit: Mutex<OwnedSemaphorePermit>,
+    waiting: Arc<Semaphore>,
+}
+
+impl Admission {
+    /// A door with nobody inside.
+    #[must_use]
+    pub fn new(settings: AdmissionSettings) -> Self {
+        Self {
+            in_flight: Arc::new(Semaphore::new(settings.in_flight)),
+            waiting: Arc::new(Semaphore::new(settings.waiting)),
+            refused: Arc::default(),
+        }
+    }
+
+    /// Takes a call in.
+    ///
+    /// # Errors
+    /// `OVERLOADED` where all places are taken.
+    pub fn enter(&self) -> Result<Admitted, Error> {
+        match self.in_flight.clone().try_acquire_owned() {
+            Ok(permit) => {
+                let waiting = self.waiting.clone();
+                Ok(Admitted(Some(Arc::new(Place { permit: Mutex::new(permit), waiting }))))
+            }
+            Err(_) => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                let wait = Duration::from_millis(rand::random_range(WAIT_MS));
+                Err(Error::new(Reason::Overloaded).retry(Retry::After(wait)))
+            }
+        }
+    }
+
+    /// Places that are free for calls at work.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        self.in_flight.available_permits()
+    }
+
+    /// Calls that were refused.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+}
+
+impl Admitted {
+    /// The call only waits from now on, and leaves its place to one that works; once it goes on,
+    /// it goes on from there. Where as many wait as may, it keeps its place.
+    pub fn waits(&self) {
+        let Some(place) = &self.0 else { return };
+        let mut permit = place.permit.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits = std::ptr::eq(Arc::as_ptr(permit.semaphore()), Arc::as_ptr(&place.waiting));
+        if !waits && let Ok(waiting) = place.waiting.clone().try_acquire_owned() {
+            *permit = waiting;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn door(in_flight: usize, waiting: usize) -> Admission {
+        Admission::new(AdmissionSettings { in_flight, waiting })
+    }
+
+    #[test]
+    fn a_full_house_refuses_with_a_wait() {
+        let door = door(1, 1);
+        let inside = door.enter().unwrap();
+        let error = door.enter().unwrap_err();
+        assert_eq!(error.reason(), Reason::Overloaded);
+        let Retry::After(wait) = error.retry_advice() else { panic!("a wait") };
+        assert!(WAIT_MS.contains(&u64::try_from(wait.as_millis()).unwrap()));
+        assert_eq!(door.refused(), 1);
+        drop(inside);
+        assert!(door.enter().is_ok());
+    }
+
+    #[test]
+    fn the_last_clone_gives_the_place_back() {
+        let door = door(1, 1);
+        let caller = door.enter().unwrap();
+        let work = caller.clone();
+        drop(caller);
+        assert!(door.enter().is_err());
+        drop(work);
+        assert!(door.enter().is_ok());
+    }
+
+    #[test]
+    fn who_waits_makes_place_as_long_as_there_is_room_to_wait() {
+        let door = door(1, 1);
+        let first = door.enter().unwrap();
+        first.waits();
+        first.waits();
+        let second = door.enter().unwrap();
+        second.waits();
+        assert!(door.enter().is_err(), "nobody else may wait");
+        drop(first);
+        second.waits();
+        assert!(door.enter().is_ok());
+    }
+}

@@ -1,0 +1,95 @@
+//! A layer as one function around the rest of the stack, so that each layer's file shows only
+//! what it does.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use tower::{Layer, Service, ServiceExt};
+
+use super::TransportError;
+
+/// What an exchange comes to.
+pub(super) type Answer = Result<Response<Bytes>, TransportError>;
+
+/// A service that layers can stand around.
+pub(super) trait Exchange:
+    Service<Request<Bytes>, Response = Response<Bytes>, Error = TransportError, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> Exchange for S where
+    S: Service<Request<Bytes>, Response = Response<Bytes>, Error = TransportError, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// What a layer does around the rest.
+pub(super) trait Around: Send + Sync + 'static {
+    /// Passes `request` on to `rest`, or answers in its stead.
+    fn around<S: Exchange>(
+        &self,
+        request: Request<Bytes>,
+        rest: S,
+    ) -> impl Future<Output = Answer> + Send;
+}
+
+/// Passes a request on, once the rest is ready for it.
+pub(super) async fn pass_on<S: Exchange>(request: Request<Bytes>, rest: S) -> Answer {
+    rest.oneshot(request).await
+}
+
+/// Makes a tower layer of what stands around.
+pub(super) struct AroundLayer<A>(Arc<A>);
+
+impl<A> AroundLayer<A> {
+    pub(super) fn new(around: A) -> Self {
+        Self(Arc::new(around))
+    }
+}
+
+impl<A, S> Layer<S> for AroundLayer<A> {
+    type Service = AroundService<A, S>;
+
+    fn layer(&self, rest: S) -> Self::Service {
+        AroundService { around: self.0.clone(), rest }
+    }
+}
+
+/// A layer in its place.
+pub(super) struct AroundService<A, S> {
+    around: Arc<A>,
+    rest: S,
+}
+
+impl<A, S: Clone> Clone for AroundService<A, S> {
+    fn clone(&self) -> Self {
+        Self { around: self.around.clone(), rest: self.rest.clone() }
+    }
+}
+
+impl<A: Around, S: Exchange> Service<Request<Bytes>> for AroundService<A, S> {
+    type Response = Response<Bytes>;
+    type Error = TransportError;
+    type Future = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+    /// Always: what is below is asked when the layer has decided to pass a request on.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
+        let (around, rest) = (self.around.clone(), self.rest.clone());
+        Box::pin(async move { around.around(request, rest).await })
+    }
+}

@@ -1,0 +1,61 @@
+//! The layer of the circuit breaker.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Request;
+use tokio::time::Instant;
+
+use super::around::{Answer, Around, Exchange, pass_on};
+use super::circuit::{Circuit, Health, Pass};
+use super::{Effect, Terms, TransportError};
+
+/// Answers for a Zentra that does not, so that neither callers nor it wait for nothing.
+pub(super) struct Breaker {
+    pub(super) circuit: Arc<Circuit>,
+}
+
+/// An exchange that was let through. Dropped without an answer, as when its caller is gone, it
+/// has shown nothing.
+struct Watched<'a> {
+    circuit: &'a Circuit,
+    pass: Pass,
+    health: Health,
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        self.circuit.leave(self.pass, self.health, Instant::now());
+    }
+}
+
+impl Around for Breaker {
+    async fn around<S: Exchange>(&self, request: Request<Bytes>, rest: S) -> Answer {
+        let pass = match self.circuit.enter(Instant::now()) {
+            Ok(pass) => pass,
+            // What became of a payment is asked even then, and says nothing about the circuit.
+            Err(_) if Terms::of(&request).effect == Effect::LookUp => {
+                return pass_on(request, rest).await;
+            }
+            Err(retry_after) => return Err(TransportError::CircuitOpen { retry_after }),
+        };
+        let mut watched = Watched { circuit: &self.circuit, pass, health: Health::Untold };
+        let answer = pass_on(request, rest).await;
+        watched.health = health(&answer);
+        answer
+    }
+}
+
+fn health(answer: &Answer) -> Health {
+    match answer {
+        Ok(answer) if answer.status().is_server_error() => Health::Fails,
+        // Zentra speaks, be it to refuse.
+        Ok(_) | Err(TransportError::TooLarge { .. }) => Health::Works,
+        Err(TransportError::NotSent | TransportError::TimedOut | TransportError::Broken) => {
+            Health::Fails
+        }
+        Err(
+            TransportError::LeaseOver | TransportError::NoTime | TransportError::CircuitOpen { .. },
+        ) => Health::Untold,
+    }
+}
