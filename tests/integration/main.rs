@@ -45,6 +45,7 @@ mod store_single;
 mod store_stories;
 mod store_tls;
 mod support;
+mod upstream_stack;
 #[cfg(feature = "simulator")]
 mod verify;
 #[cfg(feature = "simulator")]

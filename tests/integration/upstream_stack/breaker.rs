@@ -1,0 +1,91 @@
+//! Row 20: a Zentra that fails again and again is left alone, and is back after one probe.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{advance, sleep};
+use zentra_sidecar::upstream::{CircuitState, Effect, TransportError};
+
+use super::{Rig, SECOND, Step, TIME};
+
+const OPEN: fn(Duration) -> Result<u16, TransportError> =
+    |retry_after| Err(TransportError::CircuitOpen { retry_after });
+
+/// Ten writes that fail: writes, as those are not repeated.
+async fn open(rig: &Rig) {
+    for _ in 0..10 {
+        assert_eq!(rig.exchange(Effect::Write, TIME).await, Ok(503));
+    }
+    assert_eq!(rig.state.circuit.state(), CircuitState::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_while_it_is_open_but_look_ups() {
+    let rig = Rig::new([Step::Status(503)]);
+    open(&rig).await;
+    for effect in [Effect::Write, Effect::Read] {
+        assert_eq!(rig.exchange(effect, TIME).await, OPEN(SECOND));
+    }
+    assert_eq!(rig.tries_ms().len(), 10);
+    assert_eq!(rig.exchange(Effect::LookUp, TIME).await, Ok(503));
+    assert_eq!(rig.tries_ms().len(), 13, "what became of a payment is asked all the same");
+    assert_eq!(rig.state.circuit.times_opened(), 1, "and says nothing about the circuit");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_probe_closes_it() {
+    let ten = std::iter::repeat_n(Step::Status(503), 10);
+    let rig = Arc::new(Rig::new(ten.chain([Step::Slow(SECOND)])));
+    open(&rig).await;
+    advance(SECOND).await;
+    let probe = tokio::spawn({
+        let rig = rig.clone();
+        async move { rig.exchange(Effect::Write, TIME).await }
+    });
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(rig.state.circuit.state(), CircuitState::HalfOpen);
+    assert_eq!(rig.exchange(Effect::Write, TIME).await, OPEN(SECOND), "one at a time");
+    assert_eq!(probe.await.unwrap(), Ok(200));
+    assert_eq!(rig.state.circuit.state(), CircuitState::Closed);
+    assert_eq!(rig.exchange(Effect::Write, TIME).await, Ok(200));
+    assert_eq!(rig.tries_ms().len(), 12);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_whose_caller_goes_away_makes_way() {
+    let ten = std::iter::repeat_n(Step::Status(503), 10);
+    let rig = Arc::new(Rig::new(ten.chain([Step::Hangs, Step::Status(200)])));
+    open(&rig).await;
+    advance(SECOND).await;
+    let probe = tokio::spawn({
+        let rig = rig.clone();
+        async move { rig.exchange(Effect::Read, TIME).await }
+    });
+    sleep(Duration::from_millis(1)).await;
+    probe.abort();
+    let _ = probe.await;
+    assert_eq!(rig.exchange(Effect::Read, TIME).await, Ok(200));
+    assert_eq!(rig.state.circuit.state(), CircuitState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_never_open_it() {
+    for status in [400, 401, 403, 404, 409, 422, 429] {
+        let rig = Rig::new([Step::Status(status)]);
+        for _ in 0..50 {
+            assert_eq!(rig.exchange(Effect::Write, SECOND / 20).await, Ok(status));
+        }
+        assert_eq!(rig.state.circuit.state(), CircuitState::Closed, "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_and_refused_connections_open_it() {
+    for step in [Step::Hangs, Step::Fails(TransportError::NotSent)] {
+        let rig = Rig::new([step.clone()]);
+        while rig.state.circuit.state() == CircuitState::Closed {
+            assert!(rig.exchange(Effect::Write, SECOND / 20).await.is_err());
+        }
+        assert_eq!(rig.tries_ms().len(), 10, "{step:?}");
+    }
+}

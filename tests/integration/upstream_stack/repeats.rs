@@ -1,0 +1,85 @@
+//! What is repeated, how often, after which pauses, and what is left of the budget.
+
+use http::Request;
+use zentra_sidecar::upstream::{BudgetSettings, Effect, SendFence, StackSettings, TransportError};
+
+use super::{Rig, SECOND, Step, TIME};
+
+/// The budget that a stack begins with.
+const FULL: u64 = 10_000;
+
+#[tokio::test(start_paused = true)]
+async fn a_read_is_tried_three_times_with_growing_pauses() {
+    let rig = Rig::new([Step::Status(503), Step::Status(500), Step::Status(502)]);
+    assert_eq!(rig.exchange(Effect::Read, TIME).await, Ok(502));
+    assert_eq!(rig.tries_ms(), [0, 50, 150]);
+    assert_eq!(rig.numbers(), [1, 2, 3]);
+    assert_eq!(rig.tokens_left_milli(), FULL - 2000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_whose_connection_breaks_is_tried_again() {
+    let rig = Rig::new([Step::Fails(TransportError::Broken), Step::Status(200)]);
+    assert_eq!(rig.exchange(Effect::LookUp, TIME).await, Ok(200));
+    assert_eq!(rig.tries_ms(), [0, 50]);
+}
+
+/// Rows 18, 19 and 25: whether to post again is for the engine, after a look-up.
+#[tokio::test(start_paused = true)]
+async fn a_doubtful_write_is_tried_once_and_costs_no_token() {
+    for step in [
+        Step::Status(500),
+        Step::Status(503),
+        Step::Asks(503, "1"),
+        Step::Status(408),
+        Step::Status(409),
+        Step::Fails(TransportError::Broken),
+        Step::Fails(TransportError::TooLarge { limit_bytes: 1 }),
+        Step::Hangs,
+    ] {
+        let rig = Rig::new([step.clone(), Step::Status(200)]);
+        let _ = rig.exchange(Effect::Write, TIME).await;
+        assert_eq!(rig.tries_ms(), [0], "{step:?}");
+        assert_eq!(rig.tokens_left_milli(), FULL, "{step:?}");
+    }
+}
+
+/// Row 32, within one exchange: what was provably not processed leaves no doubt behind.
+#[tokio::test(start_paused = true)]
+async fn a_write_that_was_not_processed_is_tried_again() {
+    let refused = Step::Fails(TransportError::NotSent);
+    let rig = Rig::new([refused, Step::Status(429), Step::Status(201)]);
+    assert_eq!(rig.exchange(Effect::Write, TIME).await, Ok(201));
+    assert_eq!(rig.tries_ms(), [0, 50, 150]);
+    assert_eq!(rig.tokens_left_milli(), FULL - 2000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_becomes_doubtful_at_its_last_try_and_stays_so() {
+    let refused = Step::Fails(TransportError::NotSent);
+    let rig = Rig::new([refused, Step::Fails(TransportError::Broken), Step::Status(201)]);
+    assert_eq!(rig.exchange(Effect::Write, TIME).await, Err(TransportError::Broken));
+    assert_eq!(rig.tries_ms(), [0, 50]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_budget_hands_the_first_answer_on() {
+    let budget = BudgetSettings { capacity_milli: 1500, ..BudgetSettings::default() };
+    let settings = StackSettings { budget, ..StackSettings::default() };
+    let rig = Rig::with(settings, [Step::Status(503)]);
+    assert_eq!(rig.exchange(Effect::Read, TIME).await, Ok(503));
+    assert_eq!(rig.tries_ms(), [0, 50], "one repeat was paid for");
+    assert_eq!(rig.exchange(Effect::Read, TIME).await, Ok(503));
+    assert_eq!(rig.tries_ms(), [0, 50, 50], "the next was not");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_repeat_leaves_once_the_lease_is_over() {
+    let rig = Rig::new([Step::Asks(429, "8"), Step::Status(201)]);
+    let fence = SendFence::new(tokio::time::Instant::now(), 5 * SECOND);
+    let mut request = Request::new(bytes::Bytes::new());
+    request.extensions_mut().insert(fence);
+    let answer = rig.request(Effect::Write, TIME, request).await;
+    assert_eq!(answer, Err(TransportError::LeaseOver));
+    assert_eq!(rig.tries_ms(), [0]);
+}
