@@ -31,14 +31,14 @@ impl Drop for Watched<'_> {
 
 impl Around for Breaker {
     async fn around<S: Exchange>(&self, request: Request<Bytes>, rest: S) -> Answer {
-        let pass = match self.circuit.enter(Instant::now()) {
-            Ok(pass) => pass,
-            // What became of a payment is asked even then, and says nothing about the circuit.
-            Err(_) if Terms::of(&request).effect == Effect::LookUp => {
-                return pass_on(request, rest).await;
-            }
-            Err(retry_after) => return Err(TransportError::CircuitOpen { retry_after }),
-        };
+        // What became of a payment is asked whatever the circuit says. Nor does the answer say
+        // anything to it: where Zentra reads but cannot write, each failed write is followed by a
+        // look-up that works.
+        if Terms::of(&request).effect == Effect::LookUp {
+            return pass_on(request, rest).await;
+        }
+        let entered = self.circuit.enter(Instant::now());
+        let pass = entered.map_err(|retry_after| TransportError::CircuitOpen { retry_after })?;
         let mut watched = Watched { circuit: &self.circuit, pass, health: Health::Untold };
         let answer = pass_on(request, rest).await;
         watched.health = health(&answer);

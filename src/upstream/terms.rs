@@ -17,7 +17,7 @@ pub enum Effect {
     /// It changes nothing that a repeat would change again: the reads, and Verify.
     Read,
     /// A read that finds out what became of a payment. It passes an open circuit: an unknown
-    /// outcome is worth a request even then.
+    /// outcome is worth a request even then. What it meets does not count for the circuit.
     LookUp,
 }
 

@@ -13,13 +13,25 @@ impl Ids {
     }
 
     /// The next id, such as `chg_9f3a…`. The counter is shared by all prefixes.
+    ///
+    /// None holds as many digits in a row as a card number does: whoever looks out for those
+    /// would withhold it.
     pub(crate) fn next(&mut self, prefix: &str) -> String {
-        self.made += 1;
-        // The mix is a bijection, so that two counts never share an id.
-        let mixed = mix(self.seed.wrapping_add(self.made.wrapping_mul(GOLDEN)));
-        format!("{prefix}_{mixed:016x}")
+        loop {
+            self.made += 1;
+            // The mix is a bijection, so that two counts never share an id.
+            let mixed = mix(self.seed.wrapping_add(self.made.wrapping_mul(GOLDEN)));
+            let text = format!("{mixed:016x}");
+            let mut runs = text.split(|it: char| !it.is_ascii_digit());
+            if !runs.any(|run| run.len() >= SHORTEST_CARD_NUMBER) {
+                return format!("{prefix}_{text}");
+            }
+        }
     }
 }
+
+/// In digits.
+const SHORTEST_CARD_NUMBER: usize = 13;
 
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -67,6 +79,15 @@ mod tests {
         all.dedup();
         assert_eq!(all.len(), 1000);
         assert_ne!(ids(1), ids(2));
+    }
+
+    #[test]
+    fn no_id_can_be_taken_for_a_card_number() {
+        let mut ids = Ids::new(1);
+        for id in (0..100_000).map(|_| ids.next("chg")) {
+            let mut runs = id.split(|it: char| !it.is_ascii_digit());
+            assert!(runs.all(|run| run.len() < 13), "{id}");
+        }
     }
 
     #[test]

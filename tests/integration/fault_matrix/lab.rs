@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use zentra_sidecar::clock::SystemClock;
 use zentra_sidecar::idempotency::{InitAnswer, Store as _};
 use zentra_sidecar::simulator::{
-    Action, Fault, LedgerView, Options, Route, Seen, SettingsChange, Simulator, start,
+    Action, Fault, LedgerView, Options, Outcome, Route, Seen, SettingsChange, Simulator, start,
 };
 
 use super::sidecar::Launch;
@@ -154,12 +154,15 @@ impl Lab {
         self.looked_up_before_each_repeat(reference, &ledger);
     }
 
-    /// Every POST carries one key, and between two POSTs there was a look-up.
+    /// Every POST carries one key, and between two POSTs there was a look-up, but where Zentra
+    /// refused the first one unread: for its key, or for its number.
     #[track_caller]
     fn looked_up_before_each_repeat(&self, reference: &str, ledger: &LedgerView) {
         let posts: Vec<&Seen> = payments(ledger, reference).collect();
         for pair in posts.windows(2) {
-            if pair[0].idempotency_key != pair[1].idempotency_key {
+            let unread = ["invalid_api_key", "expired_api_key", "rate_limit_exceeded"];
+            let was_unread = matches!(&pair[0].outcome, Outcome::Refused { code } if unread.contains(&code.as_str()));
+            if was_unread || pair[0].idempotency_key != pair[1].idempotency_key {
                 continue;
             }
             let between = |seen: &&Seen| {

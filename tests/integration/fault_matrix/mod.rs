@@ -6,12 +6,15 @@ mod lab;
 mod sidecar;
 mod told;
 
+mod admission;
 mod answers;
 mod callers;
+mod circuit;
 mod cost;
 mod crashes;
 mod duplicates;
 mod formats;
+mod key_rotation;
 mod observers;
 mod open_outcomes;
 mod pauses;

@@ -66,6 +66,12 @@ impl<'a> Launch<'a> {
         self
     }
 
+    /// With Zentra's key in a file, which may change.
+    pub(crate) fn key_file(mut self, path: &std::path::Path) -> Self {
+        self.variables.retain(|(name, _)| *name != "ZENTRA_SECRET_KEY");
+        self.flag("--zentra-key-file", &path.display().to_string())
+    }
+
     /// Starts it, and waits until it serves.
     pub(crate) async fn start(self) -> Sidecar {
         let mut command = Command::new(env!("CARGO_BIN_EXE_zentra-sidecar"));

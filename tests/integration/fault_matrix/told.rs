@@ -131,6 +131,14 @@ impl Told {
         }
     }
 
+    /// The reason of a fault, where there is one.
+    pub(crate) fn fault_reason(&self) -> Option<&str> {
+        match self {
+            Self::Error(fault) => Some(&fault.reason),
+            Self::Outcome(_) | Self::Nothing(_) => None,
+        }
+    }
+
     /// The fault; the test ends where there is none.
     #[track_caller]
     pub(crate) fn fault(&self) -> &Fault {
