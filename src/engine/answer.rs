@@ -50,11 +50,11 @@ impl Shared {
     }
 }
 
-/// Whether the payment of a record was made, as far as the record says.
+/// Whether the payment of a key that was used for something else was made. Never `no`: after a
+/// loss of the store the other content may be sent under the same key while this is told.
 fn as_recorded(record: &Record) -> MoneyMoved {
     match (record.state, record.outcome.as_ref().map(|outcome| outcome.class)) {
         (State::Done, Some(Class::Succeeded)) => MoneyMoved::Yes,
-        (State::Done, Some(Class::Failed | Class::NotHappened)) => MoneyMoved::No,
         _ => MoneyMoved::Unknown,
     }
 }

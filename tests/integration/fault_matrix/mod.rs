@@ -21,6 +21,7 @@ mod pauses;
 mod production_build;
 mod refunds;
 mod refusals;
+mod restarts;
 mod scopes;
 mod second_answers;
 mod store_faults;

@@ -4,6 +4,7 @@ mod breaker;
 mod deadlines;
 mod queue;
 mod repeats;
+mod storm;
 mod waits;
 
 use std::collections::VecDeque;
@@ -34,6 +35,8 @@ enum Step {
     Slow(Duration),
     /// Refuses the connection, or breaks it.
     Fails(TransportError),
+    /// Answers 503 until this long after the start, then 200.
+    StormUntil(Duration),
     /// Never answers.
     Hangs,
 }
@@ -69,6 +72,9 @@ impl Far {
             Step::Slow(time) => {
                 sleep(time).await;
                 Ok(answer(200))
+            }
+            Step::StormUntil(end) => {
+                Ok(answer(if self.started.elapsed() < end { 503 } else { 200 }))
             }
             Step::Fails(error) => Err(error),
             Step::Hangs => pending().await,
