@@ -101,10 +101,10 @@ impl Rig {
     fn new(steps: impl IntoIterator<Item = Step>) -> Self {
         // Time brings no tokens in, so that what is left tells what was spent.
         let budget = BudgetSettings { per_second_milli: 0, ..BudgetSettings::default() };
-        Self::with(StackSettings { budget, ..StackSettings::default() }, steps)
+        Self::with(&StackSettings { budget, ..StackSettings::default() }, steps)
     }
 
-    fn with(settings: StackSettings, steps: impl IntoIterator<Item = Step>) -> Self {
+    fn with(settings: &StackSettings, steps: impl IntoIterator<Item = Step>) -> Self {
         let steps = Mutex::new(steps.into_iter().collect());
         let far = Arc::new(Far { steps, seen: Mutex::default(), started: Instant::now() });
         let there = far.clone();
@@ -113,11 +113,11 @@ impl Rig {
             async move { there.answer(request).await }
         });
         let jitter: zentra_sidecar::upstream::Jitter = Arc::new(|| 0.5);
-        let state = StackState::new(&settings, jitter.clone());
+        let state = StackState::new(settings, jitter.clone());
         let credentials = Arc::new(Key);
         let parts = StackParts { credentials, clock: Arc::new(StandingClock), jitter };
         let transport = BoxCloneSyncService::new(transport);
-        Self { upstream: stack(transport, &settings, parts, state.clone()), state, far }
+        Self { upstream: stack(transport, settings, parts, state.clone()), state, far }
     }
 
     /// One exchange that has this long; its status, or the error.

@@ -10,7 +10,7 @@ use super::{Rig, SECOND, Step, TIME};
 
 fn with_places(places: usize, steps: impl IntoIterator<Item = Step>) -> Arc<Rig> {
     let settings = StackSettings { requests_in_flight: places, ..StackSettings::default() };
-    Arc::new(Rig::with(settings, steps))
+    Arc::new(Rig::with(&settings, steps))
 }
 
 #[tokio::test(start_paused = true)]

@@ -66,7 +66,7 @@ async fn a_write_becomes_doubtful_at_its_last_try_and_stays_so() {
 async fn an_empty_budget_hands_the_first_answer_on() {
     let budget = BudgetSettings { capacity_milli: 1500, ..BudgetSettings::default() };
     let settings = StackSettings { budget, ..StackSettings::default() };
-    let rig = Rig::with(settings, [Step::Status(503)]);
+    let rig = Rig::with(&settings, [Step::Status(503)]);
     assert_eq!(rig.exchange(Effect::Read, TIME).await, Ok(503));
     assert_eq!(rig.tries_ms(), [0, 50], "one repeat was paid for");
     assert_eq!(rig.exchange(Effect::Read, TIME).await, Ok(503));

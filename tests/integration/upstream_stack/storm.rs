@@ -42,7 +42,7 @@ fn repeats(rig: &Rig) -> usize {
 async fn after_a_storm_of_a_minute_one_probe_lets_everything_through() {
     let storm = 60 * SECOND;
     let settings = StackSettings::default();
-    let rig = Arc::new(Rig::with(settings, [Step::StormUntil(storm)]));
+    let rig = Arc::new(Rig::with(&settings, [Step::StormUntil(storm)]));
     let calls = steady(&rig, 50, Duration::from_secs(90)).await;
     assert!(repeats(&rig) * 10 <= calls.len(), "{} of {}", repeats(&rig), calls.len());
     assert!(rig.state.circuit.times_opened() >= 5);
@@ -64,7 +64,7 @@ fn settings_longest_wait() -> Duration {
 #[tokio::test(start_paused = true)]
 async fn repeats_stay_below_a_tenth_of_the_calls_while_every_second_answer_is_a_503() {
     let steps = (0..20_000).map(|number| Step::Status(if number % 2 == 0 { 503 } else { 200 }));
-    let rig = Arc::new(Rig::with(StackSettings::default(), steps));
+    let rig = Arc::new(Rig::with(&StackSettings::default(), steps));
     let calls = steady(&rig, 50, Duration::from_secs(60)).await;
     assert_eq!(rig.state.circuit.times_opened(), 0);
     let repeats = repeats(&rig);
@@ -76,7 +76,7 @@ async fn repeats_stay_below_a_tenth_of_the_calls_while_every_second_answer_is_a_
 #[tokio::test(start_paused = true)]
 async fn three_times_the_load_leaves_the_goodput_and_is_refused_at_once() {
     let settings = StackSettings { requests_in_flight: 10, ..StackSettings::default() };
-    let rig = Arc::new(Rig::with(settings, [Step::Slow(Duration::from_millis(100))]));
+    let rig = Arc::new(Rig::with(&settings, [Step::Slow(Duration::from_millis(100))]));
     let door = Admission::new(AdmissionSettings { in_flight: 20, waiting: 20 });
     let mut tasks = Vec::new();
     let (offered, seconds) = (6000, 20);
