@@ -1,17 +1,27 @@
-//! Health over HTTP, for probes that cannot speak gRPC.
+//! Health and states over HTTP, for probes that cannot speak gRPC and for Prometheus.
+
+mod metrics;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+pub use metrics::Shown;
+
 use crate::readiness::Readiness;
 
-/// Serves `/livez` (the process runs) and `/readyz` (calls are taken) until the process ends.
+/// Serves `/livez` (the process runs), `/readyz` (calls are taken) and `/metrics` until the
+/// process ends.
 ///
 /// # Errors
 /// Where the listener breaks.
-pub async fn serve(listener: TcpListener, readiness: Readiness) -> std::io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    readiness: Readiness,
+    shown: Shown,
+) -> std::io::Result<()> {
+    let state = readiness.clone();
     let ready = move || {
         let fault = readiness.fault();
         async move {
@@ -21,7 +31,13 @@ pub async fn serve(listener: TcpListener, readiness: Readiness) -> std::io::Resu
             }
         }
     };
-    let routes =
-        Router::new().route("/livez", get(async || "alive\n")).route("/readyz", get(ready));
+    let metrics = move || {
+        let text = shown.text(state.fault().is_none());
+        async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text) }
+    };
+    let routes = Router::new()
+        .route("/livez", get(async || "alive\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics));
     axum::serve(listener, routes).await
 }

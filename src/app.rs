@@ -181,13 +181,19 @@ pub async fn start_over(
     let draining = Draining::default();
     let (store, keys) = (parts.store.clone(), parts.keys.checks());
     let (readiness, monitor) = readiness::checked(store, keys, draining.clone()).await;
+    let admission = Admission::new(settings.admission);
+    let shown = admin::Shown {
+        admission: admission.clone(),
+        upstream: parts.upstream_state.clone(),
+        key: settings.zentra_key.clone(),
+    };
     let engine = engine(&settings, clock.clone(), parts);
     let gateway = Gateway::new(engine.clone(), settings.card_data, readiness.clone());
     let calls = CallSettings {
         caller: settings.caller,
         deadlines: settings.deadlines,
         draining: draining.clone(),
-        admission: Admission::new(settings.admission),
+        admission,
         under_way: TaskTracker::new(),
     };
     let server = Server::new(gateway.clone(), calls, clock).await?;
@@ -197,7 +203,7 @@ pub async fn start_over(
     for listener in bound {
         listeners.spawn(server.clone().serve(listener));
     }
-    let admin = tokio::spawn(admin::serve(admin_listener, readiness));
+    let admin = tokio::spawn(admin::serve(admin_listener, readiness, shown));
     let health = server.clone();
     engine.spawn(monitor.run(move |serving| {
         let health = health.clone();

@@ -1,11 +1,15 @@
 //! What a read shows of a payment moves its record forward too.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use crate::domain::{Charge, Reference};
 use crate::engine::Engine;
 use crate::gateway::payments::{KeptCommand, charge_outcome};
 use crate::idempotency::{
-    Attempt, CompleteAnswer, Evidence, Lookup, Namespace, Record, Source, State, StoreError,
-    Verdict,
+    Attempt, CompleteAnswer, Evidence, Lookup, Namespace, Record, Source, Stamped, State,
+    StoreError, Verdict,
 };
 
 /// The most observations under way; one more is left to the reconciler.
@@ -13,16 +17,33 @@ pub(super) const MAX_UNDER_WAY: usize = 64;
 
 /// Tells the store what a read has shown of a charge. Whatever goes wrong, the reconciler will
 /// find the same.
-pub(super) async fn charge_seen(engine: Engine, reference: Reference, charge: Charge) {
-    let result = store(&engine, &reference, &charge).await;
+pub(super) async fn charge_seen(
+    engine: Engine,
+    reference: Reference,
+    charge: Charge,
+    began: Instant,
+) {
+    let result = store(&engine, &reference, &charge, began).await;
     if let Err(fault) = result {
         tracing::debug!(%fault, "an observed status was not stored");
     }
 }
 
-async fn store(engine: &Engine, reference: &Reference, charge: &Charge) -> Result<(), StoreError> {
+async fn store(
+    engine: &Engine,
+    reference: &Reference,
+    charge: &Charge,
+    began: Instant,
+) -> Result<(), StoreError> {
     let lookup = Lookup::Reference(Namespace::Charge, reference.clone());
-    let Some(record) = engine.store().read(&lookup).await?.answer else { return Ok(()) };
+    let Stamped { now_ms, answer } = engine.store().read(&lookup).await?;
+    let Some(record) = answer else { return Ok(()) };
+    // What Zentra was asked before the payment was begun says nothing of it. The two clocks need
+    // not agree: both tell only how long ago.
+    let age = Duration::from_millis(now_ms.saturating_sub(record.first_sent_ms));
+    if age <= began.elapsed() {
+        return Ok(());
+    }
     let outcome = charge_outcome(charge);
     if !is_news(&record, &outcome) || !is_same(&record, charge) {
         return Ok(());

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::payments::own_reference;
 use super::{Call, Gateway, observe, trouble};
@@ -17,10 +17,11 @@ impl Gateway {
     /// # Errors
     /// `NOT_FOUND`, `UPSTREAM_UNAVAILABLE` and the other errors of reads.
     pub async fn get_charge(&self, call: Call, reference: Reference) -> Result<Charge, Error> {
+        let began = Instant::now();
         let charge = in_time(&call, self.zentra_for(&call).get_charge(&reference))
             .await
             .map_err(|error| error.reference(reference.as_str()))?;
-        self.seen(&reference, &charge);
+        self.seen(&reference, &charge, began);
         Ok(charge)
     }
 
@@ -79,13 +80,14 @@ impl Gateway {
         self.engine().zentra().by(call.answer_by)
     }
 
-    /// Passes on what a read has shown, behind the caller's back.
-    pub(super) fn seen(&self, reference: &Reference, charge: &Charge) {
+    /// Passes on what a read that began at this moment has shown, behind the caller's back.
+    pub(super) fn seen(&self, reference: &Reference, charge: &Charge, began: Instant) {
         if !charge.status.is_final() {
             return;
         }
         let Ok(permit) = self.shared.observations.clone().try_acquire_owned() else { return };
-        let seen = observe::charge_seen(self.engine().clone(), reference.clone(), charge.clone());
+        let seen =
+            observe::charge_seen(self.engine().clone(), reference.clone(), charge.clone(), began);
         self.engine().spawn(async move {
             seen.await;
             drop(permit);

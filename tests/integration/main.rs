@@ -28,6 +28,7 @@ mod health_and_reflection;
 mod hostile_input;
 #[cfg(feature = "simulator")]
 mod leaks;
+mod lost_claim;
 #[cfg(feature = "simulator")]
 mod refunds;
 #[cfg(feature = "simulator")]

@@ -15,6 +15,7 @@ mod crashes;
 mod duplicates;
 mod formats;
 mod key_rotation;
+mod metrics;
 mod observers;
 mod open_outcomes;
 mod pauses;

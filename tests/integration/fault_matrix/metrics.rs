@@ -1,0 +1,60 @@
+//! What `/metrics` shows of the states that decide whether calls go through.
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::answers::status;
+use super::lab::Lab;
+use super::sidecar::Sidecar;
+use super::told::order;
+use zentra_sidecar::simulator::{Fault, Route};
+
+async fn shown(sidecar: &Sidecar) -> String {
+    let address = sidecar.admin.trim_start_matches("http://");
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let request = "GET /metrics HTTP/1.1\r\nhost: sidecar\r\nconnection: close\r\n\r\n";
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    socket.read_to_string(&mut text).await.unwrap();
+    assert!(text.starts_with("HTTP/1.1 200") && text.contains("text/plain; version=0.0.4"));
+    text
+}
+
+#[tokio::test]
+async fn circuit_key_places_and_rate_limit_are_shown() {
+    let lab = Lab::start().await;
+    let sidecar = lab.sidecar().flag("--calls-in-flight", "7").start().await;
+    let text = shown(&sidecar).await;
+    for line in [
+        "zentra_sidecar_ready 1\n",
+        "zentra_sidecar_circuit_state{state=\"closed\"} 1\n",
+        "zentra_sidecar_circuit_opened_total 0\n",
+        "zentra_sidecar_retry_budget_left_milli 10000\n",
+        "zentra_sidecar_zentra_places_free 256\n",
+        "zentra_sidecar_call_places_free 7\n",
+        "zentra_sidecar_calls_refused_total 0\n",
+    ] {
+        assert!(text.contains(line), "{line}{text}");
+    }
+    let key = text.lines().find(|line| line.starts_with("zentra_sidecar_zentra_key_info")).unwrap();
+    assert!(key.len() == "zentra_sidecar_zentra_key_info{key_id=\"12345678\"} 1".len(), "{key}");
+    assert!(!text.contains("rate_limit"), "Zentra has said nothing yet: {text}");
+
+    sidecar.charge(&order("order-1")).await.is_paid("DIRECT");
+    let text = shown(&sidecar).await;
+    for name in ["", "_remaining", "_reset_timestamp_seconds"] {
+        let name = format!("\nzentra_sidecar_zentra_rate_limit{name} ");
+        assert!(text.contains(&name), "{name}{text}");
+    }
+
+    lab.zentra.inject(Fault::on(Route::CreateCharge, status(503, None, false)).times(u32::MAX));
+    for number in 0.. {
+        let told = sidecar.charge(&order(&format!("storm-{number}")).within_ms(400)).await;
+        if told.fault().reason == "CIRCUIT_OPEN" {
+            break;
+        }
+    }
+    let text = shown(&sidecar).await;
+    assert!(text.contains("zentra_sidecar_circuit_state{state=\"closed\"} 0\n"), "{text}");
+    assert!(text.contains("zentra_sidecar_circuit_opened_total 1\n"), "{text}");
+}
