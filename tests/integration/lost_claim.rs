@@ -96,7 +96,7 @@ impl Store for Losing {
     }
 }
 
-fn command() -> ChargeCommand {
+pub(crate) fn command() -> ChargeCommand {
     ChargeCommand {
         idempotency_key: IdempotencyKey::new("key-1").unwrap(),
         reference: Reference::new("order-1").unwrap(),

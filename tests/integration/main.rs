@@ -29,6 +29,7 @@ mod hostile_input;
 #[cfg(feature = "simulator")]
 mod leaks;
 mod lost_claim;
+mod old_reads;
 #[cfg(feature = "simulator")]
 mod refunds;
 #[cfg(feature = "simulator")]
