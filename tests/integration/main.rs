@@ -29,6 +29,8 @@ mod hostile_input;
 #[cfg(feature = "simulator")]
 mod leaks;
 #[cfg(feature = "simulator")]
+mod life;
+#[cfg(feature = "simulator")]
 mod refunds;
 #[cfg(feature = "simulator")]
 mod simulator;

@@ -1,0 +1,3 @@
+//! The life of the process beside its calls: its connections, its background work, its end.
+
+mod reconciler;
