@@ -100,6 +100,11 @@ impl Monitor {
                 }
             }
             changed(now == Fitness::Fit).await;
+            // The end may have begun after the check, and said so first: not ready comes last.
+            if self.draining.is_draining() {
+                changed(false).await;
+                return;
+            }
         }
     }
 }
@@ -117,8 +122,27 @@ async fn check(store: &dyn Store, keys: &[KeyCheck]) -> Fitness {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
     use crate::idempotency::{FingerprintKeys, MemoryStore};
+
+    #[tokio::test(start_paused = true)]
+    async fn not_ready_is_the_last_word_of_a_process_that_ends() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(|| 0));
+        let keys = FingerprintKeys::ephemeral([1; 32]).checks();
+        let draining = Draining::default();
+        let (_, monitor) = checked(store, keys, draining.clone()).await;
+        monitor.fitness.send_replace(Fitness::Silent("it was gone for a while".to_owned()));
+        let said = Mutex::new(Vec::new());
+        // Just as the store is found to be back, the end begins.
+        let changed = async |ready| {
+            draining.begin();
+            said.lock().unwrap().push(ready);
+        };
+        monitor.run(changed).await;
+        assert_eq!(said.lock().unwrap().last(), Some(&false));
+    }
 
     #[tokio::test]
     async fn a_process_with_another_fingerprint_key_takes_no_writes() {

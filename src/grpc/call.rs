@@ -49,7 +49,7 @@ impl CallSettings {
         F: Future<Output = Result<T, Error>>,
     {
         // Counted before it is admitted, so that none is admitted that nobody waits for.
-        let _under_way = self.under_way.token();
+        let under_way = self.under_way.token();
         let started = Instant::now();
         let (metadata, _, message) = request.into_parts();
         let call = Call {
@@ -62,9 +62,13 @@ impl CallSettings {
                 .and_then(|text| crate::domain::Reference::new(text).ok())
                 .map(|reference| reference.to_string()),
         };
-        let result = match self.admit(&metadata, started) {
-            Ok(admitted) => handle(admitted, message).await,
-            Err(error) => Err(error),
+        let (result, _under_way) = match self.admit(&metadata, started) {
+            Ok(admitted) => (handle(admitted, message).await, Some(under_way)),
+            // Who is refused puts off no end: a stream of such calls may never have a gap.
+            Err(error) => {
+                drop(under_way);
+                (Err(error), None)
+            }
         };
         let result = result.map_err(|error| call.complete(error));
         call.finish(result)
@@ -154,6 +158,7 @@ impl Call {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     use tonic_types::StatusExt;
@@ -161,22 +166,47 @@ mod tests {
     use super::*;
     use crate::admission::AdmissionSettings;
 
-    #[tokio::test]
-    async fn no_new_call_is_taken_once_the_end_has_begun() {
+    fn settings() -> CallSettings {
         let second = Duration::from_secs(1);
-        let settings = CallSettings {
+        CallSettings {
             caller: Caller::new("local").unwrap(),
             deadlines: Deadlines { minimum: second, margin: second, default: second },
             draining: Draining::default(),
             admission: Admission::new(AdmissionSettings::default()),
             under_way: TaskTracker::new(),
-        };
-        settings.draining.begin();
+        }
+    }
+
+    async fn refused(settings: &CallSettings) -> Status {
         let handle = |_, _| async { panic!("no work begins") };
         let request = Request::new("order-1".to_owned());
         let answer: Result<Response<()>, _> =
             settings.run(Operation::Charge, request, |it| Some(it), handle).await;
-        let status = answer.unwrap_err();
+        answer.unwrap_err()
+    }
+
+    /// Its log line is where a refused call spends its time.
+    #[tokio::test]
+    async fn a_refused_call_is_not_waited_for() {
+        let settings = settings();
+        settings.draining.begin();
+        let counted = Arc::new(Mutex::new(Vec::new()));
+        let (tracker, seen) = (settings.under_way.clone(), counted.clone());
+        let writer = move || {
+            seen.lock().unwrap().push(tracker.len());
+            std::io::sink()
+        };
+        let subscriber = tracing_subscriber::fmt().with_writer(writer).finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        refused(&settings).await;
+        assert_eq!(*counted.lock().unwrap(), [0]);
+    }
+
+    #[tokio::test]
+    async fn no_new_call_is_taken_once_the_end_has_begun() {
+        let settings = settings();
+        settings.draining.begin();
+        let status = refused(&settings).await;
         let info = status.get_details_error_info().unwrap();
         assert_eq!((status.code(), &*info.reason), (tonic::Code::Unavailable, "SHUTTING_DOWN"));
         assert_eq!(info.metadata["sent"], "false");

@@ -64,6 +64,17 @@ impl Reconciler {
 
     /// Works until draining begins. A store that cannot be reached is tried again at each pass.
     pub async fn run(self, draining: Draining) {
+        tokio::select! {
+            // A pass is not waited for: of fifty records each may keep it for as long as a Zentra
+            // that hangs keeps a read, and another process begins where this one left off.
+            () = draining.begun() => {}
+            () = self.work() => {}
+        }
+        // Another process need not wait for the lease to run out.
+        let _ = self.lease(Duration::ZERO).await;
+    }
+
+    async fn work(&self) {
         let mut last_seen = PendingStats::default();
         loop {
             let next = Instant::now() + self.settings.interval;
@@ -72,13 +83,8 @@ impl Reconciler {
                 Ok(None) => {}
                 Err(fault) => tracing::warn!(%fault, "the reconciler cannot reach the store"),
             }
-            tokio::select! {
-                () = sleep_until(next) => {}
-                () = draining.begun() => break,
-            }
+            sleep_until(next).await;
         }
-        // Another process need not wait for the lease to run out.
-        let _ = self.lease(Duration::ZERO).await;
     }
 
     /// One pass, where no other process of the account is at it.

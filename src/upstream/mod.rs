@@ -11,6 +11,7 @@ mod circuit;
 mod classify;
 mod deadline;
 mod lease_check;
+mod pool;
 mod queue;
 mod rate_limit;
 mod retry;

@@ -10,6 +10,7 @@ use reqwest::{Client, redirect, retry};
 use tower::util::BoxCloneSyncService;
 
 use super::Upstream;
+use super::pool::Pool;
 
 /// How often a silent connection is asked whether it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -24,6 +25,9 @@ pub struct Limits {
     pub connect_timeout: Duration,
     /// How long an exchange may take, from the connection to the answer's last byte.
     pub attempt_timeout: Duration,
+    /// How long connections are used at most, an exchange under way excepted; after that the name
+    /// of Zentra's host is resolved anew.
+    pub connections_live: Duration,
     /// The largest answer, in bytes. A page of 100 charges takes about 60 KiB.
     pub answer_bytes: usize,
 }
@@ -33,6 +37,7 @@ impl Default for Limits {
         Self {
             connect_timeout: Duration::from_secs(1),
             attempt_timeout: Duration::from_secs(10),
+            connections_live: Duration::from_secs(300),
             answer_bytes: 1024 * 1024,
         }
     }
@@ -100,13 +105,21 @@ pub enum TransportError {
 }
 
 /// Makes the transport that production uses: a pool of kept connections, HTTP/2 where Zentra
-/// offers it, names resolved anew for each connection.
+/// offers it, names resolved anew for each connection, and no connection for ever.
 ///
 /// # Errors
 /// Where the TLS configuration cannot be made, for instance as no root certificates are found.
 pub fn over_reqwest(limits: Limits, proxy: Option<&ProxyUrl>) -> Result<Upstream, reqwest::Error> {
     // An error means that a provider stands already: the same one, as this crate links no other.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let proxy = proxy.cloned();
+    let make = move || client(limits, proxy.as_ref());
+    let pool = Pool::new(Box::new(make), limits.connections_live)?;
+    let service = tower::service_fn(move |request| exchange(pool.client(), request, limits));
+    Ok(BoxCloneSyncService::new(service))
+}
+
+fn client(limits: Limits, proxy: Option<&ProxyUrl>) -> reqwest::Result<Client> {
     let builder = Client::builder()
         .connect_timeout(limits.connect_timeout)
         .pool_idle_timeout(IDLE)
@@ -121,13 +134,11 @@ pub fn over_reqwest(limits: Limits, proxy: Option<&ProxyUrl>) -> Result<Upstream
         .retry(retry::never())
         // A proxy in the environment of some other program must not see payments.
         .no_proxy();
-    let client = match proxy {
+    match proxy {
         Some(ProxyUrl(url)) => builder.proxy(reqwest::Proxy::all(url.clone())?),
         None => builder,
     }
-    .build()?;
-    let service = tower::service_fn(move |request| exchange(client.clone(), request, limits));
-    Ok(BoxCloneSyncService::new(service))
+    .build()
 }
 
 async fn exchange(

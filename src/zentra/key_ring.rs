@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use secrecy::SecretString;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::SecretKey;
 use crate::domain::Environment;
@@ -15,6 +15,11 @@ use crate::upstream::Credentials;
 
 /// How often the key's file is looked at.
 const INTERVAL: Duration = Duration::from_secs(2);
+/// The time between two readings of a file that has changed. Who writes it in place may be half
+/// done, and the first half of a key looks like a key.
+const SETTLE: Duration = Duration::from_millis(25);
+/// Readings of a file that goes on changing.
+const MOST_READINGS: u32 = 5;
 
 /// Reads the key's text again from where it came.
 pub type KeySource = Arc<dyn Fn() -> io::Result<SecretString> + Send + Sync>;
@@ -93,10 +98,10 @@ impl KeyRing {
         if self.generation() != generation {
             return;
         }
-        let read = tokio::task::spawn_blocking(move || source()).await;
-        let fault = match read.map_err(io::Error::other).and_then(|text| text) {
-            Ok(text) => self.take(&text).err(),
-            Err(fault) => Some(format!("cannot be read: {fault}")),
+        let fault = match self.read_settled(&source).await {
+            Ok(Some(key)) => self.take(key).err(),
+            Ok(None) => None,
+            Err(fault) => Some(fault),
         };
         if let Some(fault) = &fault
             && *told != Some(fault.clone())
@@ -106,8 +111,29 @@ impl KeyRing {
         *told = fault;
     }
 
-    fn take(&self, text: &SecretString) -> Result<(), String> {
-        let key = SecretKey::new(text).map_err(|fault| fault.to_string())?;
+    /// The key that the source has come to rest at; none where it is the one in use.
+    async fn read_settled(&self, source: &KeySource) -> Result<Option<SecretKey>, String> {
+        let mut last = read(source).await;
+        if last.as_ref().is_ok_and(|key| key.is_same_as(&self.current.load().key)) {
+            return Ok(None);
+        }
+        for _ in 1..MOST_READINGS {
+            sleep(SETTLE).await;
+            let next = read(source).await;
+            let agree = match (&last, &next) {
+                (Ok(one), Ok(other)) => one.is_same_as(other),
+                (Err(one), Err(other)) => one == other,
+                _ => false,
+            };
+            if agree {
+                return next.map(Some);
+            }
+            last = next;
+        }
+        Err("it changes all the time".to_owned())
+    }
+
+    fn take(&self, key: SecretKey) -> Result<(), String> {
         let current = self.current.load();
         if key.is_same_as(&current.key) {
             return Ok(());
@@ -120,6 +146,13 @@ impl KeyRing {
         self.current.store(Arc::new(Current { key, header, generation }));
         Ok(())
     }
+}
+
+async fn read(source: &KeySource) -> Result<SecretKey, String> {
+    let source = source.clone();
+    let text = tokio::task::spawn_blocking(move || source()).await.map_err(io::Error::other);
+    let text = text.and_then(|text| text).map_err(|fault| format!("cannot be read: {fault}"))?;
+    SecretKey::new(&text).map_err(|fault| fault.to_string())
 }
 
 impl Credentials for KeyRing {
@@ -168,6 +201,19 @@ mod tests {
             assert!(!ring.is_newer_than(0).await, "{text}");
         }
         assert_eq!(header(&ring), "Bearer sk_sandbox_one");
+    }
+
+    /// Each reading finds a little more of the new key: none of the halves is ever signed with.
+    #[tokio::test]
+    async fn a_key_that_is_being_written_is_waited_for() {
+        let readings = Mutex::new(["", "sk_sandbox_tw", "sk_sandbox_two_whole"].into_iter());
+        let source: KeySource = Arc::new(move || {
+            let next = readings.lock().unwrap().next();
+            Ok(next.unwrap_or("sk_sandbox_two_whole").into())
+        });
+        let ring = KeyRing::new(key("sk_sandbox_one"), Some(source));
+        assert!(ring.is_newer_than(0).await);
+        assert_eq!((header(&ring).as_str(), ring.generation()), ("Bearer sk_sandbox_two_whole", 1));
     }
 
     #[tokio::test]

@@ -31,6 +31,8 @@ mod leaks;
 mod lost_claim;
 mod old_reads;
 #[cfg(feature = "simulator")]
+mod life;
+#[cfg(feature = "simulator")]
 mod refunds;
 #[cfg(feature = "simulator")]
 mod simulator;

@@ -26,6 +26,7 @@ use super::world::World;
 pub(crate) const LIMITS: Limits = Limits {
     connect_timeout: Duration::from_millis(500),
     attempt_timeout: Duration::from_secs(5),
+    connections_live: Duration::from_secs(300),
     answer_bytes: 65_536,
 };
 

@@ -1,0 +1,5 @@
+//! The life of the process beside its calls: its connections, its background work, its end.
+
+mod connections;
+mod proxy;
+mod reconciler;
