@@ -3,7 +3,9 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// The system's unit of processor time: a hundredth of a second, as Linux tells it to programs.
 const TICK: Duration = Duration::from_millis(10);
@@ -92,7 +94,7 @@ impl Stage {
         let mut process = Process(serve.stderr(Stdio::piped()).spawn().unwrap());
         let mut lines = BufReader::new(process.0.stderr.take().unwrap()).lines();
         let address = loop {
-            let line = lines.next().expect("it serves").unwrap();
+            let line = lines.next().unwrap().unwrap();
             let line: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
             if line["message"] == "serving" {
                 break line["grpc"].as_str().unwrap().to_owned();

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use tonic::transport::{Channel, Endpoint};
 use zentra_sidecar::grpc::proto;
@@ -112,7 +114,7 @@ impl Load {
             if due >= end {
                 break;
             }
-            tokio::time::sleep_until(due.into()).await;
+            tokio::time::sleep_until(due).await;
             let load = self.clone();
             calls.push(tokio::spawn(async move {
                 load.call().await;

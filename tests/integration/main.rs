@@ -28,10 +28,10 @@ mod health_and_reflection;
 mod hostile_input;
 #[cfg(feature = "simulator")]
 mod leaks;
-mod lost_claim;
-mod old_reads;
 #[cfg(feature = "simulator")]
 mod life;
+mod lost_claim;
+mod old_reads;
 #[cfg(feature = "simulator")]
 mod refunds;
 #[cfg(feature = "simulator")]
