@@ -20,7 +20,7 @@ use super::told::{Told, order};
 const RESTARTS: usize = 200;
 const CALLERS: usize = 16;
 /// Payments between two restarts, at least.
-const PAYMENTS_BETWEEN: usize = 20;
+const PAYMENTS_BETWEEN: usize = 10;
 
 /// What the callers share.
 struct Load {
