@@ -1,5 +1,7 @@
 //! One call from its arrival to its answer: identity, deadline, id, log line.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
@@ -8,9 +10,14 @@ use super::deadline::Deadlines;
 use super::status;
 use crate::admission::Admission;
 use crate::domain::{Caller, Operation};
-use crate::error::{Culprit, Error, MoneyMoved, Reason};
+use crate::error::{Culprit, Error, MoneyMoved, Reason, Retry};
 use crate::gateway;
 use crate::shutdown::Draining;
+
+/// How long a call that comes once the end has begun is asked to wait, in milliseconds: for the
+/// goodbye on its connection to arrive first. Between the two chance decides, so that those who
+/// were refused together do not come to another sidecar together.
+const ELSEWHERE_MS: std::ops::Range<u64> = 100..250;
 
 /// What every call of a listener has in common.
 #[derive(Clone, Debug)]
@@ -80,7 +87,8 @@ impl CallSettings {
         now: Instant,
     ) -> Result<gateway::Call, Error> {
         if self.draining.is_draining() {
-            return Err(Error::new(Reason::ShuttingDown));
+            let wait = Duration::from_millis(rand::random_range(ELSEWHERE_MS));
+            return Err(Error::new(Reason::ShuttingDown).retry(Retry::After(wait)));
         }
         let answer_by = self.deadlines.answer_by(metadata, now)?;
         let admitted = self.admission.enter()?;
@@ -212,6 +220,7 @@ mod tests {
         assert_eq!(info.metadata["sent"], "false");
         assert_eq!(info.metadata["money_moved"], "unknown");
         assert_eq!(info.metadata["reference"], "order-1");
-        assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "0");
+        let pushback = status.metadata().get("grpc-retry-pushback-ms").unwrap();
+        assert!(ELSEWHERE_MS.contains(&pushback.to_str().unwrap().parse().unwrap()));
     }
 }
