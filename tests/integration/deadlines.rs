@@ -145,7 +145,8 @@ async fn the_end_of_the_process_waits_for_payments_whose_callers_are_gone() {
     call.abort();
     let _ = call.await;
     let end = tokio::spawn(rig.sidecar.shut_down());
-    tokio::task::yield_now().await;
+    // Longer than connections without a call are given.
+    tokio::time::sleep(Duration::from_millis(600)).await;
     assert!(!end.is_finished());
     rig.simulator.advance(Duration::from_hours(1));
     assert_eq!(soon(end).await.unwrap(), End::Clean);

@@ -64,6 +64,14 @@ async fn watch(serving: &Serving) -> tonic::Streaming<HealthCheckResponse> {
     health.watch(request).await.unwrap().into_inner()
 }
 
+async fn readyz(serving: &Serving) -> (u16, String) {
+    // reqwest, here for plain http only, wants a provider all the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = client.get(format!("http://{}/readyz", serving.admin)).send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
 #[tokio::test]
 async fn a_signal_lets_the_payment_under_way_end_and_answers_its_caller() {
     for signal in ["TERM", "INT"] {
@@ -80,6 +88,7 @@ async fn a_signal_lets_the_payment_under_way_end_and_answers_its_caller() {
         serving.logged("draining").await;
         let told = soon(watch.message()).await.unwrap().unwrap();
         assert_eq!(told.status(), ServingStatus::NotServing);
+        assert_eq!(readyz(&serving).await, (503, "not ready: draining\n".to_owned()));
 
         answer.notify_one();
         let charge = soon(call).await.unwrap().unwrap().into_inner().charge.unwrap();
@@ -114,6 +123,35 @@ async fn new_calls_are_told_of_the_end_while_old_ones_end() {
     soon(call).await.unwrap().unwrap();
     assert_eq!(serving.end().await.0.code(), Some(0));
     assert_eq!(posts(&zentra), 1, "nothing of the second payment");
+}
+
+/// Reads move no money, and are answered all the same.
+#[tokio::test]
+async fn a_read_under_way_is_answered() {
+    let (arrived, mut arrivals) = mpsc::unbounded_channel();
+    let go = Arc::new(Notify::new());
+    let answer = go.clone();
+    let zentra = Stub::slowly(move |_| {
+        let (arrived, go) = (arrived.clone(), go.clone());
+        async move {
+            arrived.send(()).unwrap();
+            go.notified().await;
+            Reply::json(404, &json!({"error": {"code": "not_found"}}))
+        }
+    })
+    .await;
+    let serving = Serving::start(&zentra.url, &[]).await;
+    let mut client = serving.client().await;
+    let call =
+        tokio::spawn(async move { client.get_charge(requests::get_charge("order-1")).await });
+    soon(arrivals.recv()).await.unwrap();
+    serving.signal("TERM").await;
+    // Longer than connections without a call are given.
+    sleep(Duration::from_millis(600)).await;
+    answer.notify_one();
+    let told = refused(soon(call).await.unwrap());
+    assert!(told.starts_with("NotFound NOT_FOUND"), "{told}");
+    assert_eq!(serving.end().await.0.code(), Some(0));
 }
 
 /// A connection below gRPC, which shows a goodbye (GOAWAY).

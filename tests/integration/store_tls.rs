@@ -15,12 +15,12 @@ use crate::support::payment::charge;
 use crate::support::redis::{Program, Server, free_port, settings};
 
 /// A certificate authority, and the certificate of `127.0.0.1` that it signed, as PEM files.
-struct Authority {
+pub(crate) struct Authority {
     folder: PathBuf,
 }
 
 impl Authority {
-    fn new(folder: &Path, name: &str) -> Self {
+    pub(crate) fn new(folder: &Path, name: &str) -> Self {
         let folder = folder.join(name);
         std::fs::create_dir(&folder).unwrap();
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
@@ -35,7 +35,7 @@ impl Authority {
         Self { folder }
     }
 
-    fn file(&self, name: &str) -> String {
+    pub(crate) fn file(&self, name: &str) -> String {
         self.folder.join(name).to_str().unwrap().to_owned()
     }
 }

@@ -58,5 +58,7 @@ async fn a_call_makes_three_posts_at_most() {
     let paid = sidecar.charge(&order("order-1")).await;
     paid.is_paid("DIRECT");
     assert_eq!((paid.outcome().posts, lab.posts("order-1")), (4, 4));
-    lab.agrees("order-1", 1, &[&told, &paid]);
+    // The 429s stand in the ledger as faults, not as refusals that were unread.
+    assert_eq!(lab.charges("order-1"), 1);
+    assert_eq!(lab.look_ups("order-1"), 3, "after the doubt, after the third, before the fourth");
 }

@@ -1,0 +1,138 @@
+//! HTTP/2 towards Zentra, which its TLS offers: what a refused stream and a goodbye prove.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use h2::Reason;
+use h2::server::SendResponse;
+use http::{Method, Response};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use zentra_sidecar::grpc::proto::{ChargeResponse, ExecutionPath};
+
+use crate::store_tls::Authority;
+use crate::support::process::{Serving, command};
+use crate::support::requests;
+use crate::support::sidecar::KEY;
+use crate::support::told::refused;
+
+/// What becomes of a POST.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// Its stream is refused: Zentra did not begin with it.
+    Refuse,
+    /// The connection ends with a goodbye (GOAWAY).
+    Goodbye,
+    /// It is a charge.
+    Pay,
+}
+
+/// A Zentra that speaks HTTP/2 only, and finds nothing.
+struct Zentra {
+    steps: Mutex<VecDeque<Step>>,
+    seen: Mutex<Vec<Method>>,
+}
+
+impl Zentra {
+    fn seen(&self) -> Vec<Method> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// The next POST's; the last one from then on.
+    fn step(&self) -> Step {
+        let mut steps = self.steps.lock().unwrap();
+        if steps.len() > 1 { steps.pop_front().unwrap() } else { steps[0] }
+    }
+
+    async fn serve(self: Arc<Self>, acceptor: TlsAcceptor, stream: TcpStream) {
+        let stream = acceptor.accept(stream).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        while let Some(Ok((request, mut answer))) = connection.accept().await {
+            self.seen.lock().unwrap().push(request.method().clone());
+            if request.method() == Method::GET {
+                send(&mut answer, 404, r#"{"error":{"code":"not_found"}}"#);
+                continue;
+            }
+            match self.step() {
+                Step::Refuse => answer.send_reset(Reason::REFUSED_STREAM),
+                Step::Goodbye => connection.abrupt_shutdown(Reason::INTERNAL_ERROR),
+                Step::Pay => send(&mut answer, 201, PAID),
+            }
+        }
+    }
+}
+
+const PAID: &str = r#"{"data":{"id":"chg_1","reference":"order-1","status":"successful",
+    "amount_minor":50000,"currency":"NGN"}}"#;
+
+fn send(answer: &mut SendResponse<Bytes>, status: u16, body: &'static str) {
+    let head = Response::builder().status(status).header("content-type", "application/json");
+    let mut stream = answer.send_response(head.body(()).unwrap(), false).unwrap();
+    stream.send_data(Bytes::from_static(body.as_bytes()), true).unwrap();
+}
+
+/// The real binary before such a Zentra.
+async fn start(steps: &[Step]) -> (Arc<Zentra>, Serving) {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path(), "zentra");
+    let chain = CertificateDer::from_pem_file(authority.file("cert.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(authority.file("key.pem")).unwrap();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let tls = rustls::ServerConfig::builder().with_no_client_auth();
+    let mut tls = tls.with_single_cert(vec![chain], key).unwrap();
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let steps = Mutex::new(VecDeque::from(steps.to_vec()));
+    let zentra = Arc::new(Zentra { steps, seen: Mutex::default() });
+    let serving = zentra.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serving.clone().serve(acceptor.clone(), stream));
+        }
+    });
+    let mut command = command(&["serve", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"]);
+    command.args(["--zentra-url", &url]).env("ZENTRA_SECRET_KEY", KEY);
+    // The authorities that the sidecar trusts.
+    command.env("SSL_CERT_FILE", authority.file("ca.pem"));
+    (zentra, Serving::of(command).await)
+}
+
+async fn charge(serving: &Serving) -> ChargeResponse {
+    let mut client = serving.client().await;
+    client.charge(requests::charge("order-1")).await.unwrap().into_inner()
+}
+
+/// It is sent again at once, without a look-up between, and was no POST.
+#[tokio::test]
+async fn a_refused_stream_is_proof_that_nothing_was_done() {
+    let (zentra, serving) = start(&[Step::Refuse, Step::Pay]).await;
+    let execution = charge(&serving).await.execution.unwrap();
+    assert_eq!((execution.path(), execution.attempts), (ExecutionPath::Direct, 1));
+    // The first look-up is that of a store in memory, which is new.
+    assert_eq!(zentra.seen(), [Method::GET, Method::POST, Method::POST]);
+}
+
+/// The stack decides on repeats, and the HTTP client adds none of its own.
+#[tokio::test]
+async fn refused_streams_are_tried_three_times_and_no_more() {
+    let (zentra, serving) = start(&[Step::Refuse]).await;
+    let told = refused(serving.client().await.charge(requests::charge("order-1")).await);
+    assert!(told.starts_with("Unavailable OUTCOME_UNKNOWN"), "{told}");
+    let posts = zentra.seen().into_iter().filter(|method| method == Method::POST).count();
+    assert_eq!(posts, 3);
+}
+
+/// Which requests it covers is not told beside it: looked up before it is sent again.
+#[tokio::test]
+async fn a_goodbye_is_doubt() {
+    let (zentra, serving) = start(&[Step::Goodbye, Step::Pay]).await;
+    let execution = charge(&serving).await.execution.unwrap();
+    assert_eq!((execution.path(), execution.attempts), (ExecutionPath::Direct, 2));
+    assert_eq!(zentra.seen(), [Method::GET, Method::POST, Method::GET, Method::POST]);
+}
