@@ -21,7 +21,9 @@ use crate::domain::{
     Charge, ChargeCommand, CustomerId, ListPage, Money, Page, PaymentMethod, PaymentToken,
     ProviderText, Reference, Refund, RefundCommand, TokenizeCommand,
 };
-use crate::upstream::{Effect, SendFence, StackState, Terms, TransportError, Upstream};
+use crate::upstream::{
+    Effect, RouteTemplate, SendFence, StackState, Terms, TransportError, Upstream,
+};
 
 /// Larger than any request body, so that a body with card data is never moved while it grows.
 const BODY_CAPACITY_BYTES: usize = 4096;
@@ -306,6 +308,7 @@ impl Zentra {
             .method(route.method())
             .uri(address.as_str())
             .extension(terms)
+            .extension(RouteTemplate(route.template()))
             .header(header::ACCEPT, HeaderValue::from_static("application/json"))
             .header(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         if body.is_some() {

@@ -21,6 +21,7 @@ use zentra_sidecar::idempotency::{
     Record, Release, ReleaseAnswer, Renew, RenewAnswer, Settle, SettleAnswer, SettleBegin, Stamped,
     Step, Store, StoreError, Waiter,
 };
+use zentra_sidecar::telemetry::Telemetry;
 use zentra_sidecar::upstream::TransportError;
 
 use crate::support::sidecar::{self, StandingClock};
@@ -120,7 +121,12 @@ async fn it_takes_what_there_is_and_sends_nothing() {
     });
     let settings = sidecar::settings("http://127.0.0.1:1", &[]);
     let clock = Arc::new(StandingClock);
-    let parts = Parts::over(BoxCloneSyncService::new(transport), &settings, clock.clone());
+    let parts = Parts::over(
+        BoxCloneSyncService::new(transport),
+        &settings,
+        clock.clone(),
+        Telemetry::quiet(),
+    );
     let store = Losing { inner: MemoryStore::new(|| 0), has_lost: AtomicBool::new(false) };
     store.init().await.unwrap();
     let engine = app::engine(&settings, clock, Parts { store: Arc::new(store), ..parts });
