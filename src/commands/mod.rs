@@ -41,7 +41,7 @@ fn wrong_settings(faults: impl Display) -> ExitCode {
 }
 
 /// Tells why a command failed.
-fn failed(fault: impl Display) -> ExitCode {
+pub(crate) fn failed(fault: impl Display) -> ExitCode {
     complain(fault);
     ExitCode::FAILURE
 }

@@ -93,9 +93,7 @@ impl Settings {
         let zentra_url = read_url(args, key.as_ref(), &mut faults);
         let zentra_proxy = upstream::read_proxy(args, &mut faults);
         let stack = upstream::read(args, &mut faults);
-        let calls = faults.count("--calls-in-flight", &args.calls_in_flight, 1..=65_536);
-        let admission =
-            calls.map(|in_flight| AdmissionSettings { in_flight, ..AdmissionSettings::default() });
+        let admission = read_admission(args, &mut faults);
         let store = store::read(args, key.as_ref().map(KeyRing::environment), &mut faults);
         let engine = store::read_engine(args, stack.as_ref(), &mut faults);
         let reconciler = faults
@@ -166,6 +164,12 @@ fn read_url(args: &ServeArgs, key: Option<&KeyRing>, faults: &mut Faults) -> Opt
             Err(fault) => faults.add(NAME, fault),
         },
     }
+}
+
+fn read_admission(args: &ServeArgs, faults: &mut Faults) -> Option<AdmissionSettings> {
+    let in_flight = faults.count("--calls-in-flight", &args.calls_in_flight, 1..=65_536);
+    let waiting = faults.count("--calls-waiting", &args.calls_waiting, 0..=65_536);
+    Some(AdmissionSettings { in_flight: in_flight?, waiting: waiting? })
 }
 
 fn read_deadlines(args: &ServeArgs, faults: &mut Faults) -> Option<Deadlines> {

@@ -36,6 +36,7 @@ pub fn show(settings: &Settings) -> String {
         ("deadline-margin-ms", settings.deadlines.margin.as_millis().to_string()),
         ("default-deadline-seconds", settings.deadlines.default.as_secs().to_string()),
         ("calls-in-flight", settings.admission.in_flight.to_string()),
+        ("calls-waiting", settings.admission.waiting.to_string()),
         ("zentra-proxy", proxy),
         ("zentra-requests-in-flight", settings.upstream.requests_in_flight.to_string()),
         ("connect-timeout-ms", limits.connect_timeout.as_millis().to_string()),

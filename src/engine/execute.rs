@@ -90,6 +90,17 @@ fn tell<P: Payment>(
     }
 }
 
+/// Why a call that was refused nothing has no payment all the same.
+fn nothing_begun(has_waited: bool) -> Error {
+    match has_waited {
+        true => Error::new(Reason::IdempotencyInProgress)
+            .operator_text("the call that was waited for ended without a payment"),
+        // No other call has been seen: it is the store that has not served this one.
+        false => Error::new(Reason::IdempotencyStoreUnavailable)
+            .operator_text("the claim's answer was lost, and its repeat began nothing"),
+    }
+}
+
 /// What only an operator can end is told to one, whatever has become of the caller.
 fn alert(error: &Error, digest: KeyDigest, reference: Option<&Reference>) {
     if matches!(error.reason(), Reason::OutcomeConflict | Reason::OutcomeUnresolved) {
@@ -231,8 +242,7 @@ impl<P: Payment> PaymentCall<P> {
                     self.wait(&mut waiter, lease_left_ms).await?;
                 }
                 ClaimAnswer::Refused { .. } if self.refusal.is_none() => {
-                    return Err(Error::new(Reason::IdempotencyInProgress)
-                        .operator_text("the call that was waited for ended without a payment"));
+                    return Err(nothing_begun(has_waited));
                 }
                 settled => return self.told(settled),
             }

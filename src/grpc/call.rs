@@ -1,5 +1,7 @@
 //! One call from its arrival to its answer: identity, deadline, id, span, log line.
 
+use std::time::Duration;
+
 use opentelemetry::Context;
 use opentelemetry::context::FutureExt as _;
 use tokio::time::Instant;
@@ -12,11 +14,16 @@ use super::told::{Answered, Told};
 use super::{status, trace};
 use crate::admission::Admission;
 use crate::domain::{Caller, Operation};
-use crate::error::{Culprit, Error, MoneyMoved, Reason};
+use crate::error::{Culprit, Error, MoneyMoved, Reason, Retry};
 use crate::gateway;
 use crate::shutdown::Draining;
 use crate::telemetry::Telemetry;
 use crate::telemetry::trace::{RequestId, trace_id};
+
+/// How long a call that comes once the end has begun is asked to wait, in milliseconds: for the
+/// goodbye on its connection to arrive first. Between the two chance decides, so that those who
+/// were refused together do not come to another sidecar together.
+const ELSEWHERE_MS: std::ops::Range<u64> = 100..250;
 
 /// What every call of a listener has in common.
 #[derive(Clone)]
@@ -102,7 +109,8 @@ impl CallSettings {
 
     fn admit(&self, metadata: &MetadataMap, now: Instant) -> Result<gateway::Call, Error> {
         if self.draining.is_draining() {
-            return Err(Error::new(Reason::ShuttingDown));
+            let wait = Duration::from_millis(rand::random_range(ELSEWHERE_MS));
+            return Err(Error::new(Reason::ShuttingDown).retry(Retry::After(wait)));
         }
         let answer_by = self.deadlines.answer_by(metadata, now)?;
         let admitted = self.admission.enter()?;
@@ -259,6 +267,7 @@ mod tests {
         assert_eq!(info.metadata["sent"], "false");
         assert_eq!(info.metadata["money_moved"], "unknown");
         assert_eq!(info.metadata["reference"], "order-1");
-        assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "0");
+        let pushback = status.metadata().get("grpc-retry-pushback-ms").unwrap();
+        assert!(ELSEWHERE_MS.contains(&pushback.to_str().unwrap().parse().unwrap()));
     }
 }

@@ -39,7 +39,7 @@ pub use retry::RetrySettings;
 pub use retry_after::{LONGEST_WAIT, retry_after};
 pub use send_fence::SendFence;
 pub use sign::Credentials;
-pub use terms::{Effect, Terms, Tries, TryNumber};
+pub use terms::{Effect, Repeated, Terms, Tries, TryNumber};
 pub use transport::{Limits, ProxyUrl, TransportError, over_reqwest};
 
 use crate::clock::Clock;
