@@ -2,6 +2,8 @@
 //! again and whether money moved, and it keeps what the caller reads apart from what the operator
 //! reads.
 
+mod facts;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -124,6 +126,7 @@ struct Details {
     remaining_minor: Option<i64>,
     status: Option<&'static str>,
     operator_text: Box<str>,
+    is_audited: bool,
 }
 
 impl Error {
@@ -141,6 +144,7 @@ impl Error {
             remaining_minor: None,
             status: None,
             operator_text: "".into(),
+            is_audited: false,
         };
         Self { reason, details: Box::new(details) }
     }

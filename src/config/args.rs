@@ -214,6 +214,10 @@ pub struct ServeArgs {
         allow_negative_numbers = true
     )]
     pub drain_seconds: String,
+
+    /// Where the audit log goes: `stdout`, `stderr`, `off` or the path of a file
+    #[arg(long, env = "SIDECAR_AUDIT_LOG", default_value = "stdout", value_name = "TARGET")]
+    pub audit_log: String,
 }
 
 /// The environment variable of a flag, for messages. A test compares it with clap's own.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::Settings;
 use crate::gateway::CardData;
+use crate::telemetry::settings::Protocol;
 
 /// One line a setting, `name = value`.
 #[must_use]
@@ -41,6 +42,9 @@ pub fn show(settings: &Settings) -> String {
         ("connect-timeout-ms", limits.connect_timeout.as_millis().to_string()),
         ("attempt-timeout-seconds", limits.attempt_timeout.as_secs().to_string()),
         ("drain-seconds", settings.drain.as_secs().to_string()),
+        ("audit-log", settings.audit.to_string()),
+        ("otel-traces", exported(settings.otel.traces)),
+        ("otel-metrics", exported(settings.otel.metrics)),
     ];
     let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     lines.iter().fold(String::new(), |mut text, (name, value)| {
@@ -48,4 +52,13 @@ pub fn show(settings: &Settings) -> String {
         let _ = writeln!(text, "{name:width$} = {value}");
         text
     })
+}
+
+fn exported(protocol: Option<Protocol>) -> String {
+    match protocol {
+        None => "none",
+        Some(Protocol::Grpc) => "otlp, grpc",
+        Some(Protocol::Http) => "otlp, http/protobuf",
+    }
+    .to_owned()
 }
