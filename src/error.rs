@@ -44,6 +44,8 @@ pub enum Reason {
     ChargeNotRefundable,
     /// Card data is not accepted by this sidecar.
     CardDataRefused,
+    /// Who calls may not.
+    CallerNotAllowed,
     /// Nobody knows whether the payment was made, and Zentra can no longer tell.
     OutcomeUnresolved,
     /// An operator found that the payment was not made.
@@ -280,6 +282,7 @@ impl Reason {
             Self::RefundExceedsCharge => "REFUND_EXCEEDS_CHARGE",
             Self::ChargeNotRefundable => "CHARGE_NOT_REFUNDABLE",
             Self::CardDataRefused => "CARD_DATA_REFUSED",
+            Self::CallerNotAllowed => "CALLER_NOT_ALLOWED",
             Self::OutcomeUnresolved => "OUTCOME_UNRESOLVED",
             Self::OutcomeSettled => "OUTCOME_SETTLED",
             Self::IdempotencyStoreUnavailable => "IDEMPOTENCY_STORE_UNAVAILABLE",
@@ -306,6 +309,7 @@ impl Reason {
             | Self::RefundExceedsCharge
             | Self::ChargeNotRefundable
             | Self::CardDataRefused
+            | Self::CallerNotAllowed
             | Self::OutcomeSettled
             | Self::DeadlineTooShort => Culprit::Caller,
             Self::OutcomeUnknown
@@ -337,6 +341,7 @@ impl Reason {
             | Self::RefundExceedsCharge
             | Self::ChargeNotRefundable
             | Self::CardDataRefused
+            | Self::CallerNotAllowed
             | Self::OutcomeUnresolved
             | Self::OutcomeSettled => Retry::Never,
             Self::ShuttingDown => Retry::After(Duration::ZERO),
@@ -395,6 +400,9 @@ impl Reason {
             Self::ChargeNotRefundable => "The charge did not succeed: there is nothing to refund.",
             Self::CardDataRefused => {
                 "This sidecar does not accept card data; tokenize through the gateway that does."
+            }
+            Self::CallerNotAllowed => {
+                "This caller may not call this sidecar; whoever runs it has to allow it."
             }
             Self::OutcomeUnresolved => {
                 "It is not known whether the payment was made, and the provider can no longer \

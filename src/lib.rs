@@ -15,6 +15,7 @@ mod failpoint;
 pub mod gateway;
 pub mod grpc;
 pub mod idempotency;
+pub mod listen;
 pub mod mutants;
 pub mod readiness;
 pub mod reconciler;

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::admission::Admission;
+use crate::listen::Connections;
+use crate::listen::tls::Terms;
 use crate::upstream::{CircuitState, StackState};
 use crate::zentra::KeyRing;
 
@@ -17,6 +19,10 @@ pub struct Shown {
     pub upstream: StackState,
     /// Zentra's key in use.
     pub key: Arc<KeyRing>,
+    /// The door for connections.
+    pub connections: Connections,
+    /// The terms of mutual TLS, where a listener has it.
+    pub tls: Option<Arc<Terms>>,
 }
 
 impl Shown {
@@ -48,6 +54,7 @@ impl Shown {
         gauge(&mut text, "call_places_free", help, count(self.admission.free()));
         let help = "Calls that were refused with OVERLOADED at the door.";
         one(&mut text, ("calls_refused_total", "counter", help), "", self.admission.refused());
+        self.connections_text(&mut text);
         for (name, help, value) in [
             (
                 "zentra_rate_limit",
@@ -67,6 +74,22 @@ impl Shown {
             }
         }
         text
+    }
+
+    fn connections_text(&self, text: &mut String) {
+        let help = "Connections that there are.";
+        gauge(text, "connections_open", help, count(self.connections.open()));
+        let help = "Connections that were closed at once, as there was no place.";
+        let refused = self.connections.refused();
+        one(text, ("connections_refused_total", "counter", help), "", refused);
+        let help = "TLS handshakes that came to nothing.";
+        let failed = self.connections.refused_handshakes();
+        one(text, ("tls_handshakes_failed_total", "counter", help), "", failed);
+        let not_after = self.tls.as_ref().and_then(|terms| terms.not_after().try_into().ok());
+        if let Some(not_after) = not_after {
+            let help = "When the certificate in force ends, in Unix time.";
+            gauge(text, "tls_certificate_not_after_timestamp_seconds", help, not_after);
+        }
     }
 }
 

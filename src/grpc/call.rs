@@ -10,13 +10,12 @@ use crate::admission::Admission;
 use crate::domain::{Caller, Operation};
 use crate::error::{Culprit, Error, MoneyMoved, Reason};
 use crate::gateway;
+use crate::listen::Peer;
 use crate::shutdown::Draining;
 
 /// What every call of a listener has in common.
 #[derive(Clone, Debug)]
 pub struct CallSettings {
-    /// Who calls on this listener.
-    pub caller: Caller,
     /// How deadlines are dealt with.
     pub deadlines: Deadlines,
     /// Whether new calls are still taken.
@@ -51,10 +50,14 @@ impl CallSettings {
         // Counted before it is admitted, so that none is admitted that nobody waits for.
         let under_way = self.under_way.token();
         let started = Instant::now();
-        let (metadata, _, message) = request.into_parts();
+        let (metadata, extensions, message) = request.into_parts();
+        let Some(Peer { caller, .. }) = extensions.get::<Peer>() else {
+            // No connection leaves it out; a call of nobody is nobody's.
+            return Err(status::from_error(&Error::new(Reason::CallerNotAllowed), ""));
+        };
         let call = Call {
             operation,
-            caller: self.caller.clone(),
+            caller: caller.clone(),
             request_id: format!("{:032x}", rand::random::<u128>()),
             started,
             // Only a reference that is one may stand in a log.
@@ -62,7 +65,7 @@ impl CallSettings {
                 .and_then(|text| crate::domain::Reference::new(text).ok())
                 .map(|reference| reference.to_string()),
         };
-        let (result, _under_way) = match self.admit(&metadata, started) {
+        let (result, _under_way) = match self.admit(&metadata, caller, started) {
             Ok(admitted) => (handle(admitted, message).await, Some(under_way)),
             // Who is refused puts off no end: a stream of such calls may never have a gap.
             Err(error) => {
@@ -77,6 +80,7 @@ impl CallSettings {
     fn admit(
         &self,
         metadata: &tonic::metadata::MetadataMap,
+        caller: &Caller,
         now: Instant,
     ) -> Result<gateway::Call, Error> {
         if self.draining.is_draining() {
@@ -84,7 +88,7 @@ impl CallSettings {
         }
         let answer_by = self.deadlines.answer_by(metadata, now)?;
         let admitted = self.admission.enter()?;
-        Ok(gateway::Call { caller: self.caller.clone(), answer_by, admitted })
+        Ok(gateway::Call { caller: caller.clone(), answer_by, admitted })
     }
 }
 
@@ -169,7 +173,6 @@ mod tests {
     fn settings() -> CallSettings {
         let second = Duration::from_secs(1);
         CallSettings {
-            caller: Caller::new("local").unwrap(),
             deadlines: Deadlines { minimum: second, margin: second, default: second },
             draining: Draining::default(),
             admission: Admission::new(AdmissionSettings::default()),
@@ -179,7 +182,9 @@ mod tests {
 
     async fn refused(settings: &CallSettings) -> Status {
         let handle = |_, _| async { panic!("no work begins") };
-        let request = Request::new("order-1".to_owned());
+        let mut request = Request::new("order-1".to_owned());
+        let caller = Caller::new("local").unwrap();
+        request.extensions_mut().insert(Peer { caller, is_allowed: true });
         let answer: Result<Response<()>, _> =
             settings.run(Operation::Charge, request, |it| Some(it), handle).await;
         answer.unwrap_err()
@@ -200,6 +205,15 @@ mod tests {
         let _guard = tracing::subscriber::set_default(subscriber);
         refused(&settings).await;
         assert_eq!(*counted.lock().unwrap(), [0]);
+    }
+
+    #[tokio::test]
+    async fn a_call_of_nobody_is_refused() {
+        let handle = |_, ()| async { panic!("no work begins") };
+        let request = Request::new(());
+        let answer: Result<Response<()>, _> =
+            settings().run(Operation::Charge, request, |()| None, handle).await;
+        assert_eq!(answer.unwrap_err().code(), tonic::Code::PermissionDenied);
     }
 
     #[tokio::test]

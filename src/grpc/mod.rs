@@ -2,7 +2,9 @@
 
 mod call;
 mod deadline;
+mod gate;
 mod page_token;
+mod request_body;
 mod requests;
 mod responses;
 mod server;
@@ -11,7 +13,7 @@ mod status;
 
 pub use call::CallSettings;
 pub use deadline::Deadlines;
-pub use server::{Listener, Server};
+pub use server::Server;
 
 /// The generated code of the public contract.
 pub mod proto {

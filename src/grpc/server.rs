@@ -1,39 +1,23 @@
-//! The listeners, and the stack that every connection passes.
+//! The gRPC services, put together and served behind listeners.
 
-use std::io;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::net::{TcpListener, UnixListener};
-use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
 
 use super::CallSettings;
+use super::gate::Gate;
 use super::proto::{self, payment_service_server::PaymentServiceServer};
 use super::service::Payments;
 use crate::clock::Clock;
 use crate::gateway::Gateway;
+use crate::listen::{Connections, Listener};
 
 /// The largest request, in bytes. The largest that the contract allows takes about 2 KiB.
-const MAX_MESSAGE_BYTES: usize = 64 * 1024;
-/// The largest metadata of a request, in bytes as HTTP/2 counts them.
-const MAX_METADATA_BYTES: u32 = 16 * 1024;
-/// Calls at once on one connection.
-const MAX_CONCURRENT_STREAMS: u32 = 1024;
-/// Streams that a peer may reset before they are taken up (CVE-2023-44487).
-const MAX_PENDING_RESETS: usize = 20;
-/// Streams that this side may have to reset on a connection (CVE-2025-8671). tonic's own default
-/// here is no limit at all.
-const MAX_LOCAL_RESETS: usize = 1024;
-/// How often a silent connection is asked whether it lives, and how long it has to answer.
-const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(20));
+pub(super) const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 
 /// What health knows: the process as a whole, and the service.
 const WATCHED: [&str; 2] = ["", "zentra.gateway.v1.PaymentService"];
@@ -45,66 +29,10 @@ const SERVED: [&str; 4] = [
     "grpc.reflection.v1alpha.ServerReflection",
 ];
 
-/// A bound listener. A Unix socket's file is removed when it is dropped.
-pub enum Listener {
-    /// TCP.
-    Tcp(TcpListener),
-    /// A Unix socket.
-    Unix(UnixListener, SocketFile),
-}
-
-impl Listener {
-    /// Binds a TCP address.
-    ///
-    /// # Errors
-    /// As the system says.
-    pub async fn tcp(address: SocketAddr) -> io::Result<Self> {
-        TcpListener::bind(address).await.map(Self::Tcp)
-    }
-
-    /// Binds a Unix socket. A file that an ended process left behind is replaced; a socket on
-    /// which somebody answers is not.
-    ///
-    /// # Errors
-    /// As the system says.
-    pub async fn unix(path: &Path) -> io::Result<Self> {
-        if tokio::net::UnixStream::connect(path).await.is_ok() {
-            return Err(io::Error::from(io::ErrorKind::AddrInUse));
-        }
-        let left_behind = std::os::unix::fs::FileTypeExt::is_socket;
-        if std::fs::symlink_metadata(path).is_ok_and(|it| left_behind(&it.file_type())) {
-            std::fs::remove_file(path)?;
-        }
-        let listener = UnixListener::bind(path)?;
-        Ok(Self::Unix(listener, SocketFile(path.to_owned())))
-    }
-
-    /// The address as callers write it.
-    #[must_use]
-    pub fn address(&self) -> String {
-        match self {
-            Self::Tcp(listener) => {
-                listener.local_addr().map_or_else(|_| "unknown".into(), |it| it.to_string())
-            }
-            Self::Unix(_, file) => format!("unix:{}", file.0.display()),
-        }
-    }
-}
-
-/// The file of a Unix socket, removed when dropped.
-pub struct SocketFile(PathBuf);
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        // It may be gone already, which is as good.
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
 /// The gRPC services, ready to be put behind listeners.
 #[derive(Clone)]
 pub struct Server {
-    routes: Routes,
+    gate: Gate<Routes>,
     health: HealthReporter,
     closing: CancellationToken,
     under_way: TaskTracker,
@@ -137,13 +65,16 @@ impl Server {
             SERVED.into_iter().fold(builder, |builder, name| builder.with_service_name(name))
         };
         let mut routes = Routes::builder();
+        let reflection_v1 = reflection().build_v1()?;
+        let reflection_v1alpha = reflection().build_v1alpha()?;
         routes
             .add_service(payments)
-            .add_service(health_service)
-            .add_service(reflection().build_v1()?)
-            .add_service(reflection().build_v1alpha()?);
+            .add_service(health_service.max_decoding_message_size(MAX_MESSAGE_BYTES))
+            .add_service(reflection_v1.max_decoding_message_size(MAX_MESSAGE_BYTES))
+            .add_service(reflection_v1alpha.max_decoding_message_size(MAX_MESSAGE_BYTES));
         let closing = CancellationToken::new();
-        let server = Self { routes: routes.routes().prepare(), health, closing, under_way };
+        let gate = Gate::new(routes.routes().prepare());
+        let server = Self { gate, health, closing, under_way };
         server.set_serving(false).await;
         Ok(server)
     }
@@ -175,30 +106,8 @@ impl Server {
     }
 
     /// Serves one listener until [`Server::close`] and every connection of it has ended, which a
-    /// peer that says nothing may put off for ever.
-    ///
-    /// # Errors
-    /// Where the listener breaks.
-    pub async fn serve(self, listener: Listener) -> Result<(), tonic::transport::Error> {
-        let closing = self.closing.clone();
-        let router = tonic::transport::Server::builder()
-            .max_concurrent_streams(Some(MAX_CONCURRENT_STREAMS))
-            .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
-            .http2_max_local_error_reset_streams(Some(MAX_LOCAL_RESETS))
-            .http2_max_header_list_size(Some(MAX_METADATA_BYTES))
-            .http2_keepalive_interval(Some(KEEPALIVE.0))
-            .http2_keepalive_timeout(Some(KEEPALIVE.1))
-            .add_routes(self.routes);
-        let end = closing.cancelled_owned();
-        match listener {
-            Listener::Tcp(listener) => {
-                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-                router.serve_with_incoming_shutdown(incoming, end).await
-            }
-            Listener::Unix(listener, _file) => {
-                let incoming = UnixListenerStream::new(listener);
-                router.serve_with_incoming_shutdown(incoming, end).await
-            }
-        }
+    /// peer that says nothing may put off.
+    pub async fn serve(self, listener: Listener, door: Connections) {
+        listener.serve(self.gate, door, self.closing).await;
     }
 }

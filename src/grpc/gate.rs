@@ -1,0 +1,114 @@
+//! What every request passes before a service sees it: may its peer call at all, and is there
+//! room to take it in.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, Either, FutureExt as _};
+use http::{Request, Response};
+use hyper::body::{Body as HttpBody, Frame, Incoming};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::body::Body;
+use tower::Service;
+
+use super::request_body::RequestBody;
+use super::status;
+use crate::error::{Error, Reason};
+use crate::listen::Peer;
+
+/// Payment requests that have not arrived wholly, over all connections. Each may hold up to
+/// 64 KiB.
+const MAX_ARRIVING: usize = 1024;
+/// Calls of health and reflection, over all connections. Their streams may stay open for as long
+/// as their connections.
+const MAX_ASIDE: usize = 512;
+/// How their paths begin.
+const ASIDE: &str = "/grpc.";
+
+/// The gate before the services. Clones share its places.
+#[derive(Clone)]
+pub(super) struct Gate<S> {
+    inner: S,
+    arriving: Arc<Semaphore>,
+    aside: Arc<Semaphore>,
+}
+
+type Refused = Ready<Result<Response<Body>, Infallible>>;
+type Taken<F> = Either<F, BoxFuture<'static, Result<Response<Body>, Infallible>>>;
+
+impl<S> Gate<S> {
+    pub(super) fn new(inner: S) -> Self {
+        let places = |count| Arc::new(Semaphore::new(count));
+        Self { inner, arriving: places(MAX_ARRIVING), aside: places(MAX_ASIDE) }
+    }
+}
+
+impl<S> Service<Request<Incoming>> for Gate<S>
+where
+    S: Service<Request<RequestBody<Incoming>>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Either<Refused, Taken<S::Future>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let peer = request.extensions().get::<Peer>();
+        if !peer.is_some_and(|peer| peer.is_allowed) {
+            return refuse(Reason::CallerNotAllowed, peer);
+        }
+        let is_aside = request.uri().path().starts_with(ASIDE);
+        let places = if is_aside { &self.aside } else { &self.arriving };
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            return refuse(Reason::Overloaded, peer);
+        };
+        Either::Right(if is_aside {
+            let answer = self.inner.call(request.map(RequestBody::without_end));
+            let answer = answer.map(|answer| {
+                answer.map(|it| it.map(|body| Body::new(Held { body, _place: place })))
+            });
+            Either::Right(answer.boxed())
+        } else {
+            let request = request.map(|body| RequestBody::arriving(body, place));
+            Either::Left(self.inner.call(request))
+        })
+    }
+}
+
+fn refuse<F>(reason: Reason, peer: Option<&Peer>) -> Either<Refused, F> {
+    let request_id = format!("{:032x}", rand::random::<u128>());
+    let caller = peer.map(|peer| peer.caller.as_str());
+    tracing::info!(caller, request_id, outcome = reason.as_str(), "call");
+    let status = status::from_error(&Error::new(reason), &request_id);
+    Either::Left(ready(Ok(status.into_http())))
+}
+
+/// An answer that keeps its place until it has ended.
+struct Held {
+    body: Body,
+    _place: OwnedSemaphorePermit,
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = tonic::Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+}
