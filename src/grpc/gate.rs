@@ -4,37 +4,30 @@
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, Either, FutureExt as _};
 use http::{Request, Response};
 use hyper::body::{Body as HttpBody, Frame, Incoming};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tonic::body::Body;
 use tower::Service;
 
+use super::arriving::Arriving;
 use super::request_body::RequestBody;
 use super::status;
 use crate::error::{Error, Reason};
 use crate::listen::Peer;
 
-/// Payment requests that have not arrived wholly, over all connections. Each may hold up to
-/// 64 KiB.
-const MAX_ARRIVING: usize = 1024;
-/// Calls of health and reflection, over all connections. Their streams may stay open for as long
-/// as their connections.
-const MAX_ASIDE: usize = 512;
-/// How their paths begin.
+/// How the paths of health and reflection begin.
 const ASIDE: &str = "/grpc.";
 
-/// The gate before the services. Clones share its places.
+/// The gate before the services.
 #[derive(Clone)]
 pub(super) struct Gate<S> {
     inner: S,
-    arriving: Arc<Semaphore>,
-    aside: Arc<Semaphore>,
+    arriving: Arriving,
 }
 
 type Refused = Ready<Result<Response<Body>, Infallible>>;
@@ -42,8 +35,7 @@ type Taken<F> = Either<F, BoxFuture<'static, Result<Response<Body>, Infallible>>
 
 impl<S> Gate<S> {
     pub(super) fn new(inner: S) -> Self {
-        let places = |count| Arc::new(Semaphore::new(count));
-        Self { inner, arriving: places(MAX_ARRIVING), aside: places(MAX_ASIDE) }
+        Self { inner, arriving: Arriving::default() }
     }
 }
 
@@ -62,30 +54,26 @@ where
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let peer = request.extensions().get::<Peer>();
-        if !peer.is_some_and(|peer| peer.is_allowed) {
+        let Some(peer) = peer.filter(|peer| peer.is_allowed()) else {
             return refuse(Reason::CallerNotAllowed, peer);
-        }
-        let is_aside = request.uri().path().starts_with(ASIDE);
-        let places = if is_aside { &self.aside } else { &self.arriving };
-        let Ok(place) = places.clone().try_acquire_owned() else {
-            return refuse(Reason::Overloaded, peer);
         };
-        Either::Right(if is_aside {
-            let answer = self.inner.call(request.map(RequestBody::without_end));
-            let answer = answer.map(|answer| {
-                answer.map(|it| it.map(|body| Body::new(Held { body, _place: place })))
-            });
-            Either::Right(answer.boxed())
-        } else {
-            let request = request.map(|body| RequestBody::arriving(body, place));
-            Either::Left(self.inner.call(request))
-        })
+        if !request.uri().path().starts_with(ASIDE) {
+            let body = |body| RequestBody::arriving(body, self.arriving.clone());
+            return Either::Right(Either::Left(self.inner.call(request.map(body))));
+        }
+        let Some(place) = peer.aside() else {
+            return refuse(Reason::Overloaded, Some(peer));
+        };
+        let answer = self.inner.call(request.map(RequestBody::without_end));
+        let held =
+            |answer: Response<Body>| answer.map(|body| Body::new(Held { body, _place: place }));
+        Either::Right(Either::Right(answer.map(|answer| answer.map(held)).boxed()))
     }
 }
 
 fn refuse<F>(reason: Reason, peer: Option<&Peer>) -> Either<Refused, F> {
     let request_id = format!("{:032x}", rand::random::<u128>());
-    let caller = peer.map(|peer| peer.caller.as_str());
+    let caller = peer.map(|peer| peer.caller().as_str());
     tracing::info!(caller, request_id, outcome = reason.as_str(), "call");
     let status = status::from_error(&Error::new(reason), &request_id);
     Either::Left(ready(Ok(status.into_http())))

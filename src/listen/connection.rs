@@ -148,3 +148,6 @@ impl<B: Body + Unpin> Body for Answer<B> {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests;

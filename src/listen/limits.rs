@@ -29,6 +29,8 @@ pub(super) const TELL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Calls at once on one connection.
 pub(super) const MAX_CONCURRENT_STREAMS: u32 = 1024;
+/// Of those, calls of health and reflection.
+pub(super) const MAX_ASIDE: usize = 16;
 /// The largest metadata of a request, in bytes as HTTP/2 counts them.
 pub const MAX_METADATA_BYTES: u32 = 16 * 1024;
 /// Streams that a peer may reset before they are taken up (CVE-2023-44487).

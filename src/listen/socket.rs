@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::limits::{ACCEPT_PAUSE, HANDSHAKE};
-use super::tls::Terms;
+use super::tls::{self, Terms};
 use super::{Connections, Peer, connection};
 use crate::domain::Caller;
 
@@ -120,7 +120,7 @@ impl Listener {
     async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener, caller) => {
-                let peer = Peer { caller: caller.clone(), is_allowed: true };
+                let peer = Peer::new(caller.clone(), true);
                 Ok(Accepted::Tcp(tcp(listener).await?, peer))
             }
             Self::Tls(listener, terms) => Ok(Accepted::Tls(tcp(listener).await?, terms.clone())),
@@ -130,7 +130,7 @@ impl Listener {
                     None => true,
                     Some(trusted) => trusted.contains(&stream.peer_cred()?.uid()),
                 };
-                Ok(Accepted::Unix(stream, Peer { caller: caller.clone(), is_allowed }))
+                Ok(Accepted::Unix(stream, Peer::new(caller.clone(), is_allowed)))
             }
         }
     }
@@ -177,10 +177,10 @@ impl Accepted {
                 drop(handshake);
                 let fault = match shaken {
                     Ok(Ok((stream, peer))) => {
-                        let Some(_place) = door.enter_as(&peer.caller) else { return };
+                        let Some(_place) = door.enter_as(peer.caller()) else { return };
                         return connection::serve(stream, peer, service, age, closing).await;
                     }
-                    Ok(Err(fault)) => fault.to_string(),
+                    Ok(Err(fault)) => tls::handshake_fault(&fault),
                     Err(_) => "it took too long".to_owned(),
                 };
                 door.refuse_handshake(&fault);

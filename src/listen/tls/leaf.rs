@@ -32,7 +32,7 @@ impl Rules {
             return Err(LeafFault::TrustDomain);
         }
         let is_allowed = self.allowed.iter().any(|pattern| pattern.matches(&id));
-        Ok(Peer { caller: id.caller()?, is_allowed })
+        Ok(Peer::new(id.caller()?, is_allowed))
     }
 }
 

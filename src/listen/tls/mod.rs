@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use rustls::{CertificateError, OtherError};
 use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_rustls::TlsAcceptor;
@@ -114,8 +115,9 @@ impl Terms {
         if new.not_after <= now {
             return Err("the new certificate has expired".to_owned());
         }
-        tracing::info!(not_after = new.not_after, "new TLS files are in force");
+        let not_after = new.not_after;
         self.in_force.store(Arc::new(new));
+        tracing::info!(not_after, "new TLS files are in force");
         Ok(())
     }
 
@@ -148,6 +150,17 @@ impl Terms {
             Ok(read) => read.map_err(|faults| told(&faults)),
             Err(fault) => Err(fault.to_string()),
         }
+    }
+}
+
+/// What went wrong with a handshake, as an operator reads it.
+pub(super) fn handshake_fault(fault: &io::Error) -> String {
+    match fault.get_ref().and_then(|fault| fault.downcast_ref()) {
+        // The rules' own words, which the library shows as code only.
+        Some(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(fault)))) => {
+            fault.to_string()
+        }
+        _ => fault.to_string(),
     }
 }
 
