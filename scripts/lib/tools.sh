@@ -14,6 +14,8 @@ install_tools() {
   need_rust
   need_python
   need_node
+  # Makes the certificates of the clients' tests.
+  has openssl || apt_install openssl
   local executables=()
   local name
   for name in cargo-deny cargo-nextest grpcurl; do
@@ -30,7 +32,7 @@ install_tools() {
   install_node_packages
   printf '%s\n' "$(cargo --version)" "$(cargo nextest --version | head -n 1)" \
     "$(cargo deny --version)" "buf $(buf --version)" "$(grpcurl -version 2>&1)" \
-    "node $(node --version)" "$("$(client_python)" --version)" "$(redis-server --version)"
+    "node $(node --version)" "$("$(client_python)" --version)" "$(redis-server --version)" "$(openssl version)"
 }
 
 has() {

@@ -19,7 +19,7 @@ pub(super) const AGE_JITTER: std::ops::Range<f64> = 0.9..1.1;
 /// How long a peer that floods has for its last answers, after the goodbye.
 pub(super) const FLOOD_GRACE: Duration = Duration::from_secs(1);
 /// Frames that ask for an acknowledgement (PING, SETTINGS) between two answers of this side.
-pub(super) const MAX_ASKED: u64 = 64;
+pub(super) const MAX_ASKED: u64 = 10;
 /// More of them by time: a client may ping once in this long, for as long as it likes.
 pub(super) const ASKED_INTERVAL: Duration = Duration::from_secs(1);
 /// The pause after the system refused a new connection, for want of file descriptors say.

@@ -55,7 +55,7 @@ async fn made_you_reset() {
 #[tokio::test]
 async fn continuations_without_an_end() {
     let town = Town::start(&[]).await;
-    for piece in [Vec::new(), vec![0x00, 0x01, b'x', 0x01, b'y'].repeat(1000)] {
+    for piece in [Vec::new(), [0x00, 0x01, b'x', 0x01, b'y'].repeat(1000)] {
         let mut attacker = Attacker::connect(&town.serving.grpc).await;
         attacker.send(&frame(HEADERS, 0, 1, &call_head(PATH))).await.unwrap();
         let (end, sent) = attacker.flood(ENDLESS, move |_| frame(CONTINUATION, 0, 1, &piece)).await;

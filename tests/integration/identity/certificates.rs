@@ -65,7 +65,7 @@ async fn no_wrong_or_expired_certificate_ends_the_handshake() {
             AlertDescription::UnsupportedCertificate,
         ),
     ] {
-        let pair = mesh.authority.sign(params);
+        let pair = mesh.authority.sign(&params);
         assert_eq!(alert(&mesh, &serving, Some(&pair)).await, expected);
     }
     // What is refused is the certificate and not the client.
@@ -91,7 +91,7 @@ async fn a_certificate_that_does_not_say_exactly_who_it_is_ends_the_handshake() 
         (changed(|it| it.key_usages.push(KeyUsagePurpose::KeyCertSign)), "that of an authority"),
     ] {
         let serving = mesh.serve(&stub.url).await;
-        let pair = mesh.authority.sign(params);
+        let pair = mesh.authority.sign(&params);
         let alert = alert(&mesh, &serving, Some(&pair)).await;
         let expected = [AlertDescription::CertificateUnknown, AlertDescription::BadCertificate];
         assert!(expected.contains(&alert), "{why}: {alert:?}");

@@ -119,7 +119,7 @@ async fn an_expired_certificate_does_not_replace_one_that_is_good() {
     let mut serving = mesh.serve(&stub.url).await;
     let mut params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     params.not_after = rcgen::date_time_ymd(2020, 1, 1);
-    let expired = mesh.authority.sign(params);
+    let expired = mesh.authority.sign(&params);
     replace(&mesh.file("key.pem"), &expired.key);
     replace(&mesh.file("cert.pem"), &expired.certificate);
     serving.logged("the TLS files are wrong; the last good ones stay in force").await;

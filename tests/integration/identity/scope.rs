@@ -18,8 +18,8 @@ use crate::support::stub::{Reply, Stub};
 async fn caller_in_log(serving: Serving) -> String {
     serving.signal("TERM").await;
     let (_, log) = serving.end().await;
-    let lines = log.lines().filter_map(|line| serde_json::from_str(line).ok());
-    let call = lines.filter(|it: &serde_json::Value| it["message"] == "call").last();
+    let mut lines = log.lines().filter_map(|line| serde_json::from_str(line).ok());
+    let call = lines.rfind(|it: &serde_json::Value| it["message"] == "call");
     call.unwrap()["caller"].as_str().unwrap().to_owned()
 }
 

@@ -58,7 +58,6 @@ pub(crate) fn call_head(path: &str) -> Vec<u8> {
 pub(crate) struct Received {
     pub(crate) kind: u8,
     pub(crate) flags: u8,
-    pub(crate) stream: u32,
     pub(crate) payload: Vec<u8>,
 }
 
@@ -135,6 +134,5 @@ async fn receive(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> Option<Rec
     let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
     let mut payload = vec![0; usize::try_from(length).unwrap()];
     stream.read_exact(&mut payload).await.ok()?;
-    let stream = u32::from_be_bytes([header[5], header[6], header[7], header[8]]);
-    Some(Received { kind: header[3], flags: header[4], stream, payload })
+    Some(Received { kind: header[3], flags: header[4], payload })
 }

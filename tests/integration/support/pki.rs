@@ -61,15 +61,15 @@ impl Authority {
     pub(crate) fn server(&self) -> Pair {
         let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        self.sign(params)
+        self.sign(&params)
     }
 
     /// The certificate of a service with this SPIFFE id.
     pub(crate) fn service(&self, id: &str) -> Pair {
-        self.sign(service(&[id]))
+        self.sign(&service(&[id]))
     }
 
-    pub(crate) fn sign(&self, params: CertificateParams) -> Pair {
+    pub(crate) fn sign(&self, params: &CertificateParams) -> Pair {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap().pem();
         Pair { certificate, key: key.serialize_pem() }
