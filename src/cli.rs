@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands;
 use crate::config::ServeArgs;
+use crate::process;
 
 /// A gRPC payment gateway beside your service: Zentra's payments, exactly once.
 #[derive(Parser)]
@@ -41,6 +42,9 @@ enum Command {
 
 /// Runs one command; the exit code is 0, 1 where it failed, or 2 where it was called wrongly.
 pub async fn run(cli: Cli) -> ExitCode {
+    if let Err(fault) = process::keep_memory_private() {
+        return commands::failed(format!("cannot keep the memory private: {fault}"));
+    }
     match cli.command {
         Command::Serve(args) => commands::serve::run(&args).await,
         #[cfg(feature = "simulator")]

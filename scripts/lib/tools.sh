@@ -18,7 +18,7 @@ install_tools() {
   has openssl || apt_install openssl
   local executables=()
   local name
-  for name in cargo-deny cargo-nextest grpcurl; do
+  for name in cargo-deny cargo-fuzz cargo-nextest grpcurl; do
     machine_has "$name" || executables+=("$name")
   done
   if ((${#executables[@]})); then
@@ -31,7 +31,7 @@ install_tools() {
   machine_has buf || install_buf
   install_node_packages
   printf '%s\n' "$(cargo --version)" "$(cargo nextest --version | head -n 1)" \
-    "$(cargo deny --version)" "buf $(buf --version)" "$(grpcurl -version 2>&1)" \
+    "$(cargo deny --version)" "$(cargo fuzz --version)" "buf $(buf --version)" "$(grpcurl -version 2>&1)" \
     "node $(node --version)" "$("$(client_python)" --version)" "$(redis-server --version)" "$(openssl version)"
 }
 

@@ -3,6 +3,8 @@
 mod arriving;
 mod call;
 mod deadline;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gate;
 mod page_token;
 mod request_body;

@@ -37,6 +37,8 @@ mod life;
 mod lost_claim;
 mod old_reads;
 #[cfg(feature = "simulator")]
+mod process;
+#[cfg(feature = "simulator")]
 mod refunds;
 #[cfg(feature = "simulator")]
 mod simulator;

@@ -87,6 +87,17 @@ impl Serving {
         Self::of(command).await
     }
 
+    /// Started by a shell that runs this script, with the program and its flags as `$0` and `$@`.
+    pub(crate) async fn start_by(script: &str, zentra_url: &str) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", script, env!("CARGO_BIN_EXE_zentra-sidecar"), "serve"]);
+        command.args(["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--store=memory:"]);
+        command.args(["--zentra-url", zentra_url]).env_clear().env("ZENTRA_SECRET_KEY", KEY);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.kill_on_drop(true);
+        Self::of(command).await
+    }
+
     pub(crate) async fn of(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
