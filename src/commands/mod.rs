@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{Faults, ServeArgs, Settings};
 use crate::telemetry::logs;
+use crate::telemetry::settings::OtelSettings;
 
 /// The exit code of a command that was called wrongly.
 const WRONG_USE: u8 = 2;
@@ -31,7 +32,8 @@ const WRONG_USE: u8 = 2;
 fn settings(args: &ServeArgs) -> Result<Settings, Faults> {
     let key = std::env::var("ZENTRA_SECRET_KEY").ok().map(Zeroizing::new);
     let key = key.filter(|key| !key.is_empty()).map(|key| SecretString::from(key.as_str()));
-    Faults::with(Settings::read(args, key), logs::check())
+    let read = Faults::with(Settings::read(args, key), logs::check());
+    Settings::with_otel(read, OtelSettings::of_process())
 }
 
 /// Tells what is wrong with the settings.

@@ -15,6 +15,7 @@ use super::service::Payments;
 use crate::clock::Clock;
 use crate::gateway::Gateway;
 use crate::listen::{Connections, Listener};
+use crate::shutdown::Draining;
 
 /// The largest request, in bytes. The largest that the contract allows takes about 2 KiB.
 pub(super) const MAX_MESSAGE_BYTES: usize = 64 * 1024;
@@ -34,6 +35,7 @@ const SERVED: [&str; 4] = [
 pub struct Server {
     gate: Gate<Routes>,
     health: HealthReporter,
+    draining: Draining,
     closing: CancellationToken,
     under_way: TaskTracker,
 }
@@ -49,7 +51,7 @@ impl Server {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, tonic_reflection::server::Error> {
         let (health, health_service) = health_reporter();
-        let under_way = settings.under_way.clone();
+        let (under_way, draining) = (settings.under_way.clone(), settings.draining.clone());
         let payments = PaymentServiceServer::new(Payments { gateway, settings, clock })
             .max_decoding_message_size(MAX_MESSAGE_BYTES);
         let reflection = || {
@@ -74,7 +76,7 @@ impl Server {
             .add_service(reflection_v1alpha.max_decoding_message_size(MAX_MESSAGE_BYTES));
         let closing = CancellationToken::new();
         let gate = Gate::new(routes.routes().prepare());
-        let server = Self { gate, health, closing, under_way };
+        let server = Self { gate, health, draining, closing, under_way };
         server.set_serving(false).await;
         Ok(server)
     }
@@ -87,9 +89,9 @@ impl Server {
         }
     }
 
-    /// Says goodbye on every connection, and ends the streams of those that watch health, after
-    /// what they were told last. Until then calls that come are told that the sidecar ends, which
-    /// a closed connection could not say.
+    /// Closes the listeners, and ends the streams of those that watch health, after what they
+    /// were told last. Until then calls that come are told that the sidecar ends, which a closed
+    /// listener could not say.
     pub async fn close(&self) {
         self.closing.cancel();
         let mut health = self.health.clone();
@@ -107,7 +109,10 @@ impl Server {
 
     /// Serves one listener until [`Server::close`] and every connection of it has ended, which a
     /// peer that says nothing may put off.
+    ///
+    /// Once the end begins, every connection is told goodbye (GOAWAY): calls under way end on it,
+    /// and the next one makes its client connect anew, to another sidecar where there is one.
     pub async fn serve(self, listener: Listener, door: Connections) {
-        listener.serve(self.gate, door, self.closing).await;
+        listener.serve(self.gate, door, self.draining, self.closing).await;
     }
 }

@@ -24,6 +24,12 @@ pub(super) const MAX_ASKED: u64 = 10;
 pub(super) const ASKED_INTERVAL: Duration = Duration::from_secs(1);
 /// The pause after the system refused a new connection, for want of file descriptors say.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a connection that comes once the end has begun waits for its greeting. Meanwhile a
+/// client that balances its load takes another sidecar, and one that knows no other keeps its
+/// call back in place of spending an attempt on a refusal.
+pub(super) const LATE_GREETING: Duration = Duration::from_millis(250);
+/// How long such a connection then stays: for the calls that waited for it to be told why.
+pub(super) const LATE_STAY: Duration = Duration::from_millis(100);
 /// The time between two log lines about failed handshakes.
 pub(super) const TELL_INTERVAL: Duration = Duration::from_secs(1);
 

@@ -3,18 +3,21 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::ConnectionLimits;
-use super::limits::{AGE_JITTER, MAX_HANDSHAKES, TELL_INTERVAL};
+use super::limits::{AGE_JITTER, LATE_GREETING, LATE_STAY, MAX_HANDSHAKES, TELL_INTERVAL};
 use crate::domain::Caller;
 
 /// The door for connections. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Connections {
     shared: Arc<Shared>,
+    age: Duration,
+    is_late: bool,
 }
 
 #[derive(Debug)]
@@ -51,13 +54,15 @@ impl Connections {
             refused_handshakes: AtomicU64::new(0),
             told_at: Mutex::default(),
         };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(shared), age: limits.age, is_late: false }
     }
 
     /// A place for somebody whom only the machine's own boundaries keep in check; none where all
     /// are taken.
-    pub(super) fn enter(&self) -> Option<Place> {
-        self.place(None)
+    pub(super) async fn enter(&self) -> Option<Place> {
+        let place = self.place(None)?;
+        self.greet().await;
+        Some(place)
     }
 
     /// A place for a caller of the network, who may have at most half of all: one that opens
@@ -78,12 +83,20 @@ impl Connections {
     }
 
     /// A place for a handshake.
-    pub(super) fn shake_hands(&self) -> Option<OwnedSemaphorePermit> {
+    pub(super) async fn shake_hands(&self) -> Option<OwnedSemaphorePermit> {
         let permit = self.shared.handshakes.clone().try_acquire_owned().ok();
-        if permit.is_none() {
-            self.refuse();
+        match permit {
+            Some(_) => self.greet().await,
+            None => self.refuse(),
         }
         permit
+    }
+
+    /// Waits until it is time to greet.
+    async fn greet(&self) {
+        if self.is_late {
+            sleep(LATE_GREETING).await;
+        }
     }
 
     /// A handshake came to nothing. Strangers can make many, so that not each is written down.
@@ -96,9 +109,14 @@ impl Connections {
         }
     }
 
+    /// The same door, for those who come when the process is about to end.
+    pub(super) fn late(&self) -> Self {
+        Self { shared: self.shared.clone(), age: LATE_STAY, is_late: true }
+    }
+
     /// How long the next connection is used.
-    pub(super) fn age(&self) -> std::time::Duration {
-        self.shared.limits.age.mul_f64(rand::random_range(AGE_JITTER))
+    pub(super) fn age(&self) -> Duration {
+        self.age.mul_f64(rand::random_range(AGE_JITTER))
     }
 
     /// Connections that there are.
@@ -164,22 +182,20 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn door(connections: usize) -> Connections {
         Connections::new(ConnectionLimits { connections, age: Duration::from_secs(100) })
     }
 
-    #[test]
-    fn a_full_house_refuses() {
+    #[tokio::test]
+    async fn a_full_house_refuses() {
         let door = door(1);
-        let place = door.enter().unwrap();
-        assert!(door.enter().is_none());
+        let place = door.enter().await.unwrap();
+        assert!(door.enter().await.is_none());
         assert_eq!((door.open(), door.refused()), (1, 1));
         drop(place);
-        assert!(door.enter().is_some());
+        assert!(door.enter().await.is_some());
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::limits::{ACCEPT_PAUSE, HANDSHAKE};
 use super::tls::{self, Terms};
 use super::{Connections, Peer, connection};
 use crate::domain::Caller;
+use crate::shutdown::Draining;
 
 /// The users that may call over a Unix socket; none of them where it is anybody who can open it.
 pub type TrustedUids = Option<Arc<[u32]>>;
@@ -82,8 +83,16 @@ impl Listener {
 
     /// Serves every connection until `closing`, and then until each has ended, which a peer that
     /// says nothing may put off. Where this is dropped the connections are cut.
-    pub async fn serve<S, B>(self, service: S, door: Connections, closing: CancellationToken)
-    where
+    ///
+    /// Once the process drains, every connection is told goodbye; those that come then are greeted
+    /// late and told goodbye soon.
+    pub async fn serve<S, B>(
+        self,
+        service: S,
+        door: Connections,
+        draining: Draining,
+        closing: CancellationToken,
+    ) where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
         S: Clone + Send + 'static,
         S::Future: Send,
@@ -100,9 +109,12 @@ impl Listener {
                 accepted = self.accept() => accepted,
             };
             match accepted {
+                Ok(stream) if draining.is_draining() => {
+                    connections.spawn(stream.serve(service.clone(), door.late(), closing.clone()));
+                }
                 Ok(stream) => {
-                    let (service, door, closing) = (service.clone(), door.clone(), closing.clone());
-                    connections.spawn(stream.serve(service, door, closing));
+                    let end = draining.token();
+                    connections.spawn(stream.serve(service.clone(), door.clone(), end));
                 }
                 // Of a peer that is gone already, say; or there are no file descriptors left, and
                 // the next attempt would fail as fast.
@@ -161,15 +173,15 @@ impl Accepted {
         let age = door.age();
         match self {
             Self::Tcp(stream, peer) => {
-                let Some(_place) = door.enter() else { return };
+                let Some(_place) = door.enter().await else { return };
                 connection::serve(stream, peer, service, age, closing).await;
             }
             Self::Unix(stream, peer) => {
-                let Some(_place) = door.enter() else { return };
+                let Some(_place) = door.enter().await else { return };
                 connection::serve(stream, peer, service, age, closing).await;
             }
             Self::Tls(stream, terms) => {
-                let Some(handshake) = door.shake_hands() else { return };
+                let Some(handshake) = door.shake_hands().await else { return };
                 let shaken = tokio::select! {
                     () = closing.cancelled() => return,
                     shaken = timeout(HANDSHAKE, terms.accept(stream)) => shaken,

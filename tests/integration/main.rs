@@ -10,6 +10,7 @@
 mod binary;
 #[cfg(feature = "simulator")]
 mod broken_settings;
+mod counted_tries;
 #[cfg(feature = "simulator")]
 mod deadlines;
 #[cfg(feature = "simulator")]
@@ -55,6 +56,8 @@ mod store_single;
 mod store_stories;
 mod store_tls;
 mod support;
+#[cfg(feature = "simulator")]
+mod telemetry;
 mod upstream_stack;
 #[cfg(feature = "simulator")]
 mod verify;

@@ -5,6 +5,7 @@ mod gate;
 mod lab;
 mod sidecar;
 mod told;
+mod traces;
 
 mod admission;
 mod answers;
@@ -28,3 +29,4 @@ mod second_answers;
 mod store_faults;
 mod store_loss;
 mod tokens;
+mod tries;
