@@ -14,17 +14,17 @@ use crate::admin;
 use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::{ListenAddress, Settings};
-use crate::domain::{Account, Environment};
 use crate::engine::Engine;
 use crate::failpoint;
 use crate::gateway::Gateway;
 use crate::grpc::{CallSettings, Listener, Server};
 use crate::idempotency::machine::Format;
 use crate::idempotency::redis::{RedisSettings, RedisStore, StoreUrl};
-use crate::idempotency::{FingerprintKeys, MemoryStore, Store};
+use crate::idempotency::{FingerprintKeys, MemoryStore, ObservedStore, Store};
 use crate::readiness;
 use crate::reconciler::Reconciler;
 use crate::shutdown::Draining;
+use crate::telemetry::Telemetry;
 use crate::upstream::{self, Jitter, StackParts, StackSettings, StackState, Upstream};
 use crate::zentra::Zentra;
 
@@ -82,6 +82,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// What tells commands apart.
     pub keys: Arc<FingerprintKeys>,
+    /// Where operators are told.
+    pub telemetry: Telemetry,
 }
 
 impl Parts {
@@ -90,44 +92,56 @@ impl Parts {
     ///
     /// # Errors
     /// Where the HTTP client cannot be made.
-    pub fn of(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, reqwest::Error> {
+    pub fn of(
+        settings: &Settings,
+        clock: Arc<dyn Clock>,
+        telemetry: Telemetry,
+    ) -> Result<Self, reqwest::Error> {
         let StackSettings { limits, .. } = settings.upstream;
         let transport = upstream::over_reqwest(limits, settings.zentra_proxy.as_ref())?;
-        Ok(Self::over(transport, settings, clock))
+        Ok(Self::over(transport, settings, clock, telemetry))
     }
 
     /// The same over any transport, which production's layers are put around.
     #[must_use]
-    pub fn over(transport: Upstream, settings: &Settings, clock: Arc<dyn Clock>) -> Self {
+    pub fn over(
+        transport: Upstream,
+        settings: &Settings,
+        clock: Arc<dyn Clock>,
+        telemetry: Telemetry,
+    ) -> Self {
         let jitter: Jitter = Arc::new(rand::random::<f64>);
         let credentials = settings.zentra_key.clone();
         let upstream_state = StackState::new(&settings.upstream, jitter.clone());
-        let parts = StackParts { credentials, clock, jitter };
+        let parts = StackParts { credentials, clock, jitter, telemetry: telemetry.clone() };
         let upstream =
             upstream::stack(transport, &settings.upstream, parts, upstream_state.clone());
-        let store = open_store(settings, &settings.account, settings.environment());
+        let store = open_store(settings, &telemetry);
         let keys = settings.store.keys.clone();
         let keys = keys.unwrap_or_else(|| Arc::new(FingerprintKeys::ephemeral(rand::random())));
-        Self { upstream, upstream_state, store, keys }
+        Self { upstream, upstream_state, store, keys, telemetry }
     }
 }
 
-fn open_store(settings: &Settings, account: &Account, environment: Environment) -> Arc<dyn Store> {
+fn open_store(settings: &Settings, telemetry: &Telemetry) -> Arc<dyn Store> {
     match &settings.store.url {
         StoreUrl::Memory => {
             let started = Instant::now();
             let now_ms = move || u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             Arc::new(MemoryStore::new(now_ms))
         }
-        StoreUrl::Redis(url) => Arc::new(RedisStore::new(RedisSettings {
-            url: url.clone(),
-            password_file: settings.store.password_file.clone(),
-            ca_file: settings.store.ca_file.clone(),
-            step_timeout: settings.store.step_timeout,
-            account: account.clone(),
-            environment,
-            format: format(),
-        })),
+        StoreUrl::Redis(url) => {
+            let store = RedisStore::new(RedisSettings {
+                url: url.clone(),
+                password_file: settings.store.password_file.clone(),
+                ca_file: settings.store.ca_file.clone(),
+                step_timeout: settings.store.step_timeout,
+                account: settings.account.clone(),
+                environment: settings.environment(),
+                format: format(),
+            });
+            Arc::new(ObservedStore::new(Arc::new(store), telemetry.clone()))
+        }
     }
 }
 
@@ -141,7 +155,7 @@ fn format() -> Format {
 /// The engine of the settings' account, for `serve` and for the operators' commands.
 #[must_use]
 pub fn engine(settings: &Settings, clock: Arc<dyn Clock>, parts: Parts) -> Engine {
-    let Parts { upstream, upstream_state, store, keys } = parts;
+    let Parts { upstream, upstream_state, store, keys, telemetry } = parts;
     let zentra = Zentra::new(
         settings.zentra_url.clone(),
         settings.zentra_key.clone(),
@@ -149,15 +163,19 @@ pub fn engine(settings: &Settings, clock: Arc<dyn Clock>, parts: Parts) -> Engin
         clock.clone(),
     );
     let account = (settings.account.clone(), settings.environment());
-    Engine::new(zentra, store, keys, clock, account, settings.engine)
+    Engine::new(zentra, store, keys, clock, account, settings.engine, telemetry)
 }
 
 /// Starts a sidecar.
 ///
 /// # Errors
 /// A [`StartError`]; nothing is left bound.
-pub async fn start(settings: Settings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
-    let parts = Parts::of(&settings, clock.clone())?;
+pub async fn start(
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    telemetry: Telemetry,
+) -> Result<Running, StartError> {
+    let parts = Parts::of(&settings, clock.clone(), telemetry)?;
     start_over(settings, clock, parts).await
 }
 
@@ -182,11 +200,14 @@ pub async fn start_over(
     let (store, keys) = (parts.store.clone(), parts.keys.checks());
     let (readiness, monitor) = readiness::checked(store, keys, draining.clone()).await;
     let admission = Admission::new(settings.admission);
-    let shown = admin::Shown {
+    let telemetry = parts.telemetry.clone();
+    let states = admin::States {
+        readiness: readiness.clone(),
         admission: admission.clone(),
         upstream: parts.upstream_state.clone(),
         key: settings.zentra_key.clone(),
     };
+    states.show(&telemetry);
     let engine = engine(&settings, clock.clone(), parts);
     let gateway = Gateway::new(engine.clone(), settings.card_data, readiness.clone());
     let calls = CallSettings {
@@ -195,6 +216,7 @@ pub async fn start_over(
         draining: draining.clone(),
         admission,
         under_way: TaskTracker::new(),
+        telemetry: telemetry.clone(),
     };
     let server = Server::new(gateway.clone(), calls, clock).await?;
     server.set_serving(readiness.fault().is_none()).await;
@@ -203,7 +225,7 @@ pub async fn start_over(
     for listener in bound {
         listeners.spawn(server.clone().serve(listener));
     }
-    let admin = tokio::spawn(admin::serve(admin_listener, readiness, shown));
+    let admin = tokio::spawn(admin::serve(admin_listener, readiness, telemetry));
     let health = server.clone();
     engine.spawn(monitor.run(move |serving| {
         let health = health.clone();
@@ -233,6 +255,12 @@ impl Running {
     #[must_use]
     pub fn admin_address(&self) -> SocketAddr {
         self.admin_address
+    }
+
+    /// How long calls under way have at the end.
+    #[must_use]
+    pub fn drain(&self) -> Duration {
+        self.drain
     }
 
     /// Ends in order: not ready; new calls are told so; calls under way end or are cut off;

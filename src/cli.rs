@@ -1,11 +1,15 @@
 //! The commands.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
 use crate::commands;
 use crate::config::ServeArgs;
+
+/// How long the end of the process waits for threads that still read or write.
+const THREADS_END: Duration = Duration::from_millis(250);
 
 /// A gRPC payment gateway beside your service: Zentra's payments, exactly once.
 #[derive(Parser)]
@@ -37,6 +41,20 @@ enum Command {
     Health(commands::health::HealthArgs),
     /// Write the public contract's .proto files
     Proto(commands::proto::ProtoArgs),
+}
+
+/// The whole program, from the arguments of this process to its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(fault) => return commands::failed(format!("cannot start its threads: {fault}")),
+    };
+    let code = runtime.block_on(run(cli));
+    // Not by dropping it: a thread that reads from a mount that hangs would be waited for.
+    runtime.shutdown_timeout(THREADS_END);
+    code
 }
 
 /// Runs one command; the exit code is 0, 1 where it failed, or 2 where it was called wrongly.

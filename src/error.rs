@@ -2,6 +2,8 @@
 //! again and whether money moved, and it keeps what the caller reads apart from what the operator
 //! reads.
 
+mod facts;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -48,7 +50,7 @@ pub enum Reason {
     OutcomeUnresolved,
     /// An operator found that the payment was not made.
     OutcomeSettled,
-    /// The store cannot be reached; without it nothing is sent.
+    /// The store could not be used in time; without it nothing is sent.
     IdempotencyStoreUnavailable,
     /// A newer release of the sidecar wrote the payment's record.
     RecordTooNew,
@@ -124,6 +126,7 @@ struct Details {
     remaining_minor: Option<i64>,
     status: Option<&'static str>,
     operator_text: Box<str>,
+    is_audited: bool,
 }
 
 impl Error {
@@ -141,6 +144,7 @@ impl Error {
             remaining_minor: None,
             status: None,
             operator_text: "".into(),
+            is_audited: false,
         };
         Self { reason, details: Box::new(details) }
     }
@@ -339,8 +343,9 @@ impl Reason {
             | Self::CardDataRefused
             | Self::OutcomeUnresolved
             | Self::OutcomeSettled => Retry::Never,
-            Self::ShuttingDown => Retry::After(Duration::ZERO),
-            Self::DeadlineTooShort | Self::Overloaded => Retry::After(Duration::from_millis(100)),
+            Self::DeadlineTooShort | Self::Overloaded | Self::ShuttingDown => {
+                Retry::After(Duration::from_millis(100))
+            }
             Self::RecordTooNew => Retry::After(Duration::from_secs(5)),
             Self::IdempotencyInProgress
             | Self::OutcomeUnknown
@@ -404,8 +409,8 @@ impl Reason {
                 "An operator found that this payment was not made; use a new key to make it."
             }
             Self::IdempotencyStoreUnavailable => {
-                "The idempotency store cannot be reached and nothing was sent; try again with \
-                 the same key."
+                "The idempotency store could not be used in time and nothing was sent; try again \
+                 with the same key."
             }
             Self::RecordTooNew => {
                 "A newer release of the sidecar is at work on this payment; try again with the \

@@ -27,6 +27,7 @@ pub(crate) struct Stage {
     _upstream: Process,
     upstream_address: String,
     folder: tempfile::TempDir,
+    program: String,
 }
 
 /// One that is measured.
@@ -60,7 +61,7 @@ impl Usage {
 }
 
 impl Stage {
-    pub(crate) async fn start() -> Self {
+    pub(crate) async fn start(program: &str) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let redis = Command::new("redis-server")
             .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
@@ -76,7 +77,8 @@ impl Stage {
         std::fs::write(folder.path().join("keys"), hex::encode(rand::random::<[u8; 32]>()))
             .unwrap();
         let store_url = format!("redis://127.0.0.1:{port}");
-        Self { redis: Process(redis), store_url, _upstream: upstream, upstream_address, folder }
+        let (redis, program) = (Process(redis), program.to_owned());
+        Self { redis, store_url, _upstream: upstream, upstream_address, folder, program }
     }
 
     pub(crate) async fn floor(&self) -> Contestant {
@@ -107,7 +109,7 @@ impl Stage {
     }
 
     fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_zentra-sidecar"));
+        let mut command = Command::new(&self.program);
         command.args(words).env_clear().env("ZENTRA_SECRET_KEY", "sk_simulated_1");
         command.arg(format!("--zentra-url=http://{}", self.upstream_address));
         command.arg(format!("--store={}", self.store_url));

@@ -1,11 +1,13 @@
 //! What a call costs: the sidecar, with everything on, beside the floor, which is a bare tonic
 //! handler that makes one reqwest POST. Same contract, same upstream, same load, same run.
 //!
-//! `scripts/bench` runs it. Rounds of the contestants take turns, and what is told are medians and
+//! `scripts/bench` runs it, and hands it the program as production builds it: what `cargo bench`
+//! builds has the features of the development dependencies too. Rounds of the contestants take turns, and what is told are medians and
 //! ratios: machines differ, and the noise of one hits both.
 
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::print_stdout,
     reason = "a bench that cannot be set up has nothing to say; its report is printed"
 )]
@@ -52,19 +54,34 @@ fn main() {
     match mode {
         Some("upstream") => runtime.block_on(upstream::serve()),
         Some("floor") => runtime.block_on(floor::serve(&arguments[1])),
-        _ => runtime.block_on(run(arguments.iter().any(|it| it == "--quick"))),
+        _ => {
+            let program = program(&arguments);
+            runtime.block_on(run(&program, arguments.iter().any(|it| it == "--quick")));
+        }
     }
 }
 
-async fn run(quick: bool) {
+/// The sidecar that is measured.
+fn program(arguments: &[String]) -> String {
+    let named = arguments.iter().find_map(|it| it.strip_prefix("--program="));
+    let program =
+        named.expect("--program=FILE names the sidecar; scripts/bench builds it").to_owned();
+    let help = std::process::Command::new(&program).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let has_simulator = help.lines().any(|line| line.trim_start().starts_with("simulate "));
+    assert!(help.contains("serve") && !has_simulator, "{program} is not the production build");
+    program
+}
+
+async fn run(program: &str, quick: bool) {
     let (rounds, time) = if quick { (1, 1) } else { (5, 4) };
     let time = Duration::from_secs(time);
-    let stage = contestants::Stage::start().await;
+    let stage = contestants::Stage::start(program).await;
     let contestants = [stage.floor().await, stage.sidecar().await];
     for contestant in &contestants {
         load::answers_honestly(contestant).await;
     }
-    let mut report = Report::new(&contestants);
+    let mut report = Report::new(&contestants, program);
     tokio::time::sleep(Duration::from_secs(1)).await;
     report.idle(&contestants);
     for (name, shape) in SHAPES {

@@ -13,9 +13,9 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(contestants: &[Contestant]) -> Self {
+    pub(crate) fn new(contestants: &[Contestant], program: &str) -> Self {
         let mut report = Self { lines: Vec::new(), firsts: 0.0 };
-        let binary = std::fs::metadata(env!("CARGO_BIN_EXE_zentra-sidecar")).unwrap().len();
+        let binary = std::fs::metadata(program).unwrap().len();
         report.lines.push([
             "binary".into(),
             String::new(),

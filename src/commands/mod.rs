@@ -21,6 +21,7 @@ use secrecy::SecretString;
 
 use crate::config::{Faults, ServeArgs, Settings};
 use crate::telemetry::logs;
+use crate::telemetry::settings::OtelSettings;
 
 /// The exit code of a command that was called wrongly.
 const WRONG_USE: u8 = 2;
@@ -29,7 +30,8 @@ const WRONG_USE: u8 = 2;
 /// log's filter: whatever is wrong is told at once.
 fn settings(args: &ServeArgs) -> Result<Settings, Faults> {
     let key = std::env::var("ZENTRA_SECRET_KEY").ok().filter(|key| !key.is_empty());
-    Faults::with(Settings::read(args, key.map(SecretString::from)), logs::check())
+    let read = Faults::with(Settings::read(args, key.map(SecretString::from)), logs::check());
+    Settings::with_otel(read, OtelSettings::of_process())
 }
 
 /// Tells what is wrong with the settings.
@@ -39,7 +41,7 @@ fn wrong_settings(faults: impl Display) -> ExitCode {
 }
 
 /// Tells why a command failed.
-fn failed(fault: impl Display) -> ExitCode {
+pub(crate) fn failed(fault: impl Display) -> ExitCode {
     complain(fault);
     ExitCode::FAILURE
 }

@@ -160,6 +160,16 @@ pub struct ServeArgs {
     )]
     pub calls_in_flight: String,
 
+    /// Calls that may wait beside those, for another call's answer or for a final status
+    #[arg(
+        long,
+        env = "SIDECAR_CALLS_WAITING",
+        default_value = "4096",
+        value_name = "N",
+        allow_negative_numbers = true
+    )]
+    pub calls_waiting: String,
+
     /// Requests that are at Zentra at once; more wait their turn
     #[arg(
         long,
@@ -204,6 +214,10 @@ pub struct ServeArgs {
         allow_negative_numbers = true
     )]
     pub drain_seconds: String,
+
+    /// Where the audit log goes: `stdout`, `stderr`, `off` or the path of a file
+    #[arg(long, env = "SIDECAR_AUDIT_LOG", default_value = "stdout", value_name = "TARGET")]
+    pub audit_log: String,
 }
 
 /// The environment variable of a flag, for messages. A test compares it with clap's own.

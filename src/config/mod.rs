@@ -27,6 +27,8 @@ use crate::engine::EngineSettings;
 use crate::gateway::CardData;
 use crate::grpc::Deadlines;
 use crate::reconciler::ReconcilerSettings;
+use crate::telemetry::AuditTarget;
+use crate::telemetry::settings::OtelSettings;
 use crate::upstream::{ProxyUrl, StackSettings};
 use crate::zentra::{BaseUrl, BaseUrlFault, KeyRing};
 
@@ -62,6 +64,10 @@ pub struct Settings {
     pub reconciler: ReconcilerSettings,
     /// How long calls under way have at the end.
     pub drain: Duration,
+    /// Where the audit log goes.
+    pub audit: AuditTarget,
+    /// What is exported; nothing unless [`Settings::with_otel`] says so.
+    pub otel: OtelSettings,
 }
 
 impl Settings {
@@ -87,9 +93,7 @@ impl Settings {
         let zentra_url = read_url(args, key.as_ref(), &mut faults);
         let zentra_proxy = upstream::read_proxy(args, &mut faults);
         let stack = upstream::read(args, &mut faults);
-        let calls = faults.count("--calls-in-flight", &args.calls_in_flight, 1..=65_536);
-        let admission =
-            calls.map(|in_flight| AdmissionSettings { in_flight, ..AdmissionSettings::default() });
+        let admission = read_admission(args, &mut faults);
         let store = store::read(args, key.as_ref().map(KeyRing::environment), &mut faults);
         let engine = store::read_engine(args, stack.as_ref(), &mut faults);
         let reconciler = faults
@@ -104,6 +108,7 @@ impl Settings {
         };
         let deadlines = read_deadlines(args, &mut faults);
         let drain = faults.seconds("--drain-seconds", &args.drain_seconds, 0..=3600);
+        let audit = faults.check("--audit-log", AuditTarget::new(&args.audit_log));
         let settings = (|| {
             Some(Self {
                 listen: listen?,
@@ -121,9 +126,30 @@ impl Settings {
                 engine: engine?,
                 reconciler: reconciler?,
                 drain: drain?,
+                audit: audit?,
+                otel: OtelSettings::default(),
             })
         })();
         settings.filter(|_| faults.0.is_empty()).ok_or(faults)
+    }
+
+    /// Adds what OpenTelemetry's own variables say.
+    ///
+    /// # Errors
+    /// Every fault there is, of the settings too.
+    pub fn with_otel(
+        read: Result<Self, Faults>,
+        otel: Result<OtelSettings, Vec<String>>,
+    ) -> Result<Self, Faults> {
+        match (read, otel) {
+            (Ok(settings), Ok(otel)) => Ok(Self { otel, ..settings }),
+            (Err(faults), Ok(_)) => Err(faults),
+            (read, Err(otel)) => {
+                let mut faults = read.err().unwrap_or_default();
+                faults.0.extend(otel);
+                Err(faults)
+            }
+        }
     }
 }
 
@@ -138,6 +164,12 @@ fn read_url(args: &ServeArgs, key: Option<&KeyRing>, faults: &mut Faults) -> Opt
             Err(fault) => faults.add(NAME, fault),
         },
     }
+}
+
+fn read_admission(args: &ServeArgs, faults: &mut Faults) -> Option<AdmissionSettings> {
+    let in_flight = faults.count("--calls-in-flight", &args.calls_in_flight, 1..=65_536);
+    let waiting = faults.count("--calls-waiting", &args.calls_waiting, 0..=65_536);
+    Some(AdmissionSettings { in_flight: in_flight?, waiting: waiting? })
 }
 
 fn read_deadlines(args: &ServeArgs, faults: &mut Faults) -> Option<Deadlines> {

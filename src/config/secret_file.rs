@@ -1,15 +1,39 @@
 //! Files that hold secrets.
 
 use std::io::{self, Read as _};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 /// The largest secret file, in bytes.
 const MAX_BYTES: u64 = 64 * 1024;
+/// How long reading one may take at the start: a mount that hangs is told, not waited for.
+const READING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Reads a secret file.
+/// Reads a secret file, within [`READING_TIMEOUT`].
 pub(super) fn read(path: &str) -> io::Result<SecretString> {
+    let (sender, text) = channel();
+    let path = path.to_owned();
+    // Left behind where it hangs; the process ends without it.
+    std::thread::Builder::new().spawn(move || {
+        // Nobody listens where the time was over first.
+        let _ = sender.send(read_now(&path));
+    })?;
+    text.recv_timeout(READING_TIMEOUT).unwrap_or_else(|fault| {
+        Err(match fault {
+            RecvTimeoutError::Timeout => io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("not read within {} s", READING_TIMEOUT.as_secs()),
+            ),
+            RecvTimeoutError::Disconnected => io::Error::other("its reading ended abnormally"),
+        })
+    })
+}
+
+/// Reads a secret file, however long that takes.
+pub(super) fn read_now(path: &str) -> io::Result<SecretString> {
     let file = std::fs::File::open(path)?;
     let mut text = Zeroizing::new(String::with_capacity(4096));
     file.take(MAX_BYTES + 1).read_to_string(&mut text)?;

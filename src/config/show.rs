@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::Settings;
 use crate::gateway::CardData;
+use crate::telemetry::settings::Protocol;
 
 /// One line a setting, `name = value`.
 #[must_use]
@@ -35,11 +36,15 @@ pub fn show(settings: &Settings) -> String {
         ("deadline-margin-ms", settings.deadlines.margin.as_millis().to_string()),
         ("default-deadline-seconds", settings.deadlines.default.as_secs().to_string()),
         ("calls-in-flight", settings.admission.in_flight.to_string()),
+        ("calls-waiting", settings.admission.waiting.to_string()),
         ("zentra-proxy", proxy),
         ("zentra-requests-in-flight", settings.upstream.requests_in_flight.to_string()),
         ("connect-timeout-ms", limits.connect_timeout.as_millis().to_string()),
         ("attempt-timeout-seconds", limits.attempt_timeout.as_secs().to_string()),
         ("drain-seconds", settings.drain.as_secs().to_string()),
+        ("audit-log", settings.audit.to_string()),
+        ("otel-traces", exported(settings.otel.traces)),
+        ("otel-metrics", exported(settings.otel.metrics)),
     ];
     let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     lines.iter().fold(String::new(), |mut text, (name, value)| {
@@ -47,4 +52,13 @@ pub fn show(settings: &Settings) -> String {
         let _ = writeln!(text, "{name:width$} = {value}");
         text
     })
+}
+
+fn exported(protocol: Option<Protocol>) -> String {
+    match protocol {
+        None => "none",
+        Some(Protocol::Grpc) => "otlp, grpc",
+        Some(Protocol::Http) => "otlp, http/protobuf",
+    }
+    .to_owned()
 }

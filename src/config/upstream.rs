@@ -47,7 +47,8 @@ pub(super) fn read_key(
         (Some(path), None) => match secret_file::read(path) {
             Ok(text) => {
                 let path = path.to_owned();
-                let source: KeySource = Arc::new(move || secret_file::read(&path));
+                // Whoever reads again bounds each reading.
+                let source: KeySource = Arc::new(move || secret_file::read_now(&path));
                 (text, Some(source))
             }
             Err(fault) => return faults.add(NAME, format!("cannot read {path}: {fault}")),

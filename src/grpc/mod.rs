@@ -8,6 +8,8 @@ mod responses;
 mod server;
 mod service;
 mod status;
+mod told;
+mod trace;
 
 pub use call::CallSettings;
 pub use deadline::Deadlines;

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{Stream, StreamExt as _};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::time::sleep;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -20,6 +22,7 @@ use super::proto::{self, payment_service_server::PaymentServiceServer};
 use super::service::Payments;
 use crate::clock::Clock;
 use crate::gateway::Gateway;
+use crate::shutdown::Draining;
 
 /// The largest request, in bytes. The largest that the contract allows takes about 2 KiB.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024;
@@ -34,6 +37,14 @@ const MAX_PENDING_RESETS: usize = 20;
 const MAX_LOCAL_RESETS: usize = 1024;
 /// How often a silent connection is asked whether it lives, and how long it has to answer.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(20));
+/// How long a connection that comes once the end has begun waits for its greeting. Meanwhile a
+/// client that balances its load takes another sidecar, and one that knows no other keeps its
+/// call back in place of spending an attempt on a refusal.
+const LATE_GREETING: Duration = Duration::from_millis(250);
+/// How long such a connection then stays: for the calls that waited for it to be told why.
+const LATE_STAY: Duration = Duration::from_millis(100);
+/// Such connections that wait for their greeting at once; more stay in the system's queue.
+const MOST_LATE: usize = 1024;
 
 /// What health knows: the process as a whole, and the service.
 const WATCHED: [&str; 2] = ["", "zentra.gateway.v1.PaymentService"];
@@ -45,12 +56,13 @@ const SERVED: [&str; 4] = [
     "grpc.reflection.v1alpha.ServerReflection",
 ];
 
-/// A bound listener. A Unix socket's file is removed when it is dropped.
+/// A bound listener, and a second handle of its socket for those who come once the end has begun.
+/// A Unix socket's file is removed when it is dropped.
 pub enum Listener {
     /// TCP.
-    Tcp(TcpListener),
+    Tcp(TcpListener, std::net::TcpListener),
     /// A Unix socket.
-    Unix(UnixListener, SocketFile),
+    Unix(UnixListener, std::os::unix::net::UnixListener, SocketFile),
 }
 
 impl Listener {
@@ -59,7 +71,8 @@ impl Listener {
     /// # Errors
     /// As the system says.
     pub async fn tcp(address: SocketAddr) -> io::Result<Self> {
-        TcpListener::bind(address).await.map(Self::Tcp)
+        let late = TcpListener::bind(address).await?.into_std()?;
+        Ok(Self::Tcp(TcpListener::from_std(late.try_clone()?)?, late))
     }
 
     /// Binds a Unix socket. A file that an ended process left behind is replaced; a socket on
@@ -75,18 +88,19 @@ impl Listener {
         if std::fs::symlink_metadata(path).is_ok_and(|it| left_behind(&it.file_type())) {
             std::fs::remove_file(path)?;
         }
-        let listener = UnixListener::bind(path)?;
-        Ok(Self::Unix(listener, SocketFile(path.to_owned())))
+        let late = UnixListener::bind(path)?.into_std()?;
+        let listener = UnixListener::from_std(late.try_clone()?)?;
+        Ok(Self::Unix(listener, late, SocketFile(path.to_owned())))
     }
 
     /// The address as callers write it.
     #[must_use]
     pub fn address(&self) -> String {
         match self {
-            Self::Tcp(listener) => {
+            Self::Tcp(listener, _) => {
                 listener.local_addr().map_or_else(|_| "unknown".into(), |it| it.to_string())
             }
-            Self::Unix(_, file) => format!("unix:{}", file.0.display()),
+            Self::Unix(_, _, file) => format!("unix:{}", file.0.display()),
         }
     }
 }
@@ -106,6 +120,7 @@ impl Drop for SocketFile {
 pub struct Server {
     routes: Routes,
     health: HealthReporter,
+    draining: Draining,
     closing: CancellationToken,
     under_way: TaskTracker,
 }
@@ -121,7 +136,7 @@ impl Server {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, tonic_reflection::server::Error> {
         let (health, health_service) = health_reporter();
-        let under_way = settings.under_way.clone();
+        let (under_way, draining) = (settings.under_way.clone(), settings.draining.clone());
         let payments = PaymentServiceServer::new(Payments { gateway, settings, clock })
             .max_decoding_message_size(MAX_MESSAGE_BYTES);
         let reflection = || {
@@ -143,7 +158,8 @@ impl Server {
             .add_service(reflection().build_v1()?)
             .add_service(reflection().build_v1alpha()?);
         let closing = CancellationToken::new();
-        let server = Self { routes: routes.routes().prepare(), health, closing, under_way };
+        let routes = routes.routes().prepare();
+        let server = Self { routes, health, draining, closing, under_way };
         server.set_serving(false).await;
         Ok(server)
     }
@@ -156,9 +172,9 @@ impl Server {
         }
     }
 
-    /// Says goodbye on every connection, and ends the streams of those that watch health, after
-    /// what they were told last. Until then calls that come are told that the sidecar ends, which
-    /// a closed connection could not say.
+    /// Closes the listeners, and ends the streams of those that watch health, after what they
+    /// were told last. Until then calls that come are told that the sidecar ends, which a closed
+    /// listener could not say.
     pub async fn close(&self) {
         self.closing.cancel();
         let mut health = self.health.clone();
@@ -177,28 +193,57 @@ impl Server {
     /// Serves one listener until [`Server::close`] and every connection of it has ended, which a
     /// peer that says nothing may put off for ever.
     ///
+    /// Once the end begins, every connection is told goodbye (GOAWAY): calls under way end on it,
+    /// and the next one makes its client connect anew, to another sidecar where there is one.
+    ///
     /// # Errors
     /// Where the listener breaks.
     pub async fn serve(self, listener: Listener) -> Result<(), tonic::transport::Error> {
-        let closing = self.closing.clone();
-        let router = tonic::transport::Server::builder()
+        let usual = self.builder().add_routes(self.routes.clone());
+        let late = self.builder().max_connection_age(LATE_STAY).add_routes(self.routes.clone());
+        let (begun, closed) = (self.draining.begun(), self.closing.cancelled());
+        match listener {
+            Listener::Tcp(listener, second) => {
+                let incoming = |listener| TcpIncoming::from(listener).with_nodelay(Some(true));
+                let usual = usual.serve_with_incoming_shutdown(incoming(listener), begun);
+                let late = async {
+                    self.draining.begun().await;
+                    let Ok(second) = TcpListener::from_std(second) else { return Ok(()) };
+                    late.serve_with_incoming_shutdown(greeted_late(incoming(second)), closed).await
+                };
+                tokio::try_join!(usual, late)?;
+            }
+            Listener::Unix(listener, second, _file) => {
+                let incoming = UnixListenerStream::new;
+                let usual = usual.serve_with_incoming_shutdown(incoming(listener), begun);
+                let late = async {
+                    self.draining.begun().await;
+                    let Ok(second) = UnixListener::from_std(second) else { return Ok(()) };
+                    late.serve_with_incoming_shutdown(greeted_late(incoming(second)), closed).await
+                };
+                tokio::try_join!(usual, late)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The limits that every connection has.
+    fn builder(&self) -> tonic::transport::Server {
+        tonic::transport::Server::builder()
             .max_concurrent_streams(Some(MAX_CONCURRENT_STREAMS))
             .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
             .http2_max_local_error_reset_streams(Some(MAX_LOCAL_RESETS))
             .http2_max_header_list_size(Some(MAX_METADATA_BYTES))
             .http2_keepalive_interval(Some(KEEPALIVE.0))
             .http2_keepalive_timeout(Some(KEEPALIVE.1))
-            .add_routes(self.routes);
-        let end = closing.cancelled_owned();
-        match listener {
-            Listener::Tcp(listener) => {
-                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-                router.serve_with_incoming_shutdown(incoming, end).await
-            }
-            Listener::Unix(listener, _file) => {
-                let incoming = UnixListenerStream::new(listener);
-                router.serve_with_incoming_shutdown(incoming, end).await
-            }
-        }
     }
+}
+
+/// The same connections, each one [`LATE_GREETING`] later.
+fn greeted_late<C>(incoming: impl Stream<Item = C>) -> impl Stream<Item = C> {
+    let later = |connection| async {
+        sleep(LATE_GREETING).await;
+        connection
+    };
+    incoming.map(later).buffer_unordered(MOST_LATE)
 }

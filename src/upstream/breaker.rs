@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::around::{Answer, Around, Exchange, pass_on};
 use super::circuit::{Circuit, Health, Pass};
+use super::terms::WaitingSince;
 use super::{Effect, Terms, TransportError};
 
 /// Answers for a Zentra that does not, so that neither callers nor it wait for nothing.
@@ -15,22 +16,24 @@ pub(super) struct Breaker {
     pub(super) circuit: Arc<Circuit>,
 }
 
-/// An exchange that was let through. Dropped without an answer, as when its caller is gone, it
-/// has shown nothing.
+/// An exchange that was let through. Dropped without an answer, as when its caller's time is over
+/// or its caller gone, it has shown how long Zentra was silent.
 struct Watched<'a> {
     circuit: &'a Circuit,
     pass: Pass,
-    health: Health,
+    waiting: WaitingSince,
+    health: Option<Health>,
 }
 
 impl Drop for Watched<'_> {
     fn drop(&mut self) {
-        self.circuit.leave(self.pass, self.health, Instant::now());
+        let silent = || self.waiting.elapsed().map_or(Health::Untold, Health::Silent);
+        self.circuit.leave(self.pass, self.health.unwrap_or_else(silent), Instant::now());
     }
 }
 
 impl Around for Breaker {
-    async fn around<S: Exchange>(&self, request: Request<Bytes>, rest: S) -> Answer {
+    async fn around<S: Exchange>(&self, mut request: Request<Bytes>, rest: S) -> Answer {
         // What became of a payment is asked whatever the circuit says. Nor does the answer say
         // anything to it: where Zentra reads but cannot write, each failed write is followed by a
         // look-up that works.
@@ -39,9 +42,11 @@ impl Around for Breaker {
         }
         let entered = self.circuit.enter(Instant::now());
         let pass = entered.map_err(|retry_after| TransportError::CircuitOpen { retry_after })?;
-        let mut watched = Watched { circuit: &self.circuit, pass, health: Health::Untold };
+        let waiting = WaitingSince::default();
+        request.extensions_mut().insert(waiting.clone());
+        let mut watched = Watched { circuit: &self.circuit, pass, waiting, health: None };
         let answer = pass_on(request, rest).await;
-        watched.health = health(&answer);
+        watched.health = Some(health(&answer));
         answer
     }
 }

@@ -12,6 +12,9 @@ use super::Jitter;
 pub struct CircuitSettings {
     /// Failures in a row, without any answer below 500 between them, that open it.
     pub failures_to_open: u32,
+    /// The silence that is a failure, where a caller does not wait for the answer. A shorter one
+    /// is that part of a failure: callers in a hurry say less of Zentra than patient ones.
+    pub silence_of_a_failure: Duration,
     /// How long it stays open at first; doubled each time that a probe fails.
     pub first_wait: Duration,
     /// What doubling ends at.
@@ -22,11 +25,15 @@ impl Default for CircuitSettings {
     fn default() -> Self {
         Self {
             failures_to_open: 10,
+            silence_of_a_failure: Duration::from_secs(1),
             first_wait: Duration::from_secs(1),
             longest_wait: Duration::from_secs(10),
         }
     }
 }
+
+/// A failure, in thousandths of one.
+const FAILURE_MILLI: u64 = 1000;
 
 /// What the circuit lets through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +53,8 @@ pub(super) enum Health {
     Works,
     /// A 5xx, no answer in time, a broken or refused connection.
     Fails,
+    /// No answer for so long, and then nobody waited for one any more.
+    Silent(Duration),
     /// Nothing: the exchange did not come to that.
     Untold,
 }
@@ -72,16 +81,24 @@ struct Inner {
 
 #[derive(Clone, Copy)]
 enum State {
-    Closed { failures: u32 },
-    Open { until: Instant, wait: Duration },
-    HalfOpen { wait: Duration },
+    /// Failures in a row, in thousandths.
+    Closed {
+        failures_milli: u64,
+    },
+    Open {
+        until: Instant,
+        wait: Duration,
+    },
+    HalfOpen {
+        wait: Duration,
+    },
 }
 
 impl Circuit {
     /// A closed circuit.
     #[must_use]
     pub fn new(settings: CircuitSettings, jitter: Jitter) -> Self {
-        let inner = Inner { generation: 0, state: State::Closed { failures: 0 }, opened: 0 };
+        let inner = Inner { generation: 0, state: State::Closed { failures_milli: 0 }, opened: 0 };
         Self { settings, jitter, inner: Mutex::new(inner) }
     }
 
@@ -129,27 +146,41 @@ impl Circuit {
         if pass.generation != inner.generation {
             return;
         }
+        let failed_milli = self.failed_milli(health);
         match (inner.state, health) {
-            (State::Closed { .. }, Health::Works) => inner.state = State::Closed { failures: 0 },
-            (State::Closed { failures }, Health::Fails) => {
-                let failures = failures + 1;
-                inner.state = State::Closed { failures };
-                if failures >= self.settings.failures_to_open {
+            (State::Closed { .. }, Health::Works) => {
+                inner.state = State::Closed { failures_milli: 0 };
+            }
+            (State::Closed { failures_milli }, _) => {
+                let failures_milli = failures_milli + failed_milli;
+                inner.state = State::Closed { failures_milli };
+                if failures_milli >= u64::from(self.settings.failures_to_open) * FAILURE_MILLI {
                     self.open(&mut inner, self.settings.first_wait, now);
                 }
             }
             (State::HalfOpen { .. }, Health::Works) => {
-                inner.change(State::Closed { failures: 0 });
+                inner.change(State::Closed { failures_milli: 0 });
                 tracing::info!("the circuit to Zentra is closed again");
             }
-            (State::HalfOpen { wait }, Health::Fails) => {
+            (State::HalfOpen { wait }, _) if failed_milli >= FAILURE_MILLI => {
                 self.open(&mut inner, (wait * 2).min(self.settings.longest_wait), now);
             }
-            // A probe that shows nothing leaves its place to the next exchange.
-            (State::HalfOpen { wait }, Health::Untold) => {
-                inner.change(State::Open { until: now, wait });
+            // A probe that does not show enough leaves its place to the next exchange.
+            (State::HalfOpen { wait }, _) => inner.change(State::Open { until: now, wait }),
+            (State::Open { .. }, _) => {}
+        }
+    }
+
+    /// How much of a failure an exchange was, in thousandths.
+    fn failed_milli(&self, health: Health) -> u64 {
+        match health {
+            Health::Works | Health::Untold => 0,
+            Health::Fails => FAILURE_MILLI,
+            Health::Silent(time) => {
+                let whole = self.settings.silence_of_a_failure.as_millis().max(1);
+                let part = time.as_millis() * u128::from(FAILURE_MILLI) / whole;
+                u64::try_from(part).unwrap_or(u64::MAX).min(FAILURE_MILLI)
             }
-            (State::Closed { .. }, Health::Untold) | (State::Open { .. }, _) => {}
         }
     }
 
@@ -243,6 +274,38 @@ mod tests {
         let probe = circuit.enter(later).unwrap();
         circuit.leave(probe, Health::Untold, later);
         assert!(circuit.enter(later).is_ok());
+    }
+
+    fn silence(circuit: &Circuit, times: u32, milliseconds: u64, now: Instant) {
+        for _ in 0..times {
+            let pass = circuit.enter(now).unwrap();
+            circuit.leave(pass, Health::Silent(Duration::from_millis(milliseconds)), now);
+        }
+    }
+
+    #[test]
+    fn silence_counts_by_its_length_and_never_more_than_a_failure() {
+        for (milliseconds, times) in [(1000, 10), (9000, 10), (500, 20), (100, 100)] {
+            let (circuit, now) = (circuit(), Instant::now());
+            silence(&circuit, times - 1, milliseconds, now);
+            assert_eq!(circuit.state(), CircuitState::Closed, "{milliseconds} ms");
+            silence(&circuit, 1, milliseconds, now);
+            assert_eq!(circuit.state(), CircuitState::Open, "{milliseconds} ms");
+        }
+        let (circuit, now) = (circuit(), Instant::now());
+        silence(&circuit, 1000, 0, now);
+        assert_eq!(circuit.state(), CircuitState::Closed);
+    }
+
+    #[test]
+    fn a_probe_that_is_cut_off_fails_only_after_a_whole_silence() {
+        let (circuit, now) = (circuit(), Instant::now());
+        fail(&circuit, 10, now);
+        let later = now + SECOND;
+        silence(&circuit, 3, 999, later);
+        assert_eq!(circuit.refuses_for(later), None, "the next exchange is a probe again");
+        silence(&circuit, 1, 1000, later);
+        assert_eq!(circuit.refuses_for(later), Some(2 * SECOND));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tower::retry::Policy;
 
 use super::around::Answer;
 use super::classify::{Verdict, classify};
-use super::{Budget, Jitter, Terms, TransportError};
+use super::{Budget, Jitter, Repeated, Terms, TransportError};
 use crate::clock::Clock;
 
 /// How exchanges are repeated.
@@ -75,7 +75,8 @@ impl RetryPolicy {
             Verdict::Repeat => Duration::ZERO,
             Verdict::RepeatAfter(wait) => wait,
         };
-        if self.tried >= settings.tries {
+        let may_be_tried = terms.most_tries.is_none_or(|most| terms.tries.count() < most);
+        if self.tried >= settings.tries || !may_be_tried {
             return None;
         }
         // What is asked for is a minimum; the jitter on top keeps those who were told the same
@@ -108,7 +109,9 @@ impl Policy<Request<Bytes>, Response<Bytes>, TransportError> for RetryPolicy {
             self.shared.budget.deposit();
         }
         self.tried += 1;
-        let pause = self.pause(&Terms::of(request), answer)?;
+        let terms = Terms::of(request);
+        let pause = self.pause(&terms, answer)?;
+        terms.tries.note(Repeated::of(answer));
         tracing::debug!(tried = self.tried, ?pause, "an exchange with Zentra is repeated");
         Some(Box::pin(sleep(pause)))
     }

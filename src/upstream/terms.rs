@@ -1,11 +1,15 @@
 //! What travels with a request through the stack: what it does, until when, and which try it is.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, StatusCode};
 use tokio::time::Instant;
+
+use super::TransportError;
+use super::around::Answer;
 
 /// What a request does at Zentra, which decides when it may be repeated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -29,8 +33,10 @@ pub struct Terms {
     pub effect: Effect,
     /// New tries begin before this moment only. A write that runs keeps its own time.
     pub deadline: Option<Instant>,
-    /// Counts the tries; shared with whoever made the request.
+    /// Takes down the tries; shared with whoever made the request.
     pub tries: Tries,
+    /// The tries that it may take, where that is less than the stack would.
+    pub most_tries: Option<u32>,
 }
 
 impl Terms {
@@ -40,20 +46,79 @@ impl Terms {
     }
 }
 
-/// How many tries have reached the transport.
+/// The tries of a request: how many have reached the transport, and what came of those that were
+/// followed by another one.
 #[derive(Clone, Debug, Default)]
-pub struct Tries(Arc<AtomicU32>);
+pub struct Tries(Arc<Taken>);
+
+#[derive(Debug, Default)]
+struct Taken {
+    count: AtomicU32,
+    repeated: Mutex<Vec<Repeated>>,
+}
+
+/// What came of a try after which the same request went out once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeated {
+    /// It was sent, and answered with this status.
+    Answered(StatusCode),
+    /// No connection came about, or Zentra did not begin with it.
+    NotSent,
+    /// It was sent, and no answer came. Of reads only.
+    Unanswered,
+}
 
 impl Tries {
     /// So many until now.
     #[must_use]
     pub fn count(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
+        self.0.count.load(Ordering::Relaxed)
+    }
+
+    /// Those that were followed by another one, in order.
+    #[must_use]
+    pub fn repeated(&self) -> Vec<Repeated> {
+        self.0.repeated.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes down that the same request goes out once more.
+    pub fn note(&self, repeated: Repeated) {
+        self.0.repeated.lock().unwrap_or_else(PoisonError::into_inner).push(repeated);
     }
 
     /// Counts one more, and tells its number, from 1 on.
     pub(super) fn next(&self) -> u32 {
-        self.0.fetch_add(1, Ordering::Relaxed) + 1
+        self.0.count.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+impl Repeated {
+    /// What came of a try.
+    pub(super) fn of(answer: &Answer) -> Self {
+        match answer {
+            Ok(answer) => Self::Answered(answer.status()),
+            Err(TransportError::NotSent) => Self::NotSent,
+            Err(_) => Self::Unanswered,
+        }
+    }
+}
+
+/// Since when an exchange has waited for Zentra, its place in the queue being another matter.
+/// Travels in the request's extensions; clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct WaitingSince(Arc<OnceLock<Instant>>);
+
+impl WaitingSince {
+    /// Notes that the wait has begun, where the request is watched.
+    pub(super) fn begin(request: &Request<Bytes>) {
+        if let Some(Self(since)) = request.extensions().get() {
+            since.get_or_init(Instant::now);
+        }
+    }
+
+    /// How long Zentra has been waited for; none where it has not been asked.
+    pub(super) fn elapsed(&self) -> Option<Duration> {
+        self.0.get().map(Instant::elapsed)
     }
 }
 

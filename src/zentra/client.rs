@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tower::ServiceExt;
 use zeroize::Zeroizing;
 
@@ -21,7 +21,9 @@ use crate::domain::{
     Charge, ChargeCommand, CustomerId, ListPage, Money, Page, PaymentMethod, PaymentToken,
     ProviderText, Reference, Refund, RefundCommand, TokenizeCommand,
 };
-use crate::upstream::{Effect, SendFence, StackState, Terms, TransportError, Upstream};
+use crate::upstream::{
+    Effect, Repeated, RouteTemplate, SendFence, StackState, Terms, TransportError, Tries, Upstream,
+};
 
 /// Larger than any request body, so that a body with card data is never moved while it grows.
 const BODY_CAPACITY_BYTES: usize = 4096;
@@ -45,6 +47,10 @@ pub struct Attempt<'a> {
     pub idempotency_key: &'a str,
     /// Until when it may leave.
     pub fence: &'a SendFence,
+    /// Takes down its tries.
+    pub tries: &'a Tries,
+    /// The tries that it may take, all of them together.
+    pub most_tries: u32,
 }
 
 /// Zentra's REST API.
@@ -246,7 +252,9 @@ impl Zentra {
         body: Bytes,
         attempt: Attempt<'_>,
     ) -> Result<Opened, Trouble> {
-        let mut request = self.request(route, Some(body), self.terms(Effect::Write));
+        let (tries, most_tries) = (attempt.tries.clone(), Some(attempt.most_tries));
+        let terms = Terms { tries, most_tries, ..self.terms(Effect::Write) };
+        let mut request = self.request(route, Some(body), terms);
         if let Some(request) = &mut request {
             request.extensions_mut().insert(attempt.fence.clone());
         }
@@ -271,7 +279,10 @@ impl Zentra {
         let opened = self.exchange_once(route, request.clone()).await;
         let Err(Trouble { kind: TroubleKind::Unauthorized, .. }) = &opened else { return opened };
         // Zentra refused the key and did nothing, so that this is no repeat of a payment.
-        let opened = match key.is_newer_than(generation).await {
+        // The file that is read again may be on a mount that hangs; the call's time holds.
+        let deadline = self.deadline.unwrap_or_else(|| Instant::now() + USUAL_TIME);
+        let newer = timeout_at(deadline, key.is_newer_than(generation)).await;
+        let opened = match newer.unwrap_or(false) && may_go_out_again(&request) {
             true => self.exchange_once(route, request).await,
             false => opened,
         };
@@ -306,6 +317,7 @@ impl Zentra {
             .method(route.method())
             .uri(address.as_str())
             .extension(terms)
+            .extension(RouteTemplate(route.template()))
             .header(header::ACCEPT, HeaderValue::from_static("application/json"))
             .header(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         if body.is_some() {
@@ -317,6 +329,16 @@ impl Zentra {
         }
         request.body(body.unwrap_or_default()).ok()
     }
+}
+
+/// Takes down that a request whose key was refused goes out once more, if it may.
+fn may_go_out_again(request: &Request<Bytes>) -> bool {
+    let Some(Terms { tries, most_tries, .. }) = request.extensions().get() else { return true };
+    let may = most_tries.is_none_or(|most| tries.count() < most);
+    if may {
+        tries.note(Repeated::Answered(StatusCode::UNAUTHORIZED));
+    }
+    may
 }
 
 const USER_AGENT: &str = concat!("zentra-sidecar/", env!("CARGO_PKG_VERSION"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use secrecy::SecretString;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{sleep, timeout};
 
 use super::SecretKey;
 use crate::domain::Environment;
@@ -20,6 +20,12 @@ const INTERVAL: Duration = Duration::from_secs(2);
 const SETTLE: Duration = Duration::from_millis(25);
 /// Readings of a file that goes on changing.
 const MOST_READINGS: u32 = 5;
+/// How long one reading may take. A file on a mount that hangs is never read to its end.
+const READING_TIMEOUT: Duration = Duration::from_millis(500);
+/// Readings that hang at once, each of which holds a thread; no more are begun.
+const MOST_HANGING: usize = 8;
+/// How often the file is looked at once readings hang; what doubling the interval ends at.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(300);
 
 /// Reads the key's text again from where it came.
 pub type KeySource = Arc<dyn Fn() -> io::Result<SecretString> + Send + Sync>;
@@ -33,6 +39,8 @@ pub struct KeyRing {
     source: Option<KeySource>,
     /// One reading at a time, so that many refused calls read the file once.
     reading: tokio::sync::Mutex<Fault>,
+    /// One clone for each reading that has not ended.
+    hanging: Arc<()>,
 }
 
 struct Current {
@@ -50,7 +58,7 @@ impl KeyRing {
     pub fn new(key: SecretKey, source: Option<KeySource>) -> Self {
         let header = key.authorization();
         let current = ArcSwap::from_pointee(Current { key, header, generation: 0 });
-        Self { current, source, reading: tokio::sync::Mutex::new(None) }
+        Self { current, source, reading: tokio::sync::Mutex::new(None), hanging: Arc::default() }
     }
 
     /// Which Zentra it is for.
@@ -71,12 +79,17 @@ impl KeyRing {
     }
 
     /// Whether another key than that of `generation` is in use, after the source was read once
-    /// more.
+    /// more. Where a reading hangs, no call waits for another.
     pub(super) async fn is_newer_than(&self, generation: u64) -> bool {
-        if self.generation() == generation {
+        if self.generation() == generation && self.hanging() == 0 {
             self.read_again(generation).await;
         }
         self.generation() != generation
+    }
+
+    /// Readings that have not ended.
+    fn hanging(&self) -> usize {
+        Arc::strong_count(&self.hanging) - 1
     }
 
     /// Looks for a new key again and again; ends only where there is no source.
@@ -84,11 +97,16 @@ impl KeyRing {
         if self.source.is_none() {
             return;
         }
-        let mut ticks = interval(INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut interval = INTERVAL;
         loop {
-            ticks.tick().await;
             self.read_again(self.generation()).await;
+            // A reading that hangs holds a thread: the next one, of a file that may have been
+            // replaced, comes later each time.
+            interval = match self.hanging() {
+                0 => INTERVAL,
+                _ => (interval * 2).min(LONGEST_INTERVAL),
+            };
+            sleep(interval).await;
         }
     }
 
@@ -113,13 +131,13 @@ impl KeyRing {
 
     /// The key that the source has come to rest at; none where it is the one in use.
     async fn read_settled(&self, source: &KeySource) -> Result<Option<SecretKey>, String> {
-        let mut last = read(source).await;
+        let mut last = self.read(source).await?;
         if last.as_ref().is_ok_and(|key| key.is_same_as(&self.current.load().key)) {
             return Ok(None);
         }
         for _ in 1..MOST_READINGS {
             sleep(SETTLE).await;
-            let next = read(source).await;
+            let next = self.read(source).await?;
             let agree = match (&last, &next) {
                 (Ok(one), Ok(other)) => one.is_same_as(other),
                 (Err(one), Err(other)) => one == other,
@@ -131,6 +149,25 @@ impl KeyRing {
             last = next;
         }
         Err("it changes all the time".to_owned())
+    }
+
+    /// One reading, which may find something that is no key; the outer error is one that hangs.
+    async fn read(&self, source: &KeySource) -> Result<Result<SecretKey, String>, String> {
+        if self.hanging() >= MOST_HANGING {
+            return Err("cannot be read: earlier readings hang".to_owned());
+        }
+        let (source, hanging) = (source.clone(), self.hanging.clone());
+        let reading = tokio::task::spawn_blocking(move || {
+            let text = source();
+            drop(hanging);
+            text
+        });
+        let Ok(text) = timeout(READING_TIMEOUT, reading).await else {
+            return Err(format!("cannot be read: not in {} ms", READING_TIMEOUT.as_millis()));
+        };
+        let text = text.map_err(io::Error::other).and_then(|text| text);
+        let text = text.map_err(|fault| format!("cannot be read: {fault}"));
+        Ok(text.and_then(|text| SecretKey::new(&text).map_err(|fault| fault.to_string())))
     }
 
     fn take(&self, key: SecretKey) -> Result<(), String> {
@@ -146,13 +183,6 @@ impl KeyRing {
         self.current.store(Arc::new(Current { key, header, generation }));
         Ok(())
     }
-}
-
-async fn read(source: &KeySource) -> Result<SecretKey, String> {
-    let source = source.clone();
-    let text = tokio::task::spawn_blocking(move || source()).await.map_err(io::Error::other);
-    let text = text.and_then(|text| text).map_err(|fault| format!("cannot be read: {fault}"))?;
-    SecretKey::new(&text).map_err(|fault| fault.to_string())
 }
 
 impl Credentials for KeyRing {
@@ -214,6 +244,49 @@ mod tests {
         let ring = KeyRing::new(key("sk_sandbox_one"), Some(source));
         assert!(ring.is_newer_than(0).await);
         assert_eq!((header(&ring).as_str(), ring.generation()), ("Bearer sk_sandbox_two_whole", 1));
+    }
+
+    /// The first reading hangs, as on a mount that is gone; the thread ends with the test.
+    #[tokio::test]
+    async fn a_reading_that_hangs_keeps_no_call_and_the_next_one_takes_the_key() {
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let first = Mutex::new(Some(gone));
+        let source: KeySource = Arc::new(move || {
+            let first = first.lock().unwrap().take();
+            if let Some(gone) = first {
+                let _ = gone.recv();
+            }
+            Ok("sk_sandbox_two".into())
+        });
+        let ring = Arc::new(KeyRing::new(key("sk_sandbox_one"), Some(source)));
+        let began = tokio::time::Instant::now();
+        assert!(!ring.is_newer_than(0).await);
+        assert!(began.elapsed() >= READING_TIMEOUT && ring.hanging() == 1);
+        let began = tokio::time::Instant::now();
+        assert!(!ring.is_newer_than(0).await);
+        assert!(began.elapsed() < READING_TIMEOUT, "no call waits for a second one");
+        // The watch does not give up.
+        ring.read_again(0).await;
+        assert_eq!(header(&ring), "Bearer sk_sandbox_two");
+        drop(go);
+    }
+
+    #[tokio::test]
+    async fn no_more_readings_than_a_few_hang_at_once() {
+        let begun = Arc::new(Mutex::new(0));
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let (counted, gone) = (begun.clone(), Mutex::new(gone));
+        let source: KeySource = Arc::new(move || {
+            *counted.lock().unwrap() += 1;
+            let _ = gone.lock().unwrap().recv();
+            Err(io::Error::other("gone"))
+        });
+        let ring = KeyRing::new(key("sk_sandbox_one"), Some(source));
+        for _ in 0..MOST_HANGING + 2 {
+            ring.read_again(0).await;
+        }
+        assert_eq!(*begun.lock().unwrap(), MOST_HANGING);
+        drop(go);
     }
 
     #[tokio::test]

@@ -21,6 +21,19 @@ async fn every_fault_is_listed_and_nothing_is_bound() {
     insta::assert_snapshot!(ended.stderr);
 }
 
+/// As on a mount that is gone.
+#[tokio::test]
+async fn a_key_file_that_hangs_is_told_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    let made = tokio::process::Command::new("mkfifo").arg(&file).status().await;
+    assert!(made.unwrap().success(), "mkfifo");
+    let serve = command(&["serve", &format!("--zentra-key-file={}", file.display())]);
+    let ended = run(serve).await;
+    assert_eq!((ended.code, &*ended.stdout), (Some(2), ""), "{ended:?}");
+    assert!(ended.stderr.contains("not read within 5 s"), "{}", ended.stderr);
+}
+
 /// What `serve` says with this key and address.
 async fn told(key: &str, zentra_url: &str) -> String {
     let mut serve = command(&["serve", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"]);

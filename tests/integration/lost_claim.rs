@@ -1,7 +1,7 @@
 //! A claim whose answer was lost begins nothing anew.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,13 +14,15 @@ use zentra_sidecar::domain::{
     Caller, ChargeCommand, Currency, CustomerId, IdempotencyKey, Initiator, Money, PaymentTokenId,
     Reference,
 };
-use zentra_sidecar::error::Reason;
+use zentra_sidecar::engine::Engine;
+use zentra_sidecar::error::{Error, Reason, Retry};
 use zentra_sidecar::idempotency::{
-    Advance, Claim, ClaimAnswer, CompleteAnswer, Doubt, DoubtAnswer, Evidence, InitAnswer,
-    KeyCheck, KeyDigest, Lookup, MemoryStore, NotReady, PendingPage, PendingStats, ReconcilerLease,
-    Record, Release, ReleaseAnswer, Renew, RenewAnswer, Settle, SettleAnswer, SettleBegin, Stamped,
-    Step, Store, StoreError, Waiter,
+    Advance, Claim, ClaimAnswer, CompleteAnswer, Doubt, DoubtAnswer, Evidence, Fence, InitAnswer,
+    KeyCheck, KeyDigest, Lookup, MemoryStore, NotReady, OwnerId, PendingPage, PendingStats,
+    ReconcilerLease, Record, Release, ReleaseAnswer, Renew, RenewAnswer, Settle, SettleAnswer,
+    SettleBegin, Stamped, Step, Store, StoreError, Waiter,
 };
+use zentra_sidecar::telemetry::Telemetry;
 use zentra_sidecar::upstream::TransportError;
 
 use crate::support::sidecar::{self, StandingClock};
@@ -29,6 +31,33 @@ use crate::support::sidecar::{self, StandingClock};
 struct Losing {
     inner: MemoryStore,
     has_lost: AtomicBool,
+    /// Whether another call was at the payment when the claim came.
+    is_taken: bool,
+    /// That other call's claim.
+    other: Mutex<Option<Claim>>,
+}
+
+impl Losing {
+    async fn lose(&self, claim: &Claim) -> Result<Stamped<ClaimAnswer>, StoreError> {
+        if self.is_taken {
+            let other = Claim { owner: OwnerId::new(7), ..claim.clone() };
+            self.inner.claim(&other).await?;
+            *self.other.lock().unwrap() = Some(other);
+        }
+        Err(StoreError::TimedOut(500))
+    }
+
+    /// The other call is refused, and its caller told so.
+    async fn release_the_other(&self) {
+        let other = self.other.lock().unwrap().take().unwrap();
+        let release = Release {
+            digest: other.subject.digest,
+            fence: Fence { owner: other.owner, epoch: 1 },
+            look_up_first_ms: other.periods.look_up_first_ms,
+        };
+        let released = self.inner.release(&release).await.unwrap();
+        assert_eq!(released.answer, ReleaseAnswer::Released);
+    }
 }
 
 impl Store for Losing {
@@ -36,7 +65,7 @@ impl Store for Losing {
         if self.has_lost.swap(true, Ordering::Relaxed) {
             return self.inner.claim(claim);
         }
-        Box::pin(async { Err(StoreError::TimedOut(500)) })
+        Box::pin(self.lose(claim))
     }
 
     fn renew<'a>(&'a self, renew: &'a Renew) -> Step<'a, Stamped<RenewAnswer>> {
@@ -108,31 +137,62 @@ pub(crate) fn command() -> ChargeCommand {
     }
 }
 
-/// The lost answer may have been that another call was at it; that call may have been refused
-/// since, and its caller told `no`. Whoever then began anew would make a lie of it.
-#[tokio::test(start_paused = true)]
-async fn it_takes_what_there_is_and_sends_nothing() {
-    let posts = Arc::new(AtomicUsize::new(0));
-    let seen = posts.clone();
+/// An engine over a store that loses its first claim, and a Zentra that nobody can reach.
+async fn engine(posts: Arc<AtomicUsize>, is_taken: bool) -> (Engine, Arc<Losing>) {
     let transport = tower::service_fn(move |_: Request<Bytes>| {
-        seen.fetch_add(1, Ordering::Relaxed);
+        posts.fetch_add(1, Ordering::Relaxed);
         async { Err::<Response<Bytes>, _>(TransportError::NotSent) }
     });
     let settings = sidecar::settings("http://127.0.0.1:1", &[]);
     let clock = Arc::new(StandingClock);
-    let parts = Parts::over(BoxCloneSyncService::new(transport), &settings, clock.clone());
-    let store = Losing { inner: MemoryStore::new(|| 0), has_lost: AtomicBool::new(false) };
+    let parts = Parts::over(
+        BoxCloneSyncService::new(transport),
+        &settings,
+        clock.clone(),
+        Telemetry::quiet(),
+    );
+    let (inner, has_lost) = (MemoryStore::new(|| 0), AtomicBool::new(false));
+    let store = Arc::new(Losing { inner, has_lost, is_taken, other: Mutex::default() });
     store.init().await.unwrap();
-    let engine = app::engine(&settings, clock, Parts { store: Arc::new(store), ..parts });
+    let parts = Parts { store: store.clone(), ..parts };
+    (app::engine(&settings, clock, parts), store)
+}
+
+async fn charge(engine: &Engine) -> Error {
+    let answer_by = Instant::now() + Duration::from_secs(5);
     let caller = Caller::new("local").unwrap();
-    let charge = async || {
-        let answer_by = Instant::now() + Duration::from_secs(5);
-        let admitted = Admitted::default();
-        engine.execute(&caller, answer_by, command(), None, admitted).await.unwrap_err().reason()
-    };
-    assert_eq!(charge().await, Reason::IdempotencyInProgress);
+    engine.execute(&caller, answer_by, command(), None, Admitted::default()).await.unwrap_err()
+}
+
+/// The lost answer may have been that another call was at it; that call may have been refused
+/// since, and its caller told `no`. Whoever then began anew would make a lie of it. And nobody is
+/// told of another call that was never seen.
+#[tokio::test(start_paused = true)]
+async fn it_takes_what_there_is_and_sends_nothing() {
+    let posts = Arc::new(AtomicUsize::new(0));
+    let (engine, _) = engine(posts.clone(), false).await;
+    let error = charge(&engine).await;
+    assert_eq!(error.reason(), Reason::IdempotencyStoreUnavailable);
+    assert_eq!(error.retry_advice(), Retry::After(Duration::from_secs(1)));
+    let metadata: Vec<_> = error.metadata().collect();
+    assert!(metadata.contains(&("money_moved", "unknown".to_owned())), "{metadata:?}");
+    assert!(metadata.contains(&("sent", "false".to_owned())), "{metadata:?}");
     assert_eq!(posts.load(Ordering::Relaxed), 0, "nothing was begun");
     // The caller's own retry, whose claim is answered, begins it.
-    assert_eq!(charge().await, Reason::UpstreamUnreachable);
+    assert_eq!(charge(&engine).await.reason(), Reason::UpstreamUnreachable);
     assert_eq!(posts.load(Ordering::Relaxed), 3, "provably unsent, so tried three times");
+}
+
+/// The same where there really is another call, which is refused in the end.
+#[tokio::test(start_paused = true)]
+async fn it_waits_for_another_call_and_sends_nothing_after_it_either() {
+    let posts = Arc::new(AtomicUsize::new(0));
+    let (engine, store) = engine(posts.clone(), true).await;
+    let other = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        store.release_the_other().await;
+    };
+    let (error, ()) = tokio::join!(charge(&engine), other);
+    assert_eq!(error.reason(), Reason::IdempotencyInProgress);
+    assert_eq!(posts.load(Ordering::Relaxed), 0, "nothing was begun");
 }

@@ -10,6 +10,7 @@
 mod binary;
 #[cfg(feature = "simulator")]
 mod broken_settings;
+mod counted_tries;
 #[cfg(feature = "simulator")]
 mod deadlines;
 #[cfg(feature = "simulator")]

@@ -18,6 +18,7 @@ use crate::error::{Error, MoneyMoved, Reason};
 use crate::failpoint::{Point, reach};
 use crate::idempotency::{Attempt as LoggedAttempt, DoubtAnswer, Work};
 use crate::mutants::{self, Mutant};
+use crate::upstream::{Repeated, Tries};
 use crate::zentra::{Attempt, Reply, Trouble, TroubleKind, Zentra};
 
 /// What is kept of the caller's time, at most, to store and tell that nothing was sent.
@@ -170,9 +171,12 @@ impl<'a, P: Payment> Session<'a, P> {
         let idempotency_key = key.as_deref().unwrap_or(&self.key);
         let no_fence = mutated::fence();
         let fence = no_fence.as_ref().unwrap_or(self.lease.send_fence());
-        let attempt = Attempt { idempotency_key, fence };
+        let tries = Tries::default();
+        let most_tries = self.shared.settings.posts_per_call.saturating_sub(self.posts_here);
+        let attempt = Attempt { idempotency_key, fence, tries: &tries, most_tries };
         let post = self.call.payment.send(&self.zentra, attempt);
         let result = self.lease.while_held(post).await;
+        self.note_repeated(&tries);
         reach(Point::AfterAnswer).await;
         let trouble = match result {
             Ok(reply) => {
@@ -329,6 +333,23 @@ impl<'a, P: Payment> Session<'a, P> {
             return self.give_up(unknown(self.posts_here > 0, "no time for another try")).await;
         }
         self.release(Error::new(Reason::DeadlineTooShort)).await
+    }
+
+    /// The tries before the last one, which the way to Zentra repeated by itself.
+    fn note_repeated(&mut self, tries: &Tries) {
+        for repeated in tries.repeated() {
+            match repeated {
+                Repeated::Answered(status) => {
+                    self.posted(&format!("HTTP {}, sent again", status.as_u16()), &None);
+                }
+                Repeated::NotSent => self.note("POST", "not sent, tried again", &None, false),
+                // A write without an answer is not repeated there. Were it, it may have arrived.
+                Repeated::Unanswered => {
+                    self.ambiguous = true;
+                    self.posted("no answer, sent again", &None);
+                }
+            }
+        }
     }
 
     fn posted(&mut self, what: &str, request_id: &Option<crate::domain::ProviderText>) {

@@ -3,7 +3,7 @@
 use tonic::Code;
 
 use super::lab::Lab;
-use super::told::order;
+use super::told::{Told, order};
 
 /// Rows 5 and 30.
 #[tokio::test]
@@ -39,7 +39,27 @@ async fn work_keeps_its_place_when_its_caller_hangs_up() {
 #[tokio::test]
 async fn a_waiting_duplicate_takes_nobodys_place() {
     let lab = Lab::start().await;
-    let launch = lab.sidecar().flag("--calls-in-flight", "2").flag("--lease-seconds", "30");
+    let (first, duplicate, other) = beside_a_waiting_duplicate(&lab, "4096").await;
+    first.is_paid("DIRECT");
+    duplicate.is_paid("REPLAYED");
+    other.is_paid("DIRECT");
+    assert_eq!(lab.posts("order-1"), 1);
+}
+
+/// Where no more may wait, one more keeps its place.
+#[tokio::test]
+async fn those_who_may_wait_are_limited() {
+    let lab = Lab::start().await;
+    let (first, duplicate, other) = beside_a_waiting_duplicate(&lab, "0").await;
+    first.is_paid("DIRECT");
+    duplicate.is_paid("REPLAYED");
+    other.is_fault(Code::ResourceExhausted, "OVERLOADED", "unknown");
+}
+
+/// A payment under way, a duplicate that waits for it, and another payment; two places.
+async fn beside_a_waiting_duplicate(lab: &Lab, waiting: &str) -> (Told, Told, Told) {
+    let launch = lab.sidecar().flag("--calls-in-flight", "2").flag("--calls-waiting", waiting);
+    let launch = launch.flag("--lease-seconds", "30");
     let sidecar = launch.failpoint("after_answer:wait").start().await;
     let work = async {
         let (first, duplicate) = (order("order-1"), order("order-1"));
@@ -63,8 +83,5 @@ async fn a_waiting_duplicate_takes_nobodys_place() {
         tokio::join!(sidecar.charge(&first), later)
     };
     let (first, (duplicate, other)) = work.await;
-    first.is_paid("DIRECT");
-    duplicate.is_paid("REPLAYED");
-    other.is_paid("DIRECT");
-    assert_eq!(lab.posts("order-1"), 1);
+    (first, duplicate, other)
 }

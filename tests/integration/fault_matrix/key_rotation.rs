@@ -1,7 +1,9 @@
 //! Zentra's key is rotated under load, and no call fails.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tonic::Code;
 use zentra_sidecar::simulator::SettingsChange;
 
@@ -79,6 +81,36 @@ async fn a_refused_key_is_read_again_and_the_call_goes_on() {
         lab.accepts(&[NEXT]);
     };
     under_load(&lab, &sidecar, rotate).await;
+}
+
+/// The file is replaced by one whose reading never ends, as on a mount that is gone.
+#[tokio::test]
+async fn a_key_file_that_hangs_keeps_no_call_and_no_end() {
+    let lab = Lab::start().await;
+    let file = lab.folder.path().join("zentra-key");
+    std::fs::write(&file, KEY).unwrap();
+    let mut sidecar = lab.sidecar().key_file(&file).start().await;
+    sidecar.charge(&order("warm-up")).await.is_paid("DIRECT");
+    let hanging = lab.folder.path().join("hanging");
+    let made = tokio::process::Command::new("mkfifo").arg(&hanging).status().await;
+    assert!(made.unwrap().success(), "mkfifo");
+    std::fs::rename(&hanging, &file).unwrap();
+    lab.accepts(&[NEXT]);
+    // Before the deadline, and told as it is: Zentra refused the key, and nothing was done.
+    let began = Instant::now();
+    let told = sidecar.charge(&order("order-1").within_ms(400)).await;
+    assert!(began.elapsed() < Duration::from_millis(400), "{:?}", began.elapsed());
+    told.is_fault(Code::Internal, "UPSTREAM_AUTH", "no");
+    sidecar.said("cannot be read: not in 500 ms").await;
+    // A file in its place is found, though a reading still hangs.
+    let next = lab.folder.path().join("next");
+    std::fs::write(&next, NEXT).unwrap();
+    std::fs::rename(&next, &file).unwrap();
+    sidecar.said("a new key of Zentra's is in use").await;
+    sidecar.charge(&order("order-1")).await.is_paid("DIRECT");
+    lab.agrees("order-1", 1, &[&told]);
+    sidecar.signal("TERM").await;
+    assert!(sidecar.ended().await.success());
 }
 
 /// A file that holds rubbish, or half of a key, leaves the good key in use.

@@ -28,3 +28,4 @@ mod second_answers;
 mod store_faults;
 mod store_loss;
 mod tokens;
+mod tries;

@@ -85,6 +85,7 @@ impl<'a> Launch<'a> {
         let channel = Endpoint::from_shared(address("grpc")).unwrap().connect().await.unwrap();
         Sidecar {
             client: PaymentServiceClient::new(channel),
+            grpc: address("grpc"),
             admin: address("admin"),
             zentra: self.lab.zentra.clone(),
             token: self.lab.token.clone(),
@@ -99,6 +100,7 @@ pub(crate) struct Sidecar {
     pub(crate) client: PaymentServiceClient<Channel>,
     pub(crate) token: String,
     pub(crate) admin: String,
+    grpc: String,
     zentra: Arc<Simulator>,
     process: Child,
     said: Said,
@@ -107,6 +109,16 @@ pub(crate) struct Sidecar {
 impl Sidecar {
     /// Makes a charge, and checks at once that no `no` is a lie.
     pub(crate) async fn charge(&self, order: &Order) -> Told {
+        self.charge_over(self.client.clone(), order).await
+    }
+
+    /// The same on a connection of its own, made now.
+    pub(crate) async fn charge_anew(&self, order: &Order) -> Told {
+        let channel = Endpoint::from_shared(self.grpc.clone()).unwrap().connect().await.unwrap();
+        self.charge_over(PaymentServiceClient::new(channel), order).await
+    }
+
+    async fn charge_over(&self, mut client: PaymentServiceClient<Channel>, order: &Order) -> Told {
         let mut request = Request::new(proto::ChargeRequest {
             idempotency_key: order.key.clone(),
             reference: order.reference.clone(),
@@ -116,7 +128,7 @@ impl Sidecar {
             actor: String::new(),
         });
         request.set_timeout(order.deadline);
-        let answer = self.client.clone().charge(request).await.map(tonic::Response::into_inner);
+        let answer = client.charge(request).await.map(tonic::Response::into_inner);
         let told = Told::of_charge(answer.map(|answer| (answer.charge, answer.execution)));
         if let Told::Error(fault) = &told
             && fault.money_moved == "no"

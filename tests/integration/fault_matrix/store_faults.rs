@@ -48,6 +48,23 @@ async fn with_a_store_that_hangs_nothing_is_sent_and_the_retry_runs() {
     assert_eq!(lab.posts("order-1"), 1);
 }
 
+/// Row 12: it is slow for once, so that the claim is lost. No other call is at the payment, and
+/// nobody is told of one.
+#[tokio::test]
+async fn a_store_that_is_too_slow_is_told_as_such() {
+    let lab = Lab::start().await;
+    let sidecar = hasty(&lab).start().await;
+    sidecar.charge(&order("warm-up")).await.is_paid("DIRECT");
+    // Longer than one step may take, and shorter than two.
+    lab.redis().ask::<()>(&["CLIENT", "PAUSE", "700", "ALL"]).await;
+    let told = sidecar.charge(&order("order-1")).await;
+    failed_closed(&told, &lab.zentra.ledger());
+    let again = sidecar.charge(&order("order-1")).await;
+    again.is_paid("DIRECT");
+    lab.agrees("order-1", 1, &[&told, &again]);
+    assert_eq!(lab.posts("order-1"), 1);
+}
+
 const PASSWORD: &str = "nobody-knows";
 
 /// From now on no sidecar gets through; the data stays.

@@ -9,6 +9,7 @@ use zentra_sidecar::app::{self, End, Parts, Running};
 use zentra_sidecar::clock::Clock;
 use zentra_sidecar::config::{ServeArgs, Settings};
 use zentra_sidecar::grpc::proto::payment_service_client::PaymentServiceClient;
+use zentra_sidecar::telemetry::Telemetry;
 use zentra_sidecar::upstream::{Limits, Upstream};
 
 pub(crate) type Client = PaymentServiceClient<Channel>;
@@ -67,7 +68,7 @@ impl Sidecar {
     /// Over a transport of the story's own. The store is declared new: Zentra has seen nothing.
     pub(crate) async fn over(zentra_url: &str, flags: &[&str], upstream: Upstream) -> Self {
         let settings = settings(zentra_url, flags);
-        let parts = Parts::over(upstream, &settings, Arc::new(StandingClock));
+        let parts = Parts::over(upstream, &settings, Arc::new(StandingClock), Telemetry::quiet());
         parts.store.init().await.unwrap();
         Self::of(app::start_over(settings, Arc::new(StandingClock), parts).await).await
     }

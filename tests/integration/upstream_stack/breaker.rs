@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{advance, sleep};
-use zentra_sidecar::upstream::{CircuitState, Effect, TransportError};
+use zentra_sidecar::upstream::{CircuitState, Effect, StackSettings, TransportError};
 
 use super::{Rig, SECOND, Step, TIME};
 
@@ -88,4 +88,66 @@ async fn silence_and_refused_connections_open_it() {
         }
         assert_eq!(rig.tries_ms().len(), 10, "{step:?}");
     }
+}
+
+/// 300 ms of silence each, which is three tenths of a failure: ten whole ones after 34 reads.
+#[tokio::test(start_paused = true)]
+async fn a_zentra_that_hangs_under_short_reads_alone_opens_it() {
+    let rig = Rig::new([Step::Hangs]);
+    let time = Duration::from_millis(300);
+    while rig.state.circuit.state() == CircuitState::Closed {
+        assert_eq!(rig.exchange(Effect::Read, time).await, Err(TransportError::TimedOut));
+    }
+    assert_eq!(rig.tries_ms().len(), 34);
+    // After its wait a probe of the same kind shows too little to decide: the next one is sent too.
+    sleep(SECOND).await;
+    assert_eq!(rig.exchange(Effect::Read, time).await, Err(TransportError::TimedOut));
+    assert_eq!(rig.exchange(Effect::Read, SECOND).await, Err(TransportError::TimedOut));
+    assert_eq!(rig.exchange(Effect::Read, time).await, OPEN(2 * SECOND));
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_that_go_away_say_how_long_they_have_waited() {
+    let rig = Arc::new(Rig::new([Step::Hangs]));
+    for _ in 0..10 {
+        assert_eq!(rig.state.circuit.state(), CircuitState::Closed);
+        let call = tokio::spawn({
+            let rig = rig.clone();
+            async move { rig.exchange(Effect::Read, TIME).await }
+        });
+        sleep(SECOND).await;
+        call.abort();
+        let _ = call.await;
+    }
+    assert_eq!(rig.state.circuit.state(), CircuitState::Open);
+}
+
+/// Zentra takes 200 ms: callers that give it 100 ms do not shut out the one that waits.
+#[tokio::test(start_paused = true)]
+async fn callers_in_a_hurry_do_not_open_it_while_anybody_is_answered() {
+    let rig = Rig::new([Step::Slow(SECOND / 5)]);
+    for _ in 0..20 {
+        for _ in 0..50 {
+            let hasty = rig.exchange(Effect::Read, SECOND / 10).await;
+            assert_eq!(hasty, Err(TransportError::TimedOut));
+        }
+        assert_eq!(rig.exchange(Effect::Write, TIME).await, Ok(200));
+    }
+    assert_eq!(rig.state.circuit.times_opened(), 0);
+}
+
+/// Only Zentra's own silence counts: these have not been asked there.
+#[tokio::test(start_paused = true)]
+async fn reads_that_end_in_the_queue_say_nothing() {
+    let settings = StackSettings { requests_in_flight: 1, ..StackSettings::default() };
+    let rig = Arc::new(Rig::with(&settings, [Step::Hangs]));
+    let first = tokio::spawn({
+        let rig = rig.clone();
+        async move { rig.exchange(Effect::Write, TIME).await }
+    });
+    tokio::task::yield_now().await;
+    let waiting = (0..30).map(|_| rig.exchange(Effect::Read, 3 * SECOND));
+    futures_util::future::join_all(waiting).await;
+    assert_eq!(rig.state.circuit.state(), CircuitState::Closed);
+    first.abort();
 }

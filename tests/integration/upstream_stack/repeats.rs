@@ -1,7 +1,10 @@
 //! What is repeated, how often, after which pauses, and what is left of the budget.
 
 use http::Request;
-use zentra_sidecar::upstream::{BudgetSettings, Effect, SendFence, StackSettings, TransportError};
+use tower::ServiceExt as _;
+use zentra_sidecar::upstream::{
+    BudgetSettings, Effect, Repeated, SendFence, StackSettings, Terms, TransportError, Tries,
+};
 
 use super::{Rig, SECOND, Step, TIME};
 
@@ -60,6 +63,23 @@ async fn a_write_becomes_doubtful_at_its_last_try_and_stays_so() {
     let rig = Rig::new([refused, Step::Fails(TransportError::Broken), Step::Status(201)]);
     assert_eq!(rig.exchange(Effect::Write, TIME).await, Err(TransportError::Broken));
     assert_eq!(rig.tries_ms(), [0, 50]);
+}
+
+/// The engine counts the POSTs of a payment, and says how many are left.
+#[tokio::test(start_paused = true)]
+async fn no_more_tries_are_taken_than_the_request_may() {
+    let rig = Rig::new([Step::Status(429)]);
+    let tries = Tries::default();
+    let mut request = Request::new(bytes::Bytes::new());
+    let (deadline, most_tries) = (Some(tokio::time::Instant::now() + TIME), Some(2));
+    let effect = Effect::Write;
+    request.extensions_mut().insert(Terms { effect, deadline, tries: tries.clone(), most_tries });
+    let answer = rig.upstream.clone().oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), 429);
+    assert_eq!(rig.tries_ms(), [0, 50]);
+    assert_eq!(rig.tokens_left_milli(), FULL - 1000);
+    let repeated = Repeated::Answered(http::StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!((tries.count(), tries.repeated()), (2, vec![repeated]));
 }
 
 #[tokio::test(start_paused = true)]

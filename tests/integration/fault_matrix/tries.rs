@@ -1,0 +1,62 @@
+//! What the way to Zentra repeats by itself is told one by one, and counts.
+
+use zentra_sidecar::domain::Reference;
+use zentra_sidecar::idempotency::{Lookup, Namespace, Store as _};
+use zentra_sidecar::simulator::{Action, Fault, Route};
+
+use super::lab::Lab;
+use super::told::order;
+use crate::support::redis::open;
+
+/// Zentra's refusal of one more request, which may come again at once.
+fn too_many() -> Action {
+    let retry_after = Some("0".to_owned());
+    Action::Status { status: 429, effect: false, code: None, body: None, retry_after }
+}
+
+/// The record's log of a charge, without times and Zentra's ids of the requests.
+async fn log(lab: &Lab, reference: &str) -> Vec<String> {
+    let lookup = Lookup::Reference(Namespace::Charge, Reference::new(reference).unwrap());
+    let record = open(&lab.store_url, "default").read(&lookup).await.unwrap().answer.unwrap();
+    let plain = |line: &String| {
+        let line = line.split_once(' ').unwrap().1;
+        line.rsplit_once(" (").unwrap().0.to_owned()
+    };
+    record.attempts.iter().map(plain).collect()
+}
+
+#[tokio::test]
+async fn a_429_that_was_sent_again_is_two_posts() {
+    let lab = Lab::start().await;
+    let sidecar = lab.sidecar().start().await;
+    lab.next_post("order-1", too_many());
+    let told = sidecar.charge(&order("order-1")).await;
+    told.is_paid("DIRECT");
+    assert_eq!((told.outcome().posts, lab.posts("order-1")), (2, 2));
+    assert_eq!(
+        log(&lab, "order-1").await,
+        ["1.1 POST: HTTP 429, sent again", "1.2 POST: answered"]
+    );
+    let again = sidecar.charge(&order("order-1")).await;
+    again.is_paid("REPLAYED");
+    assert_eq!(again.outcome().posts, 2);
+}
+
+/// Three in all, whoever repeats them: here the way to Zentra, then the engine after a doubt.
+#[tokio::test]
+async fn a_call_makes_three_posts_at_most() {
+    let lab = Lab::start().await;
+    lab.zentra_dedupes(false, false);
+    let sidecar = lab.sidecar().start().await;
+    lab.next_post("order-1", too_many());
+    lab.next_post("order-1", Action::ResetBefore);
+    lab.zentra.inject(Fault::on(Route::CreateCharge, too_many()).times(0));
+    let told = sidecar.charge(&order("order-1")).await;
+    told.is_unknown();
+    assert_eq!((lab.posts("order-1"), lab.charges("order-1")), (3, 0));
+    lab.zentra.clear_faults();
+    let paid = sidecar.charge(&order("order-1")).await;
+    paid.is_paid("DIRECT");
+    assert_eq!((paid.outcome().posts, lab.posts("order-1")), (4, 4));
+    lab.agrees("order-1", 1, &[&told, &paid]);
+}
