@@ -39,16 +39,20 @@ test_chart() {
   run_pytest tests/chart
 }
 
-# In a network of its own: the names of the tests mean something there, and no port is taken.
+# The images run in a network of their own: the names of the tests mean something there, and no
+# port is taken.
 test_image() {
-  scripts/image --binary dev >/dev/null
-  local user=()
+  local storage user=()
+  storage=$(mktemp -d)
+  export BUILDAH_FLAGS="--root $storage/root --runroot $storage/run"
+  ENGINE=buildah scripts/image --name zentra-sidecar:test
   ((EUID == 0)) || user=(--user --map-root-user)
   unshare --net --mount ${user[@]+"${user[@]}"} true ||
     fail "this machine lets nobody make a network of its own; the image's tests need one (unshare --net --mount)."
   ZENTRA_SIDECAR_BIN=${ZENTRA_SIDECAR_BIN:-$(sidecar)} PYTHONDONTWRITEBYTECODE=1 \
     unshare --net --mount ${user[@]+"${user[@]}"} \
     "$(client_python)" -m pytest -q -p no:cacheprovider tests/image
+  rm -rf "$storage"
 }
 
 test_rust() {

@@ -18,9 +18,7 @@ import network  # noqa: E402
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory):
-    storage = images.Storage(tmp_path_factory.mktemp("images"))
-    storage.build()
-    return storage
+    return images.Storage(tmp_path_factory.mktemp("images"))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Builds the images with buildah, and runs them as a container would be: its root, user and command.
+"""Takes the images apart, and runs them as a container would be: its root, user and command.
 
 No Docker engine takes part. The root is a read-only mount, the user a number, and there is nothing in
 it but what the image brings and what Kubernetes mounts.
@@ -10,8 +10,9 @@ import pathlib
 import shutil
 import subprocess
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-# As one layer a file, so that it needs no union file system.
+# What every container runtime has in /dev, as far as a program may ask for it.
+DEVICES = ("null", "zero", "random", "urandom")
+# A storage that needs no union file system.
 STORAGE = ["--storage-driver", "vfs"]
 
 
@@ -22,19 +23,14 @@ def run(*command: str, **more) -> str:
 
 
 class Storage:
-    """Where the images of one test run are, so that none is left on the machine."""
+    """Where scripts/test has built the images, so that none is left on the machine."""
 
     def __init__(self, folder: pathlib.Path):
-        self.flags = ["--root", str(folder / "storage"), "--runroot", str(folder / "run")]
+        self._flags = os.environ["BUILDAH_FLAGS"].split()
         self._folder = folder
 
-    def build(self) -> None:
-        # docker is not asked, also where it is installed: what is built is looked into here.
-        without_docker = {**os.environ, "BUILDAH_FLAGS": " ".join(self.flags), "ENGINE": "buildah"}
-        run(str(ROOT / "scripts/image"), "--name", "zentra-sidecar:test", env=without_docker)
-
     def buildah(self, *arguments: str) -> str:
-        return run("buildah", *self.flags, *STORAGE, *arguments)
+        return run("buildah", *self._flags, *STORAGE, *arguments)
 
     def unpack(self, name: str) -> "Image":
         container = self.buildah("from", "--pull-never", name)
@@ -42,7 +38,8 @@ class Storage:
         root = self._folder / "roots" / name.replace(":", "-")
         shutil.copytree(mounted, root, symlinks=True)
         self.buildah("umount", container)
-        config = json.loads(self.buildah("inspect", "--type", "image", name))["OCIv1"]["config"]
+        # Docker's form of it, as OCI's knows no health check.
+        config = json.loads(self.buildah("inspect", "--type", "image", name))["Docker"]["config"]
         return Image(root, config)
 
 
@@ -63,6 +60,9 @@ class Image:
         (folder / "etc/resolv.conf").write_text("nameserver 127.0.0.1\n")
         (folder / "etc/hosts").write_text("127.0.0.1 localhost\n")
         (folder / "proc").mkdir()
+        (folder / "dev").mkdir()
+        for device in DEVICES:
+            (folder / "dev" / device).touch()
         return Instance(folder, self.config)
 
 
@@ -77,14 +77,22 @@ class Instance:
     def start(self, arguments: list[str] | None = None, environment: dict[str, str] | None = None) -> None:
         run("mount", "--bind", str(self.root), str(self.root))
         run("mount", "-o", "remount,bind,ro", str(self.root))
+        run("mount", "--rbind", "/proc", str(self.root / "proc"))
+        for device in DEVICES:
+            run("mount", "--bind", f"/dev/{device}", str(self.root / "dev" / device))
         set_in_image = dict(it.split("=", 1) for it in self._config.get("Env", []))
         command = [*self._config["Entrypoint"], *(arguments or self._config["Cmd"])]
-        user = self._config["User"]
+        self._environment = {**set_in_image, **(environment or {})}
         self._log = self.root.with_suffix(".log").open("w+")
-        self.process = subprocess.Popen(
-            ["/usr/sbin/chroot", f"--userspec={user}", "--groups=", str(self.root), *command],
-            env={**set_in_image, **(environment or {})}, stdout=self._log, stderr=self._log,
-        )
+        self.process = subprocess.Popen(self._inside(command), env=self._environment,
+                                        stdout=self._log, stderr=self._log)
+
+    def execute(self, command: list[str]) -> int:
+        """Another process in the container; the exit code."""
+        return subprocess.run(self._inside(command), env=self._environment, capture_output=True, timeout=20).returncode
+
+    def _inside(self, command: list[str]) -> list[str]:
+        return ["/usr/sbin/chroot", f"--userspec={self._config['User']}", "--groups=", str(self.root), *command]
 
     def log(self) -> str:
         return self.root.with_suffix(".log").read_text()

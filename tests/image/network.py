@@ -1,5 +1,6 @@
-"""What the images reach by name: a name server, a Redis and a Zentra behind TLS, in this network."""
+"""What the images reach by name: a name server, a Redis, a collector and a Zentra behind TLS, in this network."""
 
+import concurrent.futures
 import fcntl
 import pathlib
 import socket
@@ -8,11 +9,12 @@ import struct
 import subprocess
 import threading
 
+import grpc
 import trustme
 from dnslib import RR
 from dnslib.server import BaseResolver, DNSServer
 
-NAMES = {"zentra.test.": "127.0.0.2", "redis.test.": "127.0.0.3"}
+NAMES = {"zentra.test.": "127.0.0.2", "redis.test.": "127.0.0.3", "collector.test.": "127.0.0.4"}
 
 
 def bring_up_loopback() -> None:
@@ -49,6 +51,24 @@ class Names(BaseResolver):
 def redis(folder: pathlib.Path) -> subprocess.Popen:
     flags = ["--port", "6379", "--bind", NAMES["redis.test."], "--save", "", "--appendonly", "no"]
     return subprocess.Popen(["redis-server", *flags, "--dir", str(folder)], stdout=subprocess.DEVNULL)
+
+
+class Collector(grpc.GenericRpcHandler):
+    """Takes whatever an OTLP exporter sends, and notes the methods."""
+
+    def __init__(self):
+        self.called: list[str] = []
+        self._server = grpc.server(concurrent.futures.ThreadPoolExecutor(2), handlers=[self])
+        self._server.add_insecure_port(f"{NAMES['collector.test.']}:4317")
+        self._server.start()
+
+    def service(self, handler_call_details):
+        self.called.append(handler_call_details.method)
+        # An answer without fields says that all was taken.
+        return grpc.unary_unary_rpc_method_handler(lambda request, context: b"")
+
+    def stop(self) -> None:
+        self._server.stop(0).wait()
 
 
 class TlsFront:

@@ -1,13 +1,13 @@
 """The images: what is in them, and that they start, reach everything by name, serve and drain."""
 
 import json
-import pathlib
 import threading
 import urllib.error
 import urllib.request
 
 import grpc
 import pytest
+import yaml
 
 import helm
 import network
@@ -43,8 +43,11 @@ def test_production_holds_the_program_the_roots_and_the_bill_of_materials(produc
     assert production.config["Cmd"] == ["serve"]
 
 
-def test_production_is_small(production):
-    assert sum(production.files().values()) <= MAX_BYTES
+@pytest.mark.parametrize("name", ["production", "dev"])
+def test_they_are_small(name, request):
+    size = sum(request.getfixturevalue(name).files().values())
+    print(f"{name}: {size:,} bytes")
+    assert size <= MAX_BYTES
 
 
 def test_production_has_no_simulator_and_dev_has(production, dev):
@@ -72,23 +75,27 @@ def world(production, dev, loopback, tmp_path, until):
     simulator.start(["simulate"], {"SIMULATOR_LISTEN": "127.0.0.1:8089"})
     until(lambda: status(f"{SIMULATOR}/_simulator/ledger") == 200, START_SECONDS, "the simulator serves")
     front = network.TlsFront(("127.0.0.1", 8089))
+    collector = network.Collector()
 
     values = helm.Values("gateway", {"mode": "include", **helm.IMAGES, "cardData": "accept",
                                      "zentra": {"url": "https://zentra.test"},
                                      "store": {"url": "redis://redis.test", "passwordSecret": {"name": ""},
                                                "caConfigMap": {"name": ""}},
-                                     "policy": {"files": None}, "openTelemetry": None})
+                                     "policy": {"files": None},
+                                     "openTelemetry": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.test:4317",
+                                                       "OTEL_TRACES_SAMPLER": "always_on"}})
     pod = included(values)
     instance = production.instance(tmp_path / "production")
     secrets = {"zentra": {"zentra-key": "sk_simulated_0000000000000000", "fingerprint-keys": rendered_pod.random_key()}}
     rendered_pod.mount(pod, helm.sidecar(pod), secrets, instance.root)
-    yield World(names, front, instance, helm.sidecar(pod))
+    yield World(names, front, collector, instance, helm.sidecar(pod))
     for process in (instance.process, simulator.process, redis):
         if process and process.poll() is None:
             process.kill()
             process.wait(10)
     names.stop()
     front.stop()
+    collector.stop()
 
 
 def included(values: helm.Values) -> dict:
@@ -102,9 +109,10 @@ def included(values: helm.Values) -> dict:
 
 
 class World:
-    def __init__(self, names, front, instance, container):
+    def __init__(self, names, front, collector, instance, container):
         self.names = names
         self.front = front
+        self.collector = collector
         self.instance = instance
         self.container = container
 
@@ -134,7 +142,6 @@ def test_production_starts_pays_by_name_over_tls_and_drains(world, until):
     with grpc.insecure_channel(API) as channel:
         payments = payment_service_pb2_grpc.PaymentServiceStub(channel)
         assert charge(payments, "image-1").status == charge_pb2.CHARGE_STATUS_SUCCEEDED
-        assert {"zentra.test.", "redis.test."} <= set(world.names.asked)
 
         # SIGTERM while a payment is under way: it ends, and so does the process.
         post(f"{SIMULATOR}/_simulator/faults", {"route": "create_charge", "kind": "delay_before", "ms": 1500})
@@ -146,6 +153,9 @@ def test_production_starts_pays_by_name_over_tls_and_drains(world, until):
         caller.join(20)
     assert [it.status for it in answers] == [charge_pb2.CHARGE_STATUS_SUCCEEDED], world.instance.log()
     assert code == 0, world.instance.log()
+    # The spans of the payments have left by then.
+    assert "/opentelemetry.proto.collector.trace.v1.TraceService/Export" in world.collector.called
+    assert {"zentra.test.", "redis.test.", "collector.test."} <= set(world.names.asked)
 
 
 def ledger() -> str:
@@ -163,18 +173,51 @@ def test_production_trusts_the_roots_it_brings_and_no_other(world, until):
     assert "image-3" not in ledger()
 
 
-def test_dev_serves_as_it_is(dev, loopback, tmp_path, until):
+@pytest.fixture
+def dev_instance(dev, loopback, tmp_path):
     instance = dev.instance(tmp_path / "dev")
-    instance.start()
-    try:
-        until(lambda: status(f"{ADMIN}/readyz") == 200, START_SECONDS, "the image serves")
-        with grpc.insecure_channel(API) as channel:
-            payments = payment_service_pb2_grpc.PaymentServiceStub(channel)
-            assert charge(payments, "dev-1").status == charge_pb2.CHARGE_STATUS_SUCCEEDED
-        assert instance.end() == 0
-    finally:
+    yield instance
+    if instance.process and instance.process.poll() is None:
         instance.process.kill()
-    # Its own health check, as Docker would ask.
-    check = dev.config.get("Healthcheck", {}).get("Test")
-    assert check is None or check[:2] == ["CMD", "/zentra-sidecar"]
-    assert pathlib.Path(dev.root / "zentra-sidecar").stat().st_size <= MAX_BYTES
+        instance.process.wait(10)
+
+
+def pays(order: str) -> bool:
+    with grpc.insecure_channel(API) as channel:
+        payments = payment_service_pb2_grpc.PaymentServiceStub(channel)
+        return charge(payments, order).status == charge_pb2.CHARGE_STATUS_SUCCEEDED
+
+
+def test_dev_serves_as_it_is(dev_instance, until):
+    dev_instance.start()
+    until(lambda: status(f"{ADMIN}/readyz") == 200, START_SECONDS, f"the image serves: {dev_instance.log()}")
+    assert pays("dev-1")
+    assert dev_instance.end() == 0, dev_instance.log()
+
+
+def test_dev_serves_as_the_compose_file_says(dev, dev_instance, until):
+    [service] = yaml.safe_load((helm.ROOT / "deploy/compose.yaml").read_text())["services"].values()
+    version = yaml.safe_load((helm.CHART / "Chart.yaml").read_text())["appVersion"]
+    assert service["image"] == f"zentra-sidecar-dev:{version}"
+    dev_instance.start(service["command"], service["environment"])
+    check = service["healthcheck"]["test"]
+    assert check[0] == "CMD" and check == dev.config["Healthcheck"]["Test"]
+    until(lambda: dev_instance.execute(check[1:]) == 0, START_SECONDS, "the health check succeeds")
+    assert pays("compose-1")
+    # Each port that is published is one that the image serves on all of its addresses.
+    inside = {entry.rsplit(":", 1)[1] for entry in service["ports"]}
+    assert {f"{port}/tcp" for port in inside} == dev.config["ExposedPorts"].keys()
+    served = [dev.config["Env"][index].rsplit("=", 1)[1] for index in range(len(dev.config["Env"]))]
+    assert {f"0.0.0.0:{port}" for port in inside} <= set(served)
+    dev_instance.end()
+    assert dev_instance.execute(check[1:]) != 0
+
+
+def test_the_ci_snippet_publishes_what_dev_serves(dev):
+    text = (helm.ROOT / "docs/IMAGES.md").read_text()
+    snippet = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])
+    service = snippet["jobs"]["test"]["services"]["payments"]
+    inside = {entry.rsplit(":", 1)[1] for entry in service["ports"]}
+    assert {f"{port}/tcp" for port in inside} == dev.config["ExposedPorts"].keys()
+    # The job waits for the image's own check.
+    assert dev.config["Healthcheck"]["Test"][:3] == ["CMD", "/zentra-sidecar", "health"]

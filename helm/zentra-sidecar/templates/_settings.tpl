@@ -79,6 +79,8 @@
 {{- end }}
 - name: SIDECAR_LOG
   value: {{ $values.log | quote }}
+- name: SIDECAR_AUDIT_LOG
+  value: {{ $values.auditLog | quote }}
 {{- range $name, $value := $values.openTelemetry }}
 - name: {{ $name }}
   value: {{ $value | quote }}
