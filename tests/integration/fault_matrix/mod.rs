@@ -5,6 +5,7 @@ mod gate;
 mod lab;
 mod sidecar;
 mod told;
+mod traces;
 
 mod admission;
 mod answers;

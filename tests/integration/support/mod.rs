@@ -7,6 +7,7 @@ pub(crate) mod process;
 pub(crate) mod redis;
 pub(crate) mod requests;
 pub(crate) mod rig;
+pub(crate) mod rotel;
 pub(crate) mod sidecar;
 pub(crate) mod stub;
 pub(crate) mod tap;
