@@ -1,7 +1,8 @@
 // Evaluates expressions of admission policies, as far as CEL itself goes.
 //
-// Standard input: {"types": {NAME: {FIELD: {kind, of, repeated}}}, "cases": [{"expression", "object"}]}
-// Standard output: for each case {"value"} or {"fault"}. Objects come back as plain JSON.
+// Standard input, a line of JSON each: first {"types": {NAME: {FIELD: {kind, of, repeated}}}}, then
+// questions {"cases": [{"expression", "object"}]}. Standard output: for each question a line with
+// {"value"} or {"fault"} for each case. Objects come back as plain JSON.
 //
 // An API server knows its own types; these stand-ins are made from Kubernetes' published schemas, so
 // that a field that is misspelt, of another type or under another type's name is a fault here too.
@@ -17,15 +18,17 @@ import {
   file_google_protobuf_wrappers,
 } from "@bufbuild/protobuf/wkt";
 import { CelScalar, celEnv, isCelError, isCelList, isCelMap, mapType, parse, plan } from "@bufbuild/cel";
-import { readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
 
-const input = JSON.parse(readFileSync(0, "utf8"));
-const registry = standIns(input.types);
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const registry = standIns(JSON.parse((await lines.next()).value).types);
 const env = celEnv({
   registry,
   variables: { object: mapType(CelScalar.STRING, CelScalar.DYN) },
 });
-console.log(JSON.stringify(input.cases.map(evaluate)));
+for await (const line of lines) {
+  console.log(JSON.stringify(JSON.parse(line).cases.map(evaluate)));
+}
 
 function evaluate({ expression, object }) {
   try {

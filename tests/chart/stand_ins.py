@@ -61,11 +61,21 @@ def resolve(schema: dict, version: str) -> dict:
     return schemas.definitions(version)[reference.rsplit("/", 1)[1]] if reference else schema
 
 
+@functools.cache
+def evaluator(version: str) -> subprocess.Popen:
+    """One process for all questions; it ends with its standard input, so with this process."""
+    process = subprocess.Popen(["node", str(HERE / "evaluate.mjs")], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True)
+    process.stdin.write(json.dumps({"types": types(version)}) + "\n")
+    return process
+
+
 def evaluate(cases: list[tuple[str, dict]], version: str = "1.37.0") -> list[dict]:
     """Each expression over its object: {"value"}, or {"fault"} where it does not compile or run."""
-    given = {"types": types(version),
-             "cases": [{"expression": expression, "object": thing} for expression, thing in cases]}
-    done = subprocess.run(["node", str(HERE / "evaluate.mjs")], input=json.dumps(given), text=True,
-                          capture_output=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    process = evaluator(version)
+    question = {"cases": [{"expression": expression, "object": thing} for expression, thing in cases]}
+    process.stdin.write(json.dumps(question) + "\n")
+    process.stdin.flush()
+    answer = process.stdout.readline()
+    assert answer, "the evaluator has ended, see what it wrote"
+    return json.loads(answer)

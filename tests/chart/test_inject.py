@@ -97,6 +97,20 @@ def test_each_profile_has_its_own_secrets(example):
     assert {it["secret"]["name"] for it in secrets["projected"]["sources"]} == {"zentra-sandbox"}
 
 
+def test_a_profile_can_take_back_what_the_chart_says():
+    profile = {"zentra": {"keySecret": {"name": "zentra"}, "proxy": ""}, "sidecar": {"caller": ""}}
+    rendered = helm.render(Values("inject", {**STORE, "sidecar": {"caller": "everybody"},
+                                             "inject": {"profiles": {"live": profile}}}))
+    environment = {}
+    for label in ("live", "sandbox"):
+        outcome = admission.admit(pod(labels={"zentra.io/inject": label}), "shop", rendered)
+        environment[label] = {it["name"]: it.get("value") for it in outcome.pod["spec"]["initContainers"][0]["env"]}
+    assert environment["sandbox"]["SIDECAR_ZENTRA_PROXY"] == "http://proxy:3128"
+    assert environment["sandbox"]["SIDECAR_CALLER"] == "everybody"
+    assert "SIDECAR_ZENTRA_PROXY" not in environment["live"]
+    assert environment["live"]["SIDECAR_CALLER"] == "$(POD_NAMESPACE)/$(POD_SERVICE_ACCOUNT)"
+
+
 def test_every_namespace_gets_the_policy_of_every_profile():
     rendered = helm.render(Values("inject", {"policy": EVERYTHING["policy"]}))
     made = {(it["metadata"]["namespace"], it["metadata"]["name"]) for it in rendered if it["kind"] == "ConfigMap"}

@@ -53,7 +53,8 @@ inject.namespaces is required: the namespaces whose pods may be injected
 inject.profiles is required: what the label zentra.io/inject may name
 {{- end }}
 {{- range $name, $profile := .Values.inject.profiles }}
-{{- $values := mustMergeOverwrite (deepCopy $.Values) (deepCopy (default dict $profile)) }}
+{{- $values := deepCopy $.Values }}
+{{- include "zentra-sidecar.override" (dict "into" $values "from" $profile) }}
 {{- include "zentra-sidecar.programFaults" (dict "values" $values "prefix" (printf "inject.profiles.%s: " $name)) }}
 {{- end }}
 {{- end -}}

@@ -1,3 +1,15 @@
+{{/* Lays the profile's values over the chart's, empty ones too. Takes into, which changes, and from. */}}
+{{- define "zentra-sidecar.override" -}}
+{{- range $name, $value := .from -}}
+{{- $old := get $.into $name -}}
+{{- if and (kindIs "map" $value) (kindIs "map" $old) -}}
+{{- include "zentra-sidecar.override" (dict "into" $old "from" $value) -}}
+{{- else -}}
+{{- $_ := set $.into $name $value -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* True where no container of the pod is the sidecar. */}}
 {{- define "zentra-sidecar.celNotThere" -}}
 !(has(object.spec.initContainers) && object.spec.initContainers.exists(c, c.name == "zentra-sidecar"))
