@@ -1,6 +1,5 @@
 """values.schema.json: each of its rules refuses, with the name of the value in the message."""
 
-import concurrent.futures
 import json
 
 import pytest
@@ -83,25 +82,40 @@ def object_breaches(schema: dict, path: tuple):
         yield from breaches(schema["additionalProperties"], (*path, "live" if path == PROFILE[:2] else "example"))
 
 
-def nested(path: tuple, value) -> dict:
-    for part in reversed(path):
-        value = {part: value}
-    return value
-
-
 BREACHES = list({json.dumps(it): it for it in breaches(SCHEMA) if it[0]}.values())
 
 
+def batches() -> list[list[tuple]]:
+    """The breaches in few sets of values, in each of which no two are in each other's way."""
+    made: list[list[tuple]] = []
+    for breach in BREACHES:
+        batch = next((it for it in made if not any(overlap(breach[0], path) for path, _ in it)), None)
+        if batch is None:
+            made.append(batch := [])
+        batch.append(breach)
+    return made
+
+
+def overlap(one: tuple, other: tuple) -> bool:
+    return other[:len(one)] == one[:len(other)]
+
+
 def test_every_rule_refuses_and_names_the_value():
-    with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
-        done = list(pool.map(lambda it: helm.template(Values(changes=nested(*it))), BREACHES))
     wrong = []
-    for (path, value), answer in zip(BREACHES, done, strict=True):
-        # Of an unknown value, the message names the place and the value; of a bad name, the name.
-        place = "/" + "/".join(path) if path[-1] != "noSuchValue" else "/" + "/".join(path[:-1])
-        told = {"noSuchValue": [f"at '{place.rstrip('/')}'", "noSuchValue"], "Not_A_Name": ["Not_A_Name"]}
-        if answer.returncode == 0 or not all(it in answer.stderr for it in told.get(path[-1], [f"at '{place}"])):
-            wrong.append((path, value, answer.stderr))
+    for batch in batches():
+        values: dict = {}
+        for path, value in batch:
+            inner = values
+            for part in path[:-1]:
+                inner = inner.setdefault(part, {})
+            inner[path[-1]] = value
+        told = helm.refusal(Values(changes=values))
+        for path, value in batch:
+            # Of an unknown value, the message names the place and the value; of a bad name, the name.
+            place = "/" + "/".join(path[:-1] if path[-1] == "noSuchValue" else path)
+            named = {"noSuchValue": [f"at '{place.rstrip('/')}'", "noSuchValue"], "Not_A_Name": ["Not_A_Name"]}
+            if not all(it in told for it in named.get(path[-1], [f"at '{place}"])):
+                wrong.append((path, value, told))
     assert wrong == []
     assert len(BREACHES) > 300
 
