@@ -27,7 +27,7 @@
 {{- else if $beta -}}
 {{- fail (printf "this cluster serves MutatingAdmissionPolicy as v1beta1 only (Kubernetes %s): set inject.allowBeta=true to take it, or use mode include" .Capabilities.KubeVersion.Version) -}}
 {{- else -}}
-{{- fail (printf "this cluster serves no MutatingAdmissionPolicy (Kubernetes %s): it needs 1.36 or newer, or 1.34 with the v1beta1 API switched on and inject.allowBeta=true; else use mode include. Without a cluster, tell helm template what is served: --api-versions admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" .Capabilities.KubeVersion.Version) -}}
+{{- fail (printf "this cluster serves no MutatingAdmissionPolicy (Kubernetes %s): it needs 1.36 or newer, or 1.34 with the feature gate MutatingAdmissionPolicy and the v1beta1 API switched on and inject.allowBeta=true; else use mode include. Without a cluster, tell helm template what is served: --api-versions admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" .Capabilities.KubeVersion.Version) -}}
 {{- end -}}
 {{- end -}}
 
