@@ -64,6 +64,12 @@ test_doctests() {
   cargo test --locked --all-features --doc --no-fail-fast
 }
 
+# Long enough to show that the fuzzers build, run and know their corpus; `scripts/fuzz` runs them
+# for longer.
+run_fuzzers() {
+  FUZZ_LINES=12 scripts/fuzz "${FUZZ_SECONDS:-10}"
+}
+
 test_python() {
   run_pytest tests/clients/python
 }

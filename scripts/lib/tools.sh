@@ -14,9 +14,11 @@ install_tools() {
   need_rust
   need_python
   need_node
+  # Makes the certificates of the clients' tests.
+  has openssl || apt_install openssl
   local executables=()
   local name
-  for name in cargo-deny cargo-nextest grpcurl; do
+  for name in cargo-deny cargo-fuzz cargo-nextest grpcurl; do
     machine_has "$name" || executables+=("$name")
   done
   if ((${#executables[@]})); then
@@ -32,8 +34,8 @@ install_tools() {
   machine_has helm && machine_has kubectl || install_helm
   has buildah || apt_install buildah
   printf '%s\n' "$(cargo --version)" "$(cargo nextest --version | head -n 1)" \
-    "$(cargo deny --version)" "buf $(buf --version)" "$(grpcurl -version 2>&1)" \
-    "node $(node --version)" "$("$(client_python)" --version)" "$(redis-server --version)" \
+    "$(cargo deny --version)" "$(cargo fuzz --version)" "buf $(buf --version)" "$(grpcurl -version 2>&1)" \
+    "node $(node --version)" "$("$(client_python)" --version)" "$(redis-server --version)" "$(openssl version)" \
     "helm $(helm version --short)" "$(buildah --version)"
 }
 
