@@ -7,6 +7,8 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 
 use crate::admission::Admission;
+use crate::listen::Connections;
+use crate::listen::tls::Terms;
 use crate::readiness::Readiness;
 use crate::telemetry::Telemetry;
 use crate::telemetry::names::{label, metric};
@@ -24,12 +26,16 @@ pub struct States {
     pub upstream: StackState,
     /// Zentra's key in use.
     pub key: Arc<KeyRing>,
+    /// The door for connections.
+    pub connections: Connections,
+    /// The terms of mutual TLS, where a listener has it.
+    pub tls: Option<Arc<Terms>>,
 }
 
 impl States {
     /// Shows them among the instruments of `telemetry`.
     pub fn show(self, telemetry: &Telemetry) {
-        let Self { readiness, admission, upstream, key } = self;
+        let Self { readiness, admission, upstream, key, connections, tls } = self;
         let meter = telemetry.meter();
         let ready = readiness.clone();
         gauge(meter, metric::READY, "Whether calls are taken (1) or not (0).", move || {
@@ -53,7 +59,23 @@ impl States {
             })
             .build();
         show_upstream(meter, upstream);
+        show_connections(meter, connections, tls);
     }
+}
+
+fn show_connections(meter: &Meter, connections: Connections, tls: Option<Arc<Terms>>) {
+    let (open, refused) = (connections.clone(), connections.clone());
+    gauge(meter, metric::CONNECTIONS_OPEN, "Connections that there are.", move || {
+        Some(count(open.open()))
+    });
+    let text = "Connections closed at once, as there was no place.";
+    counter(meter, metric::CONNECTIONS_REFUSED, text, move || refused.refused());
+    let text = "TLS handshakes that came to nothing.";
+    counter(meter, metric::HANDSHAKES_FAILED, text, move || connections.refused_handshakes());
+    let text = "When the certificate in force ends, in seconds of Unix time.";
+    gauge(meter, metric::CERTIFICATE_END, text, move || {
+        tls.as_ref().and_then(|terms| terms.not_after().try_into().ok())
+    });
 }
 
 fn show_upstream(meter: &Meter, upstream: StackState) {
