@@ -206,6 +206,7 @@ pub async fn start_over(
         admission: admission.clone(),
         upstream: parts.upstream_state.clone(),
         key: settings.zentra_key.clone(),
+        account: (settings.account.clone(), settings.environment()),
     };
     states.show(&telemetry);
     let engine = engine(&settings, clock.clone(), parts);

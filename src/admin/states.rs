@@ -7,6 +7,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 
 use crate::admission::Admission;
+use crate::domain::{Account, Environment};
 use crate::readiness::Readiness;
 use crate::telemetry::Telemetry;
 use crate::telemetry::names::{label, metric};
@@ -24,13 +25,16 @@ pub struct States {
     pub upstream: StackState,
     /// Zentra's key in use.
     pub key: Arc<KeyRing>,
+    /// Whom the process serves.
+    pub account: (Account, Environment),
 }
 
 impl States {
     /// Shows them among the instruments of `telemetry`.
     pub fn show(self, telemetry: &Telemetry) {
-        let Self { readiness, admission, upstream, key } = self;
+        let Self { readiness, admission, upstream, key, account } = self;
         let meter = telemetry.meter();
+        show_account(meter, account);
         let ready = readiness.clone();
         gauge(meter, metric::READY, "Whether calls are taken (1) or not (0).", move || {
             Some(u64::from(ready.fault().is_none()))
@@ -54,6 +58,19 @@ impl States {
             .build();
         show_upstream(meter, upstream);
     }
+}
+
+/// Alerts speak of accounts, and this alone says whose the process's other instruments are.
+fn show_account(meter: &Meter, (account, environment): (Account, Environment)) {
+    let labels = [
+        KeyValue::new(label::ACCOUNT, account.as_str().to_owned()),
+        KeyValue::new(label::ENVIRONMENT, environment.as_str()),
+    ];
+    let _gauge = meter
+        .u64_observable_gauge(metric::ACCOUNT_INFO)
+        .with_description("The account that the process serves: always 1, the labels tell which.")
+        .with_callback(move |observer| observer.observe(1, &labels))
+        .build();
 }
 
 fn show_upstream(meter: &Meter, upstream: StackState) {
