@@ -17,10 +17,11 @@ use crate::config::{ListenAddress, Settings};
 use crate::engine::Engine;
 use crate::failpoint;
 use crate::gateway::Gateway;
-use crate::grpc::{CallSettings, Listener, Server};
+use crate::grpc::{CallSettings, Server};
 use crate::idempotency::machine::Format;
 use crate::idempotency::redis::{RedisSettings, RedisStore, StoreUrl};
 use crate::idempotency::{FingerprintKeys, MemoryStore, ObservedStore, Store};
+use crate::listen::{Connections, Listener};
 use crate::readiness;
 use crate::reconciler::Reconciler;
 use crate::shutdown::Draining;
@@ -59,7 +60,7 @@ pub struct Running {
     gateway: Gateway,
     draining: Draining,
     drain: Duration,
-    listeners: JoinSet<Result<(), tonic::transport::Error>>,
+    listeners: JoinSet<()>,
     admin: tokio::task::JoinHandle<io::Result<()>>,
 }
 
@@ -188,7 +189,7 @@ pub async fn start_over(
     clock: Arc<dyn Clock>,
     parts: Parts,
 ) -> Result<Running, StartError> {
-    let bound = bind_all(&settings.listen).await?;
+    let bound = bind_all(&settings).await?;
     let admin_listener = TcpListener::bind(settings.admin_listen)
         .await
         .map_err(|fault| bind_error(&settings.admin_listen, fault))?;
@@ -200,6 +201,7 @@ pub async fn start_over(
     let (store, keys) = (parts.store.clone(), parts.keys.checks());
     let (readiness, monitor) = readiness::checked(store, keys, draining.clone()).await;
     let admission = Admission::new(settings.admission);
+    let door = Connections::new(settings.connections);
     let telemetry = parts.telemetry.clone();
     let states = admin::States {
         readiness: readiness.clone(),
@@ -207,24 +209,25 @@ pub async fn start_over(
         upstream: parts.upstream_state.clone(),
         key: settings.zentra_key.clone(),
         account: (settings.account.clone(), settings.environment()),
+        connections: door.clone(),
+        tls: settings.tls.clone(),
     };
     states.show(&telemetry);
     let engine = engine(&settings, clock.clone(), parts);
     let gateway = Gateway::new(engine.clone(), settings.card_data, readiness.clone());
     let calls = CallSettings {
-        caller: settings.caller,
         deadlines: settings.deadlines,
         draining: draining.clone(),
         admission,
         under_way: TaskTracker::new(),
         telemetry: telemetry.clone(),
     };
-    let server = Server::new(gateway.clone(), calls, clock).await?;
+    let server = Server::new(gateway.clone(), calls, clock.clone()).await?;
     server.set_serving(readiness.fault().is_none()).await;
 
     let mut listeners = JoinSet::new();
     for listener in bound {
-        listeners.spawn(server.clone().serve(listener));
+        listeners.spawn(server.clone().serve(listener, door.clone()));
     }
     let admin = tokio::spawn(admin::serve(admin_listener, readiness, telemetry));
     let health = server.clone();
@@ -239,6 +242,15 @@ pub async fn start_over(
             () = key.watch() => {}
         }
     });
+    if let Some(terms) = settings.tls {
+        let end = draining.clone();
+        engine.spawn(async move {
+            tokio::select! {
+                () = end.begun() => {}
+                () = terms.watch(clock) => {}
+            }
+        });
+    }
     let reconciler = Reconciler::new(engine.clone(), settings.reconciler);
     engine.spawn(reconciler.run(draining.clone()));
     let drain = settings.drain;
@@ -293,19 +305,26 @@ impl Running {
     /// Returns only where a listener breaks.
     pub async fn broken(&mut self) -> String {
         match self.listeners.join_next().await {
-            Some(Ok(Err(fault))) => fault.to_string(),
             Some(Err(fault)) => fault.to_string(),
-            Some(Ok(Ok(()))) | None => "a listener ended".to_owned(),
+            Some(Ok(())) | None => "a listener ended".to_owned(),
         }
     }
 }
 
-async fn bind_all(addresses: &[ListenAddress]) -> Result<Vec<Listener>, StartError> {
-    let mut listeners = Vec::with_capacity(addresses.len());
-    for address in addresses {
-        let listener = match address {
-            ListenAddress::Tcp(address) => Listener::tcp(*address).await,
-            ListenAddress::Unix(path) => Listener::unix(path).await,
+async fn bind_all(settings: &Settings) -> Result<Vec<Listener>, StartError> {
+    let mut listeners = Vec::with_capacity(settings.listen.len());
+    for address in &settings.listen {
+        let caller = settings.caller.clone();
+        let listener = match (address, &settings.tls) {
+            (ListenAddress::Tcp(address), _) => Listener::tcp(*address, caller).await,
+            (ListenAddress::Unix(path), _) => {
+                Listener::unix(path, caller, settings.unix_peer_uids.clone()).await
+            }
+            (ListenAddress::Tls(address), Some(terms)) => {
+                Listener::tls(*address, terms.clone()).await
+            }
+            // The settings do not come without.
+            (ListenAddress::Tls(_), None) => Err(io::Error::other("there is no certificate")),
         };
         listeners.push(listener.map_err(|fault| bind_error(address, fault))?);
     }

@@ -8,6 +8,8 @@ use opentelemetry::metrics::Meter;
 
 use crate::admission::Admission;
 use crate::domain::{Account, Environment};
+use crate::listen::Connections;
+use crate::listen::tls::Terms;
 use crate::readiness::Readiness;
 use crate::telemetry::Telemetry;
 use crate::telemetry::names::{label, metric};
@@ -27,12 +29,16 @@ pub struct States {
     pub key: Arc<KeyRing>,
     /// Whom the process serves.
     pub account: (Account, Environment),
+    /// The door for connections.
+    pub connections: Connections,
+    /// The terms of mutual TLS, where a listener has it.
+    pub tls: Option<Arc<Terms>>,
 }
 
 impl States {
     /// Shows them among the instruments of `telemetry`.
     pub fn show(self, telemetry: &Telemetry) {
-        let Self { readiness, admission, upstream, key, account } = self;
+        let Self { readiness, admission, upstream, key, account, connections, tls } = self;
         let meter = telemetry.meter();
         show_account(meter, account);
         let ready = readiness.clone();
@@ -57,6 +63,7 @@ impl States {
             })
             .build();
         show_upstream(meter, upstream);
+        show_connections(meter, connections, tls);
     }
 }
 
@@ -71,6 +78,21 @@ fn show_account(meter: &Meter, (account, environment): (Account, Environment)) {
         .with_description("The account that the process serves: always 1, the labels tell which.")
         .with_callback(move |observer| observer.observe(1, &labels))
         .build();
+}
+
+fn show_connections(meter: &Meter, connections: Connections, tls: Option<Arc<Terms>>) {
+    let (open, refused) = (connections.clone(), connections.clone());
+    gauge(meter, metric::CONNECTIONS_OPEN, "Connections that there are.", move || {
+        Some(count(open.open()))
+    });
+    let text = "Connections closed at once, as there was no place.";
+    counter(meter, metric::CONNECTIONS_REFUSED, text, move || refused.refused());
+    let text = "TLS handshakes that came to nothing.";
+    counter(meter, metric::HANDSHAKES_FAILED, text, move || connections.refused_handshakes());
+    let text = "When the certificate in force ends, in seconds of Unix time.";
+    gauge(meter, metric::CERTIFICATE_END, text, move || {
+        tls.as_ref().and_then(|terms| terms.not_after().try_into().ok())
+    });
 }
 
 fn show_upstream(meter: &Meter, upstream: StackState) {

@@ -6,6 +6,7 @@ mod listen;
 mod secret_file;
 mod show;
 mod store;
+mod tls;
 mod upstream;
 
 use std::fmt;
@@ -26,6 +27,8 @@ use crate::domain::{Account, Caller, Environment};
 use crate::engine::EngineSettings;
 use crate::gateway::CardData;
 use crate::grpc::Deadlines;
+use crate::listen::tls::Terms;
+use crate::listen::{ConnectionLimits, TrustedUids};
 use crate::reconciler::ReconcilerSettings;
 use crate::telemetry::AuditTarget;
 use crate::telemetry::settings::OtelSettings;
@@ -46,8 +49,14 @@ pub struct Settings {
     pub zentra_proxy: Option<ProxyUrl>,
     /// The name of the Zentra account.
     pub account: Account,
-    /// Who calls on every listener.
+    /// Who calls on every listener without TLS.
     pub caller: Caller,
+    /// On what terms connections with TLS are made; there, where an address has it.
+    pub tls: Option<Arc<Terms>>,
+    /// The users that may call over Unix sockets.
+    pub unix_peer_uids: TrustedUids,
+    /// How many connections there may be, and how old they may be.
+    pub connections: ConnectionLimits,
     /// Whether `Tokenize` is served.
     pub card_data: CardData,
     /// How deadlines are dealt with.
@@ -89,6 +98,9 @@ impl Settings {
         let listen = listen::read_all(args, &mut faults);
         let admin_listen =
             faults.parse("--admin-listen", &args.admin_listen, "an address and port");
+        let tls = tls::read(args, listen.as_deref(), &mut faults);
+        let unix_peer_uids = tls::read_uids(args, &mut faults);
+        let connections = tls::read_limits(args, &mut faults);
         let key = upstream::read_key(args, key_in_environment, &mut faults);
         let zentra_url = read_url(args, key.as_ref(), &mut faults);
         let zentra_proxy = upstream::read_proxy(args, &mut faults);
@@ -118,6 +130,9 @@ impl Settings {
                 zentra_proxy: zentra_proxy?,
                 account: account?,
                 caller: caller?,
+                tls: tls?,
+                unix_peer_uids: unix_peer_uids?,
+                connections: connections?,
                 card_data: card_data?,
                 deadlines: deadlines?,
                 upstream: stack?,

@@ -38,6 +38,7 @@ impl Reason {
             | Self::RefundExceedsCharge
             | Self::ChargeNotRefundable
             | Self::CardDataRefused
+            | Self::CallerNotAllowed
             | Self::IdempotencyStoreUnavailable
             | Self::DeadlineTooShort
             | Self::ShuttingDown

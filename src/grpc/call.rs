@@ -16,6 +16,7 @@ use crate::admission::Admission;
 use crate::domain::{Caller, Operation};
 use crate::error::{Culprit, Error, MoneyMoved, Reason, Retry};
 use crate::gateway;
+use crate::listen::Peer;
 use crate::shutdown::Draining;
 use crate::telemetry::Telemetry;
 use crate::telemetry::trace::{RequestId, trace_id};
@@ -28,8 +29,6 @@ const ELSEWHERE_MS: std::ops::Range<u64> = 100..250;
 /// What every call of a listener has in common.
 #[derive(Clone)]
 pub struct CallSettings {
-    /// Who calls on this listener.
-    pub caller: Caller,
     /// How deadlines are dealt with.
     pub deadlines: Deadlines,
     /// Whether new calls are still taken.
@@ -67,9 +66,13 @@ impl CallSettings {
     {
         // Counted before it is admitted, so that none is admitted that nobody waits for.
         let under_way = self.under_way.token();
-        let (metadata, _, message) = request.into_parts();
-        let call = self.begin(operation, &metadata, reference(&message));
-        let (result, _under_way) = match self.admit(&metadata, call.started) {
+        let (metadata, extensions, message) = request.into_parts();
+        let Some(peer) = extensions.get::<Peer>() else {
+            // No connection leaves it out; a call of nobody is nobody's.
+            return Err(status::from_error(&Error::new(Reason::CallerNotAllowed), ""));
+        };
+        let call = self.begin(operation, peer.caller(), &metadata, reference(&message));
+        let (result, _under_way) = match self.admit(&metadata, peer, call.started) {
             Ok(admitted) => {
                 let work = handle(admitted, message).with_context(call.context.clone());
                 (work.await, Some(under_way))
@@ -87,6 +90,7 @@ impl CallSettings {
     fn begin(
         &self,
         operation: Operation,
+        caller: &Caller,
         metadata: &MetadataMap,
         reference: Option<&str>,
     ) -> Call<'_> {
@@ -96,7 +100,7 @@ impl CallSettings {
         Call {
             telemetry: &self.telemetry,
             operation,
-            caller: self.caller.clone(),
+            caller: caller.clone(),
             started: Instant::now(),
             // Only a reference that is one may stand in a log.
             reference: reference
@@ -107,14 +111,22 @@ impl CallSettings {
         }
     }
 
-    fn admit(&self, metadata: &MetadataMap, now: Instant) -> Result<gateway::Call, Error> {
+    fn admit(
+        &self,
+        metadata: &MetadataMap,
+        peer: &Peer,
+        now: Instant,
+    ) -> Result<gateway::Call, Error> {
+        if !peer.is_allowed() {
+            return Err(Error::new(Reason::CallerNotAllowed));
+        }
         if self.draining.is_draining() {
             let wait = Duration::from_millis(rand::random_range(ELSEWHERE_MS));
             return Err(Error::new(Reason::ShuttingDown).retry(Retry::After(wait)));
         }
         let answer_by = self.deadlines.answer_by(metadata, now)?;
         let admitted = self.admission.enter()?;
-        Ok(gateway::Call { caller: self.caller.clone(), answer_by, admitted })
+        Ok(gateway::Call { caller: peer.caller().clone(), answer_by, admitted })
     }
 }
 
@@ -188,7 +200,7 @@ impl Call<'_> {
                     status = told.status,
                     attempts = told.attempts,
                     path = told.path.map(|path| path.as_str()),
-                    duration_ms = self.started.elapsed().as_secs_f64() * 1000.0,
+                    duration_ms = millis(self.started.elapsed()),
                     request_id = self.request_id.as_str(),
                     provider_request_id = provider_request_id.as_ref().map(|id| id.as_str()),
                     provider_code = note.and_then(|note| note.code),
@@ -203,6 +215,12 @@ impl Call<'_> {
             Some(Culprit::Zentra | Culprit::Sidecar) => line!(tracing::Level::WARN),
         }
     }
+}
+
+/// With three decimals: a longer fraction may look like anything, a card number included.
+fn millis(time: Duration) -> f64 {
+    let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+    f64::from(micros) / 1000.0
 }
 
 /// A field that says nothing is left out.
@@ -223,7 +241,6 @@ mod tests {
     fn settings() -> CallSettings {
         let second = Duration::from_secs(1);
         CallSettings {
-            caller: Caller::new("local").unwrap(),
             deadlines: Deadlines { minimum: second, margin: second, default: second },
             draining: Draining::default(),
             admission: Admission::new(AdmissionSettings::default()),
@@ -234,7 +251,9 @@ mod tests {
 
     async fn refused(settings: &CallSettings) -> Status {
         let handle = |_, _| async { panic!("no work begins") };
-        let request = Request::new("order-1".to_owned());
+        let mut request = Request::new("order-1".to_owned());
+        let caller = Caller::new("local").unwrap();
+        request.extensions_mut().insert(Peer::new(caller, true));
         let answer: Result<Response<()>, _> =
             settings.run(Operation::Charge, request, |it| Some(it), handle).await;
         answer.unwrap_err()
@@ -255,6 +274,15 @@ mod tests {
         let _guard = tracing::subscriber::set_default(subscriber);
         refused(&settings).await;
         assert_eq!(*counted.lock().unwrap(), [0]);
+    }
+
+    #[tokio::test]
+    async fn a_call_of_nobody_is_refused() {
+        let handle = |_, ()| async { panic!("no work begins") };
+        let request = Request::new(());
+        let answer: Result<Response<()>, _> =
+            settings().run(Operation::Charge, request, |()| None, handle).await;
+        assert_eq!(answer.unwrap_err().code(), tonic::Code::PermissionDenied);
     }
 
     #[tokio::test]

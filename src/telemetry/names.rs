@@ -126,6 +126,14 @@ pub mod metric {
     pub const CALL_PLACES_FREE: &str = "zentra_sidecar.call.places.free";
     /// Calls refused at the door.
     pub const CALLS_REFUSED: &str = "zentra_sidecar.calls.refused";
+    /// Connections that there are.
+    pub const CONNECTIONS_OPEN: &str = "zentra_sidecar.connections.open";
+    /// Connections closed at once.
+    pub const CONNECTIONS_REFUSED: &str = "zentra_sidecar.connections.refused";
+    /// TLS handshakes that came to nothing.
+    pub const HANDSHAKES_FAILED: &str = "zentra_sidecar.tls.handshakes.failed";
+    /// The end of the certificate in force, in Unix time.
+    pub const CERTIFICATE_END: &str = "zentra_sidecar.tls.certificate.not_after.timestamp.seconds";
     /// Zentra's `X-RateLimit-Limit`.
     pub const RATE_LIMIT: &str = "zentra_sidecar.zentra.rate_limit";
     /// Zentra's `X-RateLimit-Remaining`.

@@ -13,10 +13,11 @@ import grpc
 
 import example
 from fleet import START_SECONDS, Fleet, can_connect, free_port, until
-from promtool import RULES, program
+from promtool import ROOT, RULES, program
 from wallet import DECLINED_CARD, TIMEOUT_SECONDS, Wallet, fresh, money, refused
 from zentra.gateway.v1 import payment_service_pb2 as api, payment_service_pb2_grpc
 
+CERTIFICATES = ROOT / "tests" / "clients" / "certificates"
 SLOW_MILLISECONDS = 1000
 # A collector that nobody listens at: spans are lost, and counted.
 NO_COLLECTOR = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:9/v1/traces"}
@@ -42,14 +43,15 @@ class World(Fleet):
         """Starts the sidecar with both of its outputs kept, and tells where its /metrics is."""
         out, err = self.folder / "audit.jsonl", self.folder / "log.jsonl"
         with out.open("w") as stdout, err.open("w") as stderr:
-            flags = ["--listen=127.0.0.1:0", "--reconcile-seconds=1", *self._flags]
-            environment = self._environment() | NO_COLLECTOR
+            listen = "--listen=127.0.0.1:0,tls://127.0.0.1:0"
+            flags = [listen, "--reconcile-seconds=1", *self._flags]
+            environment = self._environment() | NO_COLLECTOR | certificates(self.folder)
             self._processes.append(
                 subprocess.Popen([self._program, "serve", *flags], env=environment, stdout=stdout, stderr=stderr)
             )
         until(lambda: any(line["message"] == "serving" for line in self.log()), "the sidecar serves")
         serving = next(line for line in self.log() if line["message"] == "serving")
-        self.address = serving["grpc"]
+        self.address = serving["grpc"].split(",")[0]
         return serving["admin"]
 
     def log(self) -> list[dict]:
@@ -173,6 +175,20 @@ class World(Fleet):
             assert refusal.code == grpc.StatusCode.UNAVAILABLE
         self.scraped()
         self.texts.append(self.metrics())
+
+
+def certificates(folder: pathlib.Path) -> dict[str, str]:
+    """What a listener with mutual TLS needs."""
+    made = folder / "certificates"
+    made.mkdir()
+    subprocess.run([CERTIFICATES, made, "spiffe://mesh.example/ns/shop/sa/checkout"], check=True)
+    return {
+        "SIDECAR_TLS_CERT_FILE": f"{made}/server.pem",
+        "SIDECAR_TLS_KEY_FILE": f"{made}/server-key.pem",
+        "SIDECAR_TLS_CLIENT_CA_FILE": f"{made}/ca.pem",
+        "SIDECAR_TLS_TRUST_DOMAIN": "mesh.example",
+        "SIDECAR_TLS_ALLOWED_IDS": "spiffe://mesh.example/ns/shop/*",
+    }
 
 
 def whole_lines(path: pathlib.Path) -> list[dict]:

@@ -1,6 +1,8 @@
 //! The writes as payments that the engine makes exactly once.
 
 mod charge;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod kept;
 mod refund;
 mod stored;
