@@ -208,6 +208,7 @@ pub async fn start_over(
         admission: admission.clone(),
         upstream: parts.upstream_state.clone(),
         key: settings.zentra_key.clone(),
+        account: (settings.account.clone(), settings.environment()),
         connections: door.clone(),
         tls: settings.tls.clone(),
     };

@@ -79,6 +79,10 @@ test_node() {
   node --test --test-reporter=spec tests/clients/node/*.test.mjs
 }
 
+test_observability() {
+  run_pytest tests/observability
+}
+
 check_lints() {
   cargo clippy --locked --all-targets --all-features -- -D warnings
 }

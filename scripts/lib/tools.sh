@@ -33,10 +33,12 @@ install_tools() {
   install_node_packages
   machine_has helm && machine_has kubectl || install_helm
   has buildah || apt_install buildah
+  machine_has promtool && machine_has prometheus || unpack_prometheus
   printf '%s\n' "$(cargo --version)" "$(cargo nextest --version | head -n 1)" \
     "$(cargo deny --version)" "$(cargo fuzz --version)" "buf $(buf --version)" "$(grpcurl -version 2>&1)" \
     "node $(node --version)" "$("$(client_python)" --version)" "$(redis-server --version)" "$(openssl version)" \
-    "helm $(helm version --short)" "$(buildah --version)"
+    "helm $(helm version --short)" "$(buildah --version)" \
+    "$(promtool --version 2>&1 | head -n 1)"
 }
 
 has() {
@@ -102,6 +104,36 @@ apt_install() {
   "${prefix[@]}" apt-get update -qq
   DEBIAN_FRONTEND=noninteractive "${prefix[@]}" apt-get install -y -qq --no-install-recommends "$@" >/dev/null ||
     fail "apt-get could not install $*: see above, install them by hand, then run scripts/test again."
+}
+
+# Prometheus and promtool out of Debian's package. It is not installed, as that would start a service.
+unpack_prometheus() {
+  if ! [[ -x $TOOLS/prometheus/usr/bin/promtool && -x $TOOLS/prometheus/usr/bin/prometheus ]]; then
+    has apt-get && has dpkg-deb ||
+      fail "prometheus and promtool are missing: install both by hand and put them on PATH, then run scripts/test again."
+    echo "unpacking prometheus"
+    local folder
+    folder=$(mktemp -d)
+    download_package prometheus "$folder" || { update_packages && download_package prometheus "$folder"; } ||
+      fail "apt-get could not download the package prometheus: see above, or put prometheus and promtool on PATH."
+    dpkg-deb -x "$folder"/prometheus_*.deb "$TOOLS/prometheus"
+    rm -rf "$folder"
+  fi
+  local name
+  for name in prometheus promtool; do
+    ln -sf "$TOOLS/prometheus/usr/bin/$name" "$TOOLS/bin/$name"
+    "$name" --version >/dev/null 2>&1 ||
+      fail "$name does not run on this machine: install it by hand and put it on PATH."
+  done
+}
+
+# The package's file alone; no root is needed.
+download_package() {
+  (cd "$2" && apt-get download -qq "$1")
+}
+
+update_packages() {
+  if ((EUID == 0)); then apt-get update -qq; else sudo -n apt-get update -qq; fi
 }
 
 # The interpreter of the tests' own virtual environment.

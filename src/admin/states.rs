@@ -7,6 +7,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 
 use crate::admission::Admission;
+use crate::domain::{Account, Environment};
 use crate::listen::Connections;
 use crate::listen::tls::Terms;
 use crate::readiness::Readiness;
@@ -26,6 +27,8 @@ pub struct States {
     pub upstream: StackState,
     /// Zentra's key in use.
     pub key: Arc<KeyRing>,
+    /// Whom the process serves.
+    pub account: (Account, Environment),
     /// The door for connections.
     pub connections: Connections,
     /// The terms of mutual TLS, where a listener has it.
@@ -35,8 +38,9 @@ pub struct States {
 impl States {
     /// Shows them among the instruments of `telemetry`.
     pub fn show(self, telemetry: &Telemetry) {
-        let Self { readiness, admission, upstream, key, connections, tls } = self;
+        let Self { readiness, admission, upstream, key, account, connections, tls } = self;
         let meter = telemetry.meter();
+        show_account(meter, account);
         let ready = readiness.clone();
         gauge(meter, metric::READY, "Whether calls are taken (1) or not (0).", move || {
             Some(u64::from(ready.fault().is_none()))
@@ -61,6 +65,19 @@ impl States {
         show_upstream(meter, upstream);
         show_connections(meter, connections, tls);
     }
+}
+
+/// Alerts speak of accounts, and this alone says whose the process's other instruments are.
+fn show_account(meter: &Meter, (account, environment): (Account, Environment)) {
+    let labels = [
+        KeyValue::new(label::ACCOUNT, account.as_str().to_owned()),
+        KeyValue::new(label::ENVIRONMENT, environment.as_str()),
+    ];
+    let _gauge = meter
+        .u64_observable_gauge(metric::ACCOUNT_INFO)
+        .with_description("The account that the process serves: always 1, the labels tell which.")
+        .with_callback(move |observer| observer.observe(1, &labels))
+        .build();
 }
 
 fn show_connections(meter: &Meter, connections: Connections, tls: Option<Arc<Terms>>) {

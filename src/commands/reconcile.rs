@@ -31,6 +31,7 @@ pub async fn run(args: ReconcileArgs) -> ExitCode {
     if args.once {
         return match reconciler.pass_if_leading().await {
             Ok(Some((pass, stats))) => {
+                let stats = stats.answer;
                 say(format!(
                     "resolved {}, still open {}, conflicts {}; left: {} unresolved, {} open",
                     pass.resolved, pass.open, pass.conflicts, stats.unresolved, stats.open

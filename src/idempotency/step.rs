@@ -411,7 +411,7 @@ pub const MAX_PAGE: u32 = 100;
 pub struct PendingStats {
     /// Records without an outcome, SENT and UNKNOWN.
     pub unresolved: u64,
-    /// When the oldest of them was first sent.
+    /// When the oldest of them was first sent, on the store's clock.
     pub oldest_unresolved_ms: Option<u64>,
     /// Records with an outcome that is not final.
     pub open: u64,

@@ -14,7 +14,7 @@ pub use look::{Sighting, sight};
 
 use crate::engine::Engine;
 use crate::idempotency::{
-    OwnerId, PendingKind, PendingPage, PendingStats, ReconcilerLease, Record, StoreError,
+    OwnerId, PendingKind, PendingPage, PendingStats, ReconcilerLease, Record, Stamped, StoreError,
 };
 use crate::shutdown::Draining;
 use crate::telemetry::Pending;
@@ -84,10 +84,10 @@ impl Reconciler {
             let next = Instant::now() + self.settings.interval;
             let told = self.pass_if_leading().await;
             // Only who leads knows; what others knew once is no news.
-            let stats = told.as_ref().ok().and_then(|told| told.as_ref().map(|(_, stats)| *stats));
+            let stats = told.as_ref().ok().and_then(Option::as_ref).map(|(_, stats)| stats);
             self.engine.telemetry().measures().pending(stats.map(pending));
             match told {
-                Ok(Some((pass, stats))) => tell(pass, stats, &mut last_seen),
+                Ok(Some((pass, stats))) => tell(pass, &stats, &mut last_seen),
                 Ok(None) => {}
                 Err(fault) => tracing::warn!(%fault, "the reconciler cannot reach the store"),
             }
@@ -99,7 +99,9 @@ impl Reconciler {
     ///
     /// # Errors
     /// Where the store cannot be reached.
-    pub async fn pass_if_leading(&self) -> Result<Option<(Pass, PendingStats)>, StoreError> {
+    pub async fn pass_if_leading(
+        &self,
+    ) -> Result<Option<(Pass, Stamped<PendingStats>)>, StoreError> {
         if !self.lease(self.settings.interval * 3).await? {
             return Ok(None);
         }
@@ -111,9 +113,9 @@ impl Reconciler {
         told.map(Some)
     }
 
-    async fn pass_and_count(&self) -> Result<(Pass, PendingStats), StoreError> {
+    async fn pass_and_count(&self) -> Result<(Pass, Stamped<PendingStats>), StoreError> {
         let pass = self.pass().await?;
-        let stats = self.engine.store().pending_stats().await?.answer;
+        let stats = self.engine.store().pending_stats().await?;
         Ok((pass, stats))
     }
 
@@ -163,26 +165,47 @@ impl Reconciler {
     }
 }
 
-fn pending(stats: PendingStats) -> Pending {
+fn pending(stats: &Stamped<PendingStats>) -> Pending {
     Pending {
-        unknown: stats.unresolved,
-        oldest_unknown: Duration::from_millis(stats.oldest_unresolved_ms.unwrap_or(0)),
-        open: stats.open,
-        conflicts: stats.conflicts,
+        unknown: stats.answer.unresolved,
+        oldest_unknown: oldest_age(stats).unwrap_or_default(),
+        open: stats.answer.open,
+        conflicts: stats.answer.conflicts,
     }
 }
 
+/// How long ago, on the store's clock, the oldest payment without an outcome was first sent.
+fn oldest_age(stats: &Stamped<PendingStats>) -> Option<Duration> {
+    let first_sent_ms = stats.answer.oldest_unresolved_ms?;
+    Some(Duration::from_millis(stats.now_ms.saturating_sub(first_sent_ms)))
+}
+
 /// The leading process says what is open, once for the account, whenever that changes.
-fn tell(pass: Pass, stats: PendingStats, last_seen: &mut PendingStats) {
-    if stats != *last_seen || pass != Pass::default() {
+fn tell(pass: Pass, stats: &Stamped<PendingStats>, last_seen: &mut PendingStats) {
+    let now = stats.answer;
+    if now != *last_seen || pass != Pass::default() {
         tracing::info!(
-            unresolved = stats.unresolved,
-            open = stats.open,
-            conflicts = stats.conflicts,
-            oldest_unresolved_ms = stats.oldest_unresolved_ms,
+            unresolved = now.unresolved,
+            open = now.open,
+            conflicts = now.conflicts,
+            oldest_unresolved_seconds = oldest_age(stats).map(|age| age.as_secs()),
             resolved_now = pass.resolved,
             "open payments of the account"
         );
-        *last_seen = stats;
+        *last_seen = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_unknown_payment_is_told_by_its_age_and_not_by_its_date() {
+        let stats = PendingStats { oldest_unresolved_ms: Some(40_000), ..PendingStats::default() };
+        let told = pending(&Stamped { now_ms: 100_000, answer: stats });
+        assert_eq!(told.oldest_unknown, Duration::from_secs(60));
+        let none = Stamped { now_ms: 100_000, answer: PendingStats::default() };
+        assert_eq!(pending(&none).oldest_unknown, Duration::ZERO);
     }
 }

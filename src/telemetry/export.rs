@@ -202,7 +202,7 @@ pub fn resource() -> Resource {
         LazyLock::new(|| format!("{:032x}", rand::random::<u128>()));
     let told = Resource::builder().build();
     let has = |key: &'static str| {
-        told.get(&key.into()).is_some_and(|it| it.as_str() != "unknown_service")
+        told.get(&key.into()).is_some_and(|it| !it.as_str().starts_with("unknown_service"))
     };
     let mut builder = Resource::builder();
     if !has("service.name") {

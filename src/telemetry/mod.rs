@@ -1,7 +1,7 @@
 //! What operators see: traces, metrics, log lines and the audit log.
 //!
 //! A leaf of the crate: whoever has something to tell holds a [`Telemetry`]. Spans find their
-//! parent in OpenTelemetry's current context, which [`grpc`](crate::grpc) sets for each call and
+//! parent in OpenTelemetry's current context, which `grpc` sets for each call and
 //! which detached work takes along.
 
 mod asked;

@@ -64,6 +64,10 @@ pub mod label {
     pub const KEY_ID: &str = "key_id";
     /// What is lost: `log` or `audit`.
     pub const TARGET: &str = "target";
+    /// The account's name, as the settings give it.
+    pub const ACCOUNT: &str = "account";
+    /// `simulated`, `sandbox` or `live`.
+    pub const ENVIRONMENT: &str = "environment";
 }
 
 /// Metrics. The product's own appear at `/metrics` with `_` for `.` and the usual endings.
@@ -98,6 +102,8 @@ pub mod metric {
     /// Payments with contradictory answers; from the leading reconciler.
     pub const PAYMENTS_CONFLICT: &str = "zentra_sidecar.payments.conflict";
 
+    /// Which account this process serves, for joining the others with.
+    pub const ACCOUNT_INFO: &str = "zentra_sidecar.account.info";
     /// Whether calls are taken.
     pub const READY: &str = "zentra_sidecar.ready";
     /// Whether the store answers.
