@@ -33,14 +33,20 @@ def mount(pod: dict, container: dict, secrets: dict[str, dict[str, str]], root: 
         for source in volumes[it["name"]].get("projected", {}).get("sources", []):
             for item in source["secret"]["items"]:
                 file = folder / item["path"]
+                file.unlink(missing_ok=True)
                 file.write_text(secrets[source["secret"]["name"]][item["key"]])
                 file.chmod(0o444)
 
 
 def start(program: str, container: dict, root: pathlib.Path, log) -> subprocess.Popen:
-    """The container's process, with the mounted folder under `root` in place of `/etc`."""
-    variables = {name: value.replace("/etc/zentra-sidecar", f"{root}/etc/zentra-sidecar")
-                 for name, value in environment(container).items()}
+    """The container's process, with the mounted folder under `root` in place of `/etc`.
+
+    The pod's network is this machine's loopback address.
+    """
+    variables = {
+        name: value.replace("/etc/zentra-sidecar", f"{root}/etc/zentra-sidecar").replace("0.0.0.0:", "127.0.0.1:")
+        for name, value in environment(container).items()
+    }
     return subprocess.Popen([program, *container["args"]], env={"PATH": os.environ["PATH"], **variables},
                             stdout=log, stderr=log)
 
