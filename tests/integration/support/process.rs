@@ -1,10 +1,11 @@
 //! The real binary as a child process.
 
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 
 use http_body_util::{BodyExt, Empty};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, Command};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tonic::transport::{Channel, Endpoint};
 use zentra_sidecar::grpc::proto::payment_service_client::PaymentServiceClient;
@@ -67,7 +68,7 @@ pub(crate) async fn run(mut command: Command) -> Ended {
 /// `serve` on a free port, killed when dropped.
 pub(crate) struct Serving {
     child: Child,
-    _stdout: ChildStdout,
+    stdout: Arc<Mutex<String>>,
     lines: UnboundedReceiver<String>,
     /// Where gRPC is served, as the log says.
     pub(crate) grpc: String,
@@ -79,10 +80,13 @@ pub(crate) struct Serving {
 
 impl Serving {
     pub(crate) async fn start(zentra_url: &str, arguments: &[&str]) -> Self {
-        let mut command = command(&["serve", "--admin-listen=127.0.0.1:0", "--card-data=accept"]);
+        let mut command = command(&["serve", "--admin-listen=127.0.0.1:0"]);
         command.args(["--zentra-url", zentra_url]).args(arguments).env("ZENTRA_SECRET_KEY", KEY);
-        if !arguments.iter().any(|it| it.starts_with("--listen")) {
-            command.arg("--listen=127.0.0.1:0");
+        for default in ["--listen=127.0.0.1:0", "--card-data=accept"] {
+            let name = default.split('=').next().unwrap();
+            if !arguments.iter().any(|it| it.starts_with(name)) {
+                command.arg(default);
+            }
         }
         Self::of(command).await
     }
@@ -100,7 +104,14 @@ impl Serving {
 
     pub(crate) async fn of(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
-        let stdout = child.stdout.take().unwrap();
+        let stdout = Arc::<Mutex<String>>::default();
+        let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
+        let text = stdout.clone();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = out.next_line().await {
+                *text.lock().unwrap() += &format!("{line}\n");
+            }
+        });
         let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
         let (sender, mut lines) = unbounded_channel();
         // Read all the time: a full pipe would stop the child.
@@ -120,7 +131,7 @@ impl Serving {
             if line["message"] == "serving" {
                 let field = |name: &str| line[name].as_str().unwrap().to_owned();
                 let (grpc, admin) = (field("grpc"), field("admin"));
-                return Self { child, _stdout: stdout, lines, grpc, admin, log };
+                return Self { child, stdout, lines, grpc, admin, log };
             }
         }
     }
@@ -156,6 +167,11 @@ impl Serving {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// What it has written to standard output so far.
+    pub(crate) fn stdout(&self) -> Arc<Mutex<String>> {
+        self.stdout.clone()
     }
 
     /// The process's number.
