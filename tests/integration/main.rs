@@ -10,8 +10,6 @@
 mod binary;
 #[cfg(feature = "simulator")]
 mod broken_settings;
-#[cfg(feature = "simulator")]
-mod canary;
 mod counted_tries;
 #[cfg(feature = "simulator")]
 mod deadlines;

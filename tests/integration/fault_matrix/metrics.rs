@@ -9,7 +9,7 @@ use super::sidecar::Sidecar;
 use super::told::order;
 use zentra_sidecar::simulator::{Fault, Route};
 
-async fn shown(sidecar: &Sidecar) -> String {
+pub(super) async fn shown(sidecar: &Sidecar) -> String {
     let address = sidecar.admin.trim_start_matches("http://");
     let mut socket = TcpStream::connect(address).await.unwrap();
     let request = "GET /metrics HTTP/1.1\r\nhost: sidecar\r\nconnection: close\r\n\r\n";

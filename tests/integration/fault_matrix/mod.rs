@@ -10,6 +10,7 @@ mod traces;
 mod admission;
 mod answers;
 mod callers;
+mod canary;
 mod circuit;
 mod cost;
 mod crashes;

@@ -1,11 +1,10 @@
 //! The real binary as a child process.
 
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
 
 use http_body_util::{BodyExt, Empty};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tonic::transport::{Channel, Endpoint};
 use zentra_sidecar::grpc::proto::payment_service_client::PaymentServiceClient;
@@ -68,7 +67,7 @@ pub(crate) async fn run(mut command: Command) -> Ended {
 /// `serve` on a free port, killed when dropped.
 pub(crate) struct Serving {
     child: Child,
-    stdout: Arc<Mutex<String>>,
+    _stdout: ChildStdout,
     lines: UnboundedReceiver<String>,
     /// Where gRPC is served, as the log says.
     pub(crate) grpc: String,
@@ -104,14 +103,7 @@ impl Serving {
 
     pub(crate) async fn of(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
-        let stdout = Arc::<Mutex<String>>::default();
-        let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
-        let text = stdout.clone();
-        tokio::spawn(async move {
-            while let Ok(Some(line)) = out.next_line().await {
-                *text.lock().unwrap() += &format!("{line}\n");
-            }
-        });
+        let stdout = child.stdout.take().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
         let (sender, mut lines) = unbounded_channel();
         // Read all the time: a full pipe would stop the child.
@@ -131,7 +123,7 @@ impl Serving {
             if line["message"] == "serving" {
                 let field = |name: &str| line[name].as_str().unwrap().to_owned();
                 let (grpc, admin) = (field("grpc"), field("admin"));
-                return Self { child, stdout, lines, grpc, admin, log };
+                return Self { child, _stdout: stdout, lines, grpc, admin, log };
             }
         }
     }
@@ -167,11 +159,6 @@ impl Serving {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
-    }
-
-    /// What it has written to standard output so far.
-    pub(crate) fn stdout(&self) -> Arc<Mutex<String>> {
-        self.stdout.clone()
     }
 
     /// The process's number.

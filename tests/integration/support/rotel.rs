@@ -88,6 +88,26 @@ impl Rotel {
         held.unwrap_or_else(|_| panic!("never: {what}\n{}", self.printed.lock().unwrap()))
     }
 
+    /// Waits for a text, without reading all that came before it again and again.
+    pub(crate) async fn printed(&self, what: &str) {
+        let mut lines = self.lines.clone();
+        let mut looked_at = 0;
+        let printed = async {
+            loop {
+                {
+                    let text = self.printed.lock().unwrap();
+                    if text[looked_at..].contains(what) {
+                        return;
+                    }
+                    // Lines come whole.
+                    looked_at = text.len();
+                }
+                lines.changed().await.unwrap();
+            }
+        };
+        timeout(PATIENCE, printed).await.unwrap_or_else(|_| panic!("never printed: {what}"));
+    }
+
     /// Everything it printed.
     pub(crate) fn text(&self) -> String {
         self.printed.lock().unwrap().clone()
