@@ -17,6 +17,7 @@ async fn serving(uids: Option<u32>) -> (tempfile::TempDir, Stub, Serving) {
     let folder = tempfile::tempdir().unwrap();
     let stub = Stub::always(Reply::new(500, "")).await;
     let mut flags = vec![format!("--listen=unix:{}/socket", folder.path().display())];
+    flags.push("--audit-log=stderr".to_owned());
     flags.extend(uids.map(|uid| format!("--unix-peer-uids={uid},4294967294")));
     let flags: Vec<_> = flags.iter().map(String::as_str).collect();
     let serving = Serving::start(&stub.url, &flags).await;
@@ -36,13 +37,19 @@ async fn a_user_on_the_list_calls_as_the_configured_caller() {
 #[tokio::test]
 async fn another_user_may_call_nothing() {
     let (_folder, stub, serving) = serving(Some(own_uid() + 1)).await;
+    let mut client = serving.client().await;
+    let expected = "PermissionDenied CALLER_NOT_ALLOWED money_moved=unknown reference=order-1 \
+                    sent=false; never again";
+    assert_eq!(refused(client.charge(requests::charge("order-1")).await), expected);
     let expected = "PermissionDenied CALLER_NOT_ALLOWED money_moved=unknown sent=false; never \
                     again";
-    let mut client = serving.client().await;
-    assert_eq!(refused(client.charge(requests::charge("order-1")).await), expected);
     let mut health = HealthClient::new(serving.channel().await);
     assert_eq!(refused(health.check(HealthCheckRequest::default()).await), expected);
     assert!(stub.seen().is_empty(), "nothing reaches Zentra");
+    serving.signal("TERM").await;
+    let (_, log) = serving.end().await;
+    let audited = |line: &&str| line.contains("\"audit\":") && line.contains("CALLER_NOT_ALLOWED");
+    assert_eq!(log.lines().filter(audited).count(), 1, "the attempt to pay is on record: {log}");
 }
 
 #[tokio::test]

@@ -79,10 +79,13 @@ pub(crate) struct Serving {
 
 impl Serving {
     pub(crate) async fn start(zentra_url: &str, arguments: &[&str]) -> Self {
-        let mut command = command(&["serve", "--admin-listen=127.0.0.1:0", "--card-data=accept"]);
+        let mut command = command(&["serve", "--admin-listen=127.0.0.1:0"]);
         command.args(["--zentra-url", zentra_url]).args(arguments).env("ZENTRA_SECRET_KEY", KEY);
-        if !arguments.iter().any(|it| it.starts_with("--listen")) {
-            command.arg("--listen=127.0.0.1:0");
+        for default in ["--listen=127.0.0.1:0", "--card-data=accept"] {
+            let name = default.split('=').next().unwrap();
+            if !arguments.iter().any(|it| it.starts_with(name)) {
+                command.arg(default);
+            }
         }
         Self::of(command).await
     }

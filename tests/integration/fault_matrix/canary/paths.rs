@@ -118,16 +118,16 @@ fn upstream() -> Vec<Path> {
             ..path("account", "path: Direct", nothing)
         },
         path("refused with an echo", "UPSTREAM_REJECTED", |lab| {
-            always(lab, echo(422, "invalid_format"))
+            always(lab, echo(422, "invalid_format"));
         }),
         path("unknown code with an echo", "UPSTREAM_REJECTED", |lab| {
-            always(lab, echo(400, "4539"))
+            always(lab, echo(400, "4539"));
         }),
         path("an echo that is no error's", "OUTCOME_UNKNOWN", |lab| always(lab, echo(200, "x"))),
         path("key refused", "UPSTREAM_AUTH", |lab| always(lab, plain(401, false))),
         path("too many", "UPSTREAM_RATE_LIMITED", |lab| always(lab, plain(429, false))),
         path("cut short", "attempts: 2", |lab| {
-            sometimes(lab, Action::Truncated { keep: Some(20) })
+            sometimes(lab, Action::Truncated { keep: Some(20) });
         }),
         path("not JSON", "OUTCOME_UNKNOWN", |lab| {
             always(lab, Action::NotJson { body: Some(secrets(ECHOED).join(" ")) });
