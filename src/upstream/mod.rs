@@ -148,7 +148,7 @@ pub fn stack(
         .map_request(sign::sign(credentials))
         .map_response(sign::note(rate_limit))
         // Each try's own span and time. It waits for nothing, so that the lease check stays true.
-        .layer(AroundLayer::new(observe::Observe { telemetry }))
+        .layer(observe::ObserveLayer { telemetry })
         .service(transport);
     BoxCloneSyncService::new(service)
 }

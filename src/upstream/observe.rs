@@ -1,14 +1,17 @@
 //! What each try looks like from outside: its span, its time, and the trace that Zentra is told.
 
 use std::borrow::Cow;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use opentelemetry::KeyValue;
 use tokio::time::Instant;
+use tower::{Layer, Service};
 
-use super::around::{Answer, Around, Exchange, pass_on};
+use super::around::{Answer, Exchange};
 use super::{TransportError, TryNumber};
 use crate::telemetry::Telemetry;
 use crate::telemetry::measure::Exchange as Told;
@@ -21,12 +24,50 @@ use crate::telemetry::trace::{ClientSpan, inject};
 pub struct RouteTemplate(pub &'static str);
 
 /// Tells of each try. Innermost, so that what it times is the exchange alone.
-pub(super) struct Observe {
+///
+/// It is ready when the transport is, and not before: the lease check outside of it has to wait for
+/// that first, and look at the lease last.
+pub(super) struct ObserveLayer {
     pub(super) telemetry: Telemetry,
 }
 
-impl Around for Observe {
-    async fn around<S: Exchange>(&self, mut request: Request<Bytes>, rest: S) -> Answer {
+impl<S> Layer<S> for ObserveLayer {
+    type Service = Observe<S>;
+
+    fn layer(&self, transport: S) -> Self::Service {
+        Observe { telemetry: self.telemetry.clone(), transport }
+    }
+}
+
+/// A transport whose tries are told.
+#[derive(Clone)]
+pub(super) struct Observe<S> {
+    telemetry: Telemetry,
+    transport: S,
+}
+
+impl<S: Exchange> Service<Request<Bytes>> for Observe<S> {
+    type Response = Response<Bytes>;
+    type Error = TransportError;
+    type Future = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        self.transport.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
+        // The one that said it was ready is the one that is called.
+        let spare = self.transport.clone();
+        let mut ready = Self {
+            telemetry: self.telemetry.clone(),
+            transport: std::mem::replace(&mut self.transport, spare),
+        };
+        Box::pin(async move { ready.told(request).await })
+    }
+}
+
+impl<S: Exchange> Observe<S> {
+    async fn told(&mut self, mut request: Request<Bytes>) -> Answer {
         let template = request.extensions().get::<RouteTemplate>().map_or("", |route| route.0);
         let span = self.telemetry.tracer().client(|| name(request.method(), template));
         if let Some(span) = &span {
@@ -35,8 +76,8 @@ impl Around for Observe {
         inject(span.as_ref(), request.headers_mut());
         let labels = labels(&request, template);
         let began = Instant::now();
-        let answer = pass_on(request, rest).await;
-        let status = answer.as_ref().ok().map(http::Response::status);
+        let answer = self.transport.call(request).await;
+        let status = answer.as_ref().ok().map(Response::status);
         let error = error_type(&answer);
         let time = began.elapsed();
         let told =
