@@ -1,15 +1,16 @@
 //! Health and states over HTTP, for probes that cannot speak gRPC and for Prometheus.
 
-mod metrics;
+mod states;
 
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-pub use metrics::Shown;
+pub use states::States;
 
 use crate::readiness::Readiness;
+use crate::telemetry::Telemetry;
 
 /// Serves `/livez` (the process runs), `/readyz` (calls are taken) and `/metrics` until the
 /// process ends.
@@ -19,9 +20,8 @@ use crate::readiness::Readiness;
 pub async fn serve(
     listener: TcpListener,
     readiness: Readiness,
-    shown: Shown,
+    telemetry: Telemetry,
 ) -> std::io::Result<()> {
-    let state = readiness.clone();
     let ready = move || {
         let fault = readiness.fault();
         async move {
@@ -32,7 +32,7 @@ pub async fn serve(
         }
     };
     let metrics = move || {
-        let text = shown.text(state.fault().is_none());
+        let text = telemetry.prometheus_text();
         async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text) }
     };
     let routes = Router::new()

@@ -14,17 +14,18 @@ use crate::admin;
 use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::{ListenAddress, Settings};
-use crate::domain::{Account, Environment};
 use crate::engine::Engine;
 use crate::failpoint;
 use crate::gateway::Gateway;
-use crate::grpc::{CallSettings, Listener, Server};
+use crate::grpc::{CallSettings, Server};
 use crate::idempotency::machine::Format;
 use crate::idempotency::redis::{RedisSettings, RedisStore, StoreUrl};
-use crate::idempotency::{FingerprintKeys, MemoryStore, Store};
+use crate::idempotency::{FingerprintKeys, MemoryStore, ObservedStore, Store};
+use crate::listen::{Connections, Listener};
 use crate::readiness;
 use crate::reconciler::Reconciler;
 use crate::shutdown::Draining;
+use crate::telemetry::Telemetry;
 use crate::upstream::{self, Jitter, StackParts, StackSettings, StackState, Upstream};
 use crate::zentra::Zentra;
 
@@ -59,7 +60,7 @@ pub struct Running {
     gateway: Gateway,
     draining: Draining,
     drain: Duration,
-    listeners: JoinSet<Result<(), tonic::transport::Error>>,
+    listeners: JoinSet<()>,
     admin: tokio::task::JoinHandle<io::Result<()>>,
 }
 
@@ -82,6 +83,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// What tells commands apart.
     pub keys: Arc<FingerprintKeys>,
+    /// Where operators are told.
+    pub telemetry: Telemetry,
 }
 
 impl Parts {
@@ -90,44 +93,56 @@ impl Parts {
     ///
     /// # Errors
     /// Where the HTTP client cannot be made.
-    pub fn of(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, reqwest::Error> {
+    pub fn of(
+        settings: &Settings,
+        clock: Arc<dyn Clock>,
+        telemetry: Telemetry,
+    ) -> Result<Self, reqwest::Error> {
         let StackSettings { limits, .. } = settings.upstream;
         let transport = upstream::over_reqwest(limits, settings.zentra_proxy.as_ref())?;
-        Ok(Self::over(transport, settings, clock))
+        Ok(Self::over(transport, settings, clock, telemetry))
     }
 
     /// The same over any transport, which production's layers are put around.
     #[must_use]
-    pub fn over(transport: Upstream, settings: &Settings, clock: Arc<dyn Clock>) -> Self {
+    pub fn over(
+        transport: Upstream,
+        settings: &Settings,
+        clock: Arc<dyn Clock>,
+        telemetry: Telemetry,
+    ) -> Self {
         let jitter: Jitter = Arc::new(rand::random::<f64>);
         let credentials = settings.zentra_key.clone();
         let upstream_state = StackState::new(&settings.upstream, jitter.clone());
-        let parts = StackParts { credentials, clock, jitter };
+        let parts = StackParts { credentials, clock, jitter, telemetry: telemetry.clone() };
         let upstream =
             upstream::stack(transport, &settings.upstream, parts, upstream_state.clone());
-        let store = open_store(settings, &settings.account, settings.environment());
+        let store = open_store(settings, &telemetry);
         let keys = settings.store.keys.clone();
         let keys = keys.unwrap_or_else(|| Arc::new(FingerprintKeys::ephemeral(rand::random())));
-        Self { upstream, upstream_state, store, keys }
+        Self { upstream, upstream_state, store, keys, telemetry }
     }
 }
 
-fn open_store(settings: &Settings, account: &Account, environment: Environment) -> Arc<dyn Store> {
+fn open_store(settings: &Settings, telemetry: &Telemetry) -> Arc<dyn Store> {
     match &settings.store.url {
         StoreUrl::Memory => {
             let started = Instant::now();
             let now_ms = move || u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             Arc::new(MemoryStore::new(now_ms))
         }
-        StoreUrl::Redis(url) => Arc::new(RedisStore::new(RedisSettings {
-            url: url.clone(),
-            password_file: settings.store.password_file.clone(),
-            ca_file: settings.store.ca_file.clone(),
-            step_timeout: settings.store.step_timeout,
-            account: account.clone(),
-            environment,
-            format: format(),
-        })),
+        StoreUrl::Redis(url) => {
+            let store = RedisStore::new(RedisSettings {
+                url: url.clone(),
+                password_file: settings.store.password_file.clone(),
+                ca_file: settings.store.ca_file.clone(),
+                step_timeout: settings.store.step_timeout,
+                account: settings.account.clone(),
+                environment: settings.environment(),
+                format: format(),
+            });
+            Arc::new(ObservedStore::new(Arc::new(store), telemetry.clone()))
+        }
     }
 }
 
@@ -141,7 +156,7 @@ fn format() -> Format {
 /// The engine of the settings' account, for `serve` and for the operators' commands.
 #[must_use]
 pub fn engine(settings: &Settings, clock: Arc<dyn Clock>, parts: Parts) -> Engine {
-    let Parts { upstream, upstream_state, store, keys } = parts;
+    let Parts { upstream, upstream_state, store, keys, telemetry } = parts;
     let zentra = Zentra::new(
         settings.zentra_url.clone(),
         settings.zentra_key.clone(),
@@ -149,15 +164,19 @@ pub fn engine(settings: &Settings, clock: Arc<dyn Clock>, parts: Parts) -> Engin
         clock.clone(),
     );
     let account = (settings.account.clone(), settings.environment());
-    Engine::new(zentra, store, keys, clock, account, settings.engine)
+    Engine::new(zentra, store, keys, clock, account, settings.engine, telemetry)
 }
 
 /// Starts a sidecar.
 ///
 /// # Errors
 /// A [`StartError`]; nothing is left bound.
-pub async fn start(settings: Settings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
-    let parts = Parts::of(&settings, clock.clone())?;
+pub async fn start(
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    telemetry: Telemetry,
+) -> Result<Running, StartError> {
+    let parts = Parts::of(&settings, clock.clone(), telemetry)?;
     start_over(settings, clock, parts).await
 }
 
@@ -170,7 +189,7 @@ pub async fn start_over(
     clock: Arc<dyn Clock>,
     parts: Parts,
 ) -> Result<Running, StartError> {
-    let bound = bind_all(&settings.listen).await?;
+    let bound = bind_all(&settings).await?;
     let admin_listener = TcpListener::bind(settings.admin_listen)
         .await
         .map_err(|fault| bind_error(&settings.admin_listen, fault))?;
@@ -182,28 +201,34 @@ pub async fn start_over(
     let (store, keys) = (parts.store.clone(), parts.keys.checks());
     let (readiness, monitor) = readiness::checked(store, keys, draining.clone()).await;
     let admission = Admission::new(settings.admission);
-    let shown = admin::Shown {
+    let door = Connections::new(settings.connections);
+    let telemetry = parts.telemetry.clone();
+    let states = admin::States {
+        readiness: readiness.clone(),
         admission: admission.clone(),
         upstream: parts.upstream_state.clone(),
         key: settings.zentra_key.clone(),
+        connections: door.clone(),
+        tls: settings.tls.clone(),
     };
+    states.show(&telemetry);
     let engine = engine(&settings, clock.clone(), parts);
     let gateway = Gateway::new(engine.clone(), settings.card_data, readiness.clone());
     let calls = CallSettings {
-        caller: settings.caller,
         deadlines: settings.deadlines,
         draining: draining.clone(),
         admission,
         under_way: TaskTracker::new(),
+        telemetry: telemetry.clone(),
     };
-    let server = Server::new(gateway.clone(), calls, clock).await?;
+    let server = Server::new(gateway.clone(), calls, clock.clone()).await?;
     server.set_serving(readiness.fault().is_none()).await;
 
     let mut listeners = JoinSet::new();
     for listener in bound {
-        listeners.spawn(server.clone().serve(listener));
+        listeners.spawn(server.clone().serve(listener, door.clone()));
     }
-    let admin = tokio::spawn(admin::serve(admin_listener, readiness, shown));
+    let admin = tokio::spawn(admin::serve(admin_listener, readiness, telemetry));
     let health = server.clone();
     engine.spawn(monitor.run(move |serving| {
         let health = health.clone();
@@ -216,6 +241,15 @@ pub async fn start_over(
             () = key.watch() => {}
         }
     });
+    if let Some(terms) = settings.tls {
+        let end = draining.clone();
+        engine.spawn(async move {
+            tokio::select! {
+                () = end.begun() => {}
+                () = terms.watch(clock) => {}
+            }
+        });
+    }
     let reconciler = Reconciler::new(engine.clone(), settings.reconciler);
     engine.spawn(reconciler.run(draining.clone()));
     let drain = settings.drain;
@@ -233,6 +267,12 @@ impl Running {
     #[must_use]
     pub fn admin_address(&self) -> SocketAddr {
         self.admin_address
+    }
+
+    /// How long calls under way have at the end.
+    #[must_use]
+    pub fn drain(&self) -> Duration {
+        self.drain
     }
 
     /// Ends in order: not ready; new calls are told so; calls under way end or are cut off;
@@ -264,19 +304,26 @@ impl Running {
     /// Returns only where a listener breaks.
     pub async fn broken(&mut self) -> String {
         match self.listeners.join_next().await {
-            Some(Ok(Err(fault))) => fault.to_string(),
             Some(Err(fault)) => fault.to_string(),
-            Some(Ok(Ok(()))) | None => "a listener ended".to_owned(),
+            Some(Ok(())) | None => "a listener ended".to_owned(),
         }
     }
 }
 
-async fn bind_all(addresses: &[ListenAddress]) -> Result<Vec<Listener>, StartError> {
-    let mut listeners = Vec::with_capacity(addresses.len());
-    for address in addresses {
-        let listener = match address {
-            ListenAddress::Tcp(address) => Listener::tcp(*address).await,
-            ListenAddress::Unix(path) => Listener::unix(path).await,
+async fn bind_all(settings: &Settings) -> Result<Vec<Listener>, StartError> {
+    let mut listeners = Vec::with_capacity(settings.listen.len());
+    for address in &settings.listen {
+        let caller = settings.caller.clone();
+        let listener = match (address, &settings.tls) {
+            (ListenAddress::Tcp(address), _) => Listener::tcp(*address, caller).await,
+            (ListenAddress::Unix(path), _) => {
+                Listener::unix(path, caller, settings.unix_peer_uids.clone()).await
+            }
+            (ListenAddress::Tls(address), Some(terms)) => {
+                Listener::tls(*address, terms.clone()).await
+            }
+            // The settings do not come without.
+            (ListenAddress::Tls(_), None) => Err(io::Error::other("there is no certificate")),
         };
         listeners.push(listener.map_err(|fault| bind_error(address, fault))?);
     }

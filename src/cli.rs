@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands;
 use crate::config::ServeArgs;
+use crate::process;
 
 /// How long the end of the process waits for threads that still read or write.
 const THREADS_END: Duration = Duration::from_millis(250);
@@ -59,6 +60,9 @@ pub fn main() -> ExitCode {
 
 /// Runs one command; the exit code is 0, 1 where it failed, or 2 where it was called wrongly.
 pub async fn run(cli: Cli) -> ExitCode {
+    if let Err(fault) = process::keep_memory_private() {
+        return commands::failed(format!("cannot keep the memory private: {fault}"));
+    }
     match cli.command {
         Command::Serve(args) => commands::serve::run(&args).await,
         #[cfg(feature = "simulator")]

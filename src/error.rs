@@ -2,6 +2,8 @@
 //! again and whether money moved, and it keeps what the caller reads apart from what the operator
 //! reads.
 
+mod facts;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -44,6 +46,8 @@ pub enum Reason {
     ChargeNotRefundable,
     /// Card data is not accepted by this sidecar.
     CardDataRefused,
+    /// Who calls may not.
+    CallerNotAllowed,
     /// Nobody knows whether the payment was made, and Zentra can no longer tell.
     OutcomeUnresolved,
     /// An operator found that the payment was not made.
@@ -124,6 +128,7 @@ struct Details {
     remaining_minor: Option<i64>,
     status: Option<&'static str>,
     operator_text: Box<str>,
+    is_audited: bool,
 }
 
 impl Error {
@@ -141,6 +146,7 @@ impl Error {
             remaining_minor: None,
             status: None,
             operator_text: "".into(),
+            is_audited: false,
         };
         Self { reason, details: Box::new(details) }
     }
@@ -280,6 +286,7 @@ impl Reason {
             Self::RefundExceedsCharge => "REFUND_EXCEEDS_CHARGE",
             Self::ChargeNotRefundable => "CHARGE_NOT_REFUNDABLE",
             Self::CardDataRefused => "CARD_DATA_REFUSED",
+            Self::CallerNotAllowed => "CALLER_NOT_ALLOWED",
             Self::OutcomeUnresolved => "OUTCOME_UNRESOLVED",
             Self::OutcomeSettled => "OUTCOME_SETTLED",
             Self::IdempotencyStoreUnavailable => "IDEMPOTENCY_STORE_UNAVAILABLE",
@@ -306,6 +313,7 @@ impl Reason {
             | Self::RefundExceedsCharge
             | Self::ChargeNotRefundable
             | Self::CardDataRefused
+            | Self::CallerNotAllowed
             | Self::OutcomeSettled
             | Self::DeadlineTooShort => Culprit::Caller,
             Self::OutcomeUnknown
@@ -337,6 +345,7 @@ impl Reason {
             | Self::RefundExceedsCharge
             | Self::ChargeNotRefundable
             | Self::CardDataRefused
+            | Self::CallerNotAllowed
             | Self::OutcomeUnresolved
             | Self::OutcomeSettled => Retry::Never,
             Self::DeadlineTooShort | Self::Overloaded | Self::ShuttingDown => {
@@ -396,6 +405,9 @@ impl Reason {
             Self::ChargeNotRefundable => "The charge did not succeed: there is nothing to refund.",
             Self::CardDataRefused => {
                 "This sidecar does not accept card data; tokenize through the gateway that does."
+            }
+            Self::CallerNotAllowed => {
+                "This caller may not call this sidecar; whoever runs it has to allow it."
             }
             Self::OutcomeUnresolved => {
                 "It is not known whether the payment was made, and the provider can no longer \

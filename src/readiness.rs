@@ -64,6 +64,12 @@ impl Readiness {
         }
     }
 
+    /// True where the store answered the last check, whatever it said.
+    #[must_use]
+    pub fn store_answers(&self) -> bool {
+        !matches!(&*self.fitness.borrow(), Fitness::Silent(_))
+    }
+
     /// Refuses writes while the store must not be used. One that merely does not answer is found
     /// out by the claim itself.
     ///

@@ -21,6 +21,12 @@ impl Draining {
         self.0.cancel();
     }
 
+    /// Cancelled when the end begins.
+    #[must_use]
+    pub fn token(&self) -> CancellationToken {
+        self.0.clone()
+    }
+
     /// Returns when the end has begun.
     pub async fn begun(&self) {
         self.0.cancelled().await;

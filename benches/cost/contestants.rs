@@ -81,6 +81,25 @@ impl Stage {
         Self { redis, store_url, _upstream: upstream, upstream_address, folder, program }
     }
 
+    /// A collector that throws everything away; ends with the answer's drop.
+    pub(crate) async fn collector(&self) -> (impl Drop, String) {
+        let [grpc, http] = [(); 2].map(|()| {
+            std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+        });
+        let process = Command::new("rotel-agent")
+            .args(["start", "--exporter", "blackhole"])
+            .args(["--otlp-grpc-endpoint", &grpc, "--otlp-http-endpoint", &http])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("rotel-agent is not on PATH: scripts/test installs it under .tools/bin");
+        let process = Process(process);
+        while tokio::net::TcpStream::connect(&grpc).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        (process, format!("http://{grpc}"))
+    }
+
     pub(crate) async fn floor(&self) -> Contestant {
         let (process, address, started_in) = own(&["floor", &self.upstream_address]);
         Contestant { name: "floor", address, started_in, process }
@@ -88,10 +107,21 @@ impl Stage {
 
     /// The real binary with a real store that is declared new.
     pub(crate) async fn sidecar(&self) -> Contestant {
+        self.sidecar_with("sidecar", &[]).await
+    }
+
+    /// The same with these variables.
+    pub(crate) async fn sidecar_with(
+        &self,
+        name: &'static str,
+        variables: &[(&str, &str)],
+    ) -> Contestant {
+        // Said no where another contestant has paid already, which is as good here.
         let mut init = self.command(&["store", "init"]);
-        assert!(init.stderr(Stdio::null()).status().unwrap().success(), "store init");
+        let _ = init.stderr(Stdio::null()).status().unwrap();
         let began = Instant::now();
         let mut serve = self.command(&["serve"]);
+        serve.envs(variables.iter().copied());
         serve.args(["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"]);
         let mut process = Process(serve.stderr(Stdio::piped()).spawn().unwrap());
         let mut lines = BufReader::new(process.0.stderr.take().unwrap()).lines();
@@ -105,7 +135,7 @@ impl Stage {
         let started_in = began.elapsed();
         // Read all the time: a full pipe would stop it.
         std::thread::spawn(move || lines.for_each(drop));
-        Contestant { name: "sidecar", address, started_in, process }
+        Contestant { name, address, started_in, process }
     }
 
     fn command(&self, words: &[&str]) -> Command {

@@ -2,8 +2,8 @@
 //! handler that makes one reqwest POST. Same contract, same upstream, same load, same run.
 //!
 //! `scripts/bench` runs it, and hands it the program as production builds it: what `cargo bench`
-//! builds has the features of the development dependencies too. Rounds of the contestants take turns, and what is told are medians and
-//! ratios: machines differ, and the noise of one hits both.
+//! builds has the features of the development dependencies too. Rounds of the contestants take
+//! turns, and what is told are medians and ratios: machines differ, and the noise of one hits both.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,6 +16,7 @@ mod contestants;
 mod floor;
 mod load;
 mod report;
+mod telemetry;
 mod upstream;
 
 use std::time::Duration;
@@ -56,7 +57,11 @@ fn main() {
         Some("floor") => runtime.block_on(floor::serve(&arguments[1])),
         _ => {
             let program = program(&arguments);
-            runtime.block_on(run(&program, arguments.iter().any(|it| it == "--quick")));
+            let quick = arguments.iter().any(|it| it == "--quick");
+            match arguments.iter().any(|it| it == "--telemetry") {
+                true => runtime.block_on(telemetry::run(&program, quick)),
+                false => runtime.block_on(run(&program, quick)),
+            }
         }
     }
 }

@@ -90,11 +90,11 @@ impl Report {
     }
 }
 
-fn cost_us(round: &Round) -> f64 {
+pub(crate) fn cost_us(round: &Round) -> f64 {
     micros(round.usage.own) / round.measured.calls() as f64
 }
 
-fn median(rounds: &[Round], figure: impl Fn(&Round) -> f64) -> f64 {
+pub(crate) fn median(rounds: &[Round], figure: impl Fn(&Round) -> f64) -> f64 {
     let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
     figures.sort_by(f64::total_cmp);
     figures[figures.len() / 2]

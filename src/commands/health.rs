@@ -15,7 +15,8 @@ use crate::config::ListenAddress;
 /// Whom to ask, and how long to wait.
 #[derive(Args, Clone, Debug)]
 pub struct HealthArgs {
-    /// The sidecar's address: `ADDRESS:PORT` or `unix:/path`; the first of several is asked
+    /// The sidecar's address: `ADDRESS:PORT` or `unix:/path`; the first of several without TLS
+    /// is asked
     #[arg(long, env = "SIDECAR_LISTEN", default_value = "127.0.0.1:50051")]
     listen: String,
 
@@ -30,9 +31,8 @@ pub struct HealthArgs {
 
 /// Exit code 0 where the sidecar serves, else 1.
 pub async fn run(args: HealthArgs) -> ExitCode {
-    let first = args.listen.split(',').next().unwrap_or_default().trim();
-    let address: ListenAddress = match first.parse() {
-        Ok(address) => address,
+    let (first, address) = match without_tls(&args.listen) {
+        Ok(found) => found,
         Err(fault) => return failed(format!("--listen {fault}")),
     };
     let asked =
@@ -48,8 +48,20 @@ pub async fn run(args: HealthArgs) -> ExitCode {
     }
 }
 
+/// The first address at which nobody is asked for a certificate, which a probe does not have.
+fn without_tls(listen: &str) -> Result<(&str, ListenAddress), &'static str> {
+    for text in listen.split(',').map(str::trim) {
+        match text.parse()? {
+            ListenAddress::Tls(_) => {}
+            address => return Ok((text, address)),
+        }
+    }
+    Err("has only addresses with TLS, where a probe would need a certificate; ask /readyz of \
+         --admin-listen, or add a Unix socket")
+}
+
 async fn ask(address: ListenAddress, service: String) -> Result<ServingStatus, String> {
-    let channel = connect(address).await.map_err(|fault| fault.to_string())?;
+    let channel = connect(address).await?;
     let answer = HealthClient::new(channel)
         .check(HealthCheckRequest { service })
         .await
@@ -60,11 +72,13 @@ async fn ask(address: ListenAddress, service: String) -> Result<ServingStatus, S
 /// Connects to a sidecar by TCP or Unix socket.
 ///
 /// # Errors
-/// Where nobody listens there.
-pub(super) async fn connect(address: ListenAddress) -> Result<Channel, tonic::transport::Error> {
+/// Where nobody listens there, or only with TLS.
+pub(super) async fn connect(address: ListenAddress) -> Result<Channel, String> {
     let target = match address {
         ListenAddress::Tcp(address) => format!("http://{address}"),
         ListenAddress::Unix(path) => format!("unix:{}", path.display()),
+        ListenAddress::Tls(_) => return Err("it asks for a certificate".to_owned()),
     };
-    Endpoint::from_shared(target)?.connect().await
+    let endpoint = Endpoint::from_shared(target).map_err(|fault| fault.to_string())?;
+    endpoint.connect().await.map_err(|fault| fault.to_string())
 }

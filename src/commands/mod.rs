@@ -18,9 +18,11 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 use crate::config::{Faults, ServeArgs, Settings};
 use crate::telemetry::logs;
+use crate::telemetry::settings::OtelSettings;
 
 /// The exit code of a command that was called wrongly.
 const WRONG_USE: u8 = 2;
@@ -28,8 +30,10 @@ const WRONG_USE: u8 = 2;
 /// Reads the settings, with Zentra's key from the environment where it stands there, and the
 /// log's filter: whatever is wrong is told at once.
 fn settings(args: &ServeArgs) -> Result<Settings, Faults> {
-    let key = std::env::var("ZENTRA_SECRET_KEY").ok().filter(|key| !key.is_empty());
-    Faults::with(Settings::read(args, key.map(SecretString::from)), logs::check())
+    let key = std::env::var("ZENTRA_SECRET_KEY").ok().map(Zeroizing::new);
+    let key = key.filter(|key| !key.is_empty()).map(|key| SecretString::from(key.as_str()));
+    let read = Faults::with(Settings::read(args, key), logs::check());
+    Settings::with_otel(read, OtelSettings::of_process())
 }
 
 /// Tells what is wrong with the settings.

@@ -9,7 +9,7 @@ use crate::clock::SystemClock;
 use crate::config::ServeArgs;
 use crate::engine::Engine;
 use crate::idempotency::redis::StoreUrl;
-use crate::telemetry::logs;
+use crate::telemetry::{Telemetry, logs};
 
 /// The engine that `serve` would run with the same settings; or the exit code of a command that
 /// cannot have one.
@@ -22,6 +22,9 @@ pub(super) async fn engine(
         return Err(failed("a store in memory belongs to one process; there is none to look into"));
     }
     let clock = Arc::new(SystemClock);
-    let parts = Parts::of(&settings, clock.clone()).map_err(failed)?;
+    let scope = (settings.account.clone(), settings.environment());
+    let audit = settings.audit.open_for_command(clock.clone(), scope).map_err(failed)?;
+    let telemetry = Telemetry::with_audit(audit);
+    let parts = Parts::of(&settings, clock.clone(), telemetry).map_err(failed)?;
     Ok((app::engine(&settings, clock, parts), settings))
 }

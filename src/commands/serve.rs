@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::{failed, settings, wrong_settings};
 use crate::app::{self, End, Running};
@@ -10,6 +13,10 @@ use crate::config::ServeArgs;
 use crate::idempotency::redis::StoreUrl;
 use crate::shutdown::Signals;
 use crate::telemetry::logs;
+use crate::telemetry::start::{self, Exports, FLUSH};
+
+/// How long spans and metrics have to leave where the calls took all the time there was.
+const LEAST_FLUSH: Duration = Duration::from_millis(250);
 
 /// Serves until SIGTERM or SIGINT, then drains.
 pub async fn run(args: &ServeArgs) -> ExitCode {
@@ -17,8 +24,8 @@ pub async fn run(args: &ServeArgs) -> ExitCode {
         Ok(settings) => settings,
         Err(faults) => return wrong_settings(faults),
     };
-    let signals = match (logs::start("info"), Signals::listen()) {
-        (Ok(()), Ok(signals)) => signals,
+    let (mut lines, signals) = match (logs::start_queued("info"), Signals::listen()) {
+        (Ok(lines), Ok(signals)) => (lines, signals),
         (Err(fault), _) => return wrong_settings(fault),
         (_, Err(fault)) => return failed(format!("cannot listen for signals: {fault}")),
     };
@@ -29,26 +36,47 @@ pub async fn run(args: &ServeArgs) -> ExitCode {
         );
     }
     let (zentra, caller) = (settings.zentra_url.clone(), settings.caller.clone());
-    match app::start(settings, Arc::new(SystemClock)).await {
+    let clock = Arc::new(SystemClock);
+    let scope = (settings.account.clone(), settings.environment());
+    let audit = settings.audit.open(&mut lines, clock.clone(), scope);
+    let started = audit.and_then(|audit| start::start(&settings.otel, audit, &lines));
+    let (telemetry, exports) = match started {
+        Ok(started) => started,
+        Err(fault) => return failed(fault),
+    };
+    match app::start(settings, clock, telemetry).await {
         Ok(running) => {
             let grpc = running.addresses().join(",");
             let admin = running.admin_address();
             tracing::info!(grpc, %admin, zentra = zentra.as_str(), %caller, "serving");
-            until_signalled(running, signals).await
+            until_signalled(running, signals, exports).await
         }
         Err(fault) => failed(fault),
     }
 }
 
-/// Serves until a signal, then drains. A second signal ends the process at once.
-pub(super) async fn until_signalled(mut running: Running, mut signals: Signals) -> ExitCode {
+/// Serves until a signal, then drains and sends what is left to tell. A second signal ends the
+/// process at once.
+pub(super) async fn until_signalled(
+    mut running: Running,
+    mut signals: Signals,
+    exports: Exports,
+) -> ExitCode {
     tokio::select! {
         () = signals.next() => {}
         fault = running.broken() => return failed(fault),
     }
     tracing::info!("draining");
+    let until = Instant::now() + running.drain();
+    let ended = async {
+        let end = running.shut_down().await;
+        // Within the time to drain, but for a moment for spans where calls took all of it.
+        let left = until.saturating_duration_since(Instant::now()).max(LEAST_FLUSH);
+        exports.flush(FLUSH.min(left)).await;
+        end
+    };
     tokio::select! {
-        end = running.shut_down() => match end {
+        end = ended => match end {
             End::Clean => {
                 tracing::info!("ended");
                 ExitCode::SUCCESS

@@ -9,7 +9,8 @@ use clap::Args;
 /// comes from a file, or from the variable `ZENTRA_SECRET_KEY`.
 #[derive(Args, Clone, Debug)]
 pub struct ServeArgs {
-    /// Where gRPC is served: `ADDRESS:PORT` or `unix:/path`; several, separated by commas
+    /// Where gRPC is served: `ADDRESS:PORT`, `unix:/path` or, with mutual TLS,
+    /// `tls://ADDRESS:PORT`; several, separated by commas
     #[arg(long, env = "SIDECAR_LISTEN", default_value = "127.0.0.1:50051")]
     pub listen: String,
 
@@ -28,6 +29,54 @@ pub struct ServeArgs {
         value_name = "BOOL"
     )]
     pub insecure_listen: String,
+
+    /// The PEM file with the sidecar's certificate and its chain, for `tls://` addresses
+    #[arg(long, env = "SIDECAR_TLS_CERT_FILE", value_name = "FILE")]
+    pub tls_cert_file: Option<String>,
+
+    /// The PEM file with the certificate's private key
+    #[arg(long, env = "SIDECAR_TLS_KEY_FILE", value_name = "FILE")]
+    pub tls_key_file: Option<String>,
+
+    /// The PEM file with the CAs that callers' certificates come from: the bundle of the trust
+    /// domain
+    #[arg(long, env = "SIDECAR_TLS_CLIENT_CA_FILE", value_name = "FILE")]
+    pub tls_client_ca_file: Option<String>,
+
+    /// The SPIFFE trust domain of the callers
+    #[arg(long, env = "SIDECAR_TLS_TRUST_DOMAIN", value_name = "NAME")]
+    pub tls_trust_domain: Option<String>,
+
+    /// The SPIFFE ids that may call, separated by commas; `/*` at the end of one stands for all
+    /// below it
+    #[arg(long, env = "SIDECAR_TLS_ALLOWED_IDS", value_name = "IDS")]
+    pub tls_allowed_ids: Option<String>,
+
+    /// The users that may call over Unix sockets, by number, separated by commas; anybody who can
+    /// open the socket where not given
+    #[arg(long, env = "SIDECAR_UNIX_PEER_UIDS", value_name = "UIDS")]
+    pub unix_peer_uids: Option<String>,
+
+    /// Connections at once, over all listeners; more are closed at once
+    #[arg(
+        long,
+        env = "SIDECAR_CONNECTIONS",
+        default_value = "1024",
+        value_name = "N",
+        allow_negative_numbers = true
+    )]
+    pub connections: String,
+
+    /// How long a connection is used, give or take a tenth, before its peer is asked to make a
+    /// new one, in seconds
+    #[arg(
+        long,
+        env = "SIDECAR_CONNECTION_AGE_SECONDS",
+        default_value = "1800",
+        value_name = "S",
+        allow_negative_numbers = true
+    )]
+    pub connection_age_seconds: String,
 
     /// Zentra's address; follows from the key where not given
     #[arg(long, env = "ZENTRA_URL", value_name = "URL")]
@@ -214,6 +263,10 @@ pub struct ServeArgs {
         allow_negative_numbers = true
     )]
     pub drain_seconds: String,
+
+    /// Where the audit log goes: `stdout`, `stderr`, `off` or the path of a file
+    #[arg(long, env = "SIDECAR_AUDIT_LOG", default_value = "stdout", value_name = "TARGET")]
+    pub audit_log: String,
 }
 
 /// The environment variable of a flag, for messages. A test compares it with clap's own.

@@ -19,12 +19,19 @@ pub enum ListenAddress {
     Tcp(SocketAddr),
     /// A Unix socket.
     Unix(PathBuf),
+    /// TCP with mutual TLS.
+    Tls(SocketAddr),
 }
 
 impl FromStr for ListenAddress {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const FORMS: &str = "must be ADDRESS:PORT (such as 127.0.0.1:50051), unix:/path or \
+                             tls://ADDRESS:PORT, or several of them, separated by commas";
+        if let Some(address) = text.strip_prefix("tls://") {
+            return address.parse().map(Self::Tls).map_err(|_| FORMS);
+        }
         match text.strip_prefix("unix:") {
             Some(path) if !path.starts_with('/') => {
                 Err("must give a Unix socket by its absolute path: unix:/path")
@@ -33,10 +40,7 @@ impl FromStr for ListenAddress {
                 Err("must give a Unix socket by a path of at most 107 bytes")
             }
             Some(path) => Ok(Self::Unix(path.into())),
-            None => text.parse().map(Self::Tcp).map_err(|_| {
-                "must be ADDRESS:PORT (such as 127.0.0.1:50051) or unix:/path, or several of \
-                 them, separated by commas"
-            }),
+            None => text.parse().map(Self::Tcp).map_err(|_| FORMS),
         }
     }
 }
@@ -46,6 +50,7 @@ impl fmt::Display for ListenAddress {
         match self {
             Self::Tcp(address) => address.fmt(formatter),
             Self::Unix(path) => write!(formatter, "unix:{}", path.display()),
+            Self::Tls(address) => write!(formatter, "tls://{address}"),
         }
     }
 }
@@ -70,8 +75,9 @@ pub(super) fn read_all(args: &ServeArgs, faults: &mut Faults) -> Option<Vec<List
                 faults.add::<()>(
                     NAME,
                     format!(
-                        "{address} can be reached by other machines and has no TLS; use a \
-                         loopback address or a Unix socket, or say --insecure-listen"
+                        "{address} can be reached by other machines and has no TLS; use \
+                         tls://{address}, a loopback address or a Unix socket, or say \
+                         --insecure-listen"
                     ),
                 );
             }

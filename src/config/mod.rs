@@ -6,6 +6,7 @@ mod listen;
 mod secret_file;
 mod show;
 mod store;
+mod tls;
 mod upstream;
 
 use std::fmt;
@@ -26,7 +27,11 @@ use crate::domain::{Account, Caller, Environment};
 use crate::engine::EngineSettings;
 use crate::gateway::CardData;
 use crate::grpc::Deadlines;
+use crate::listen::tls::Terms;
+use crate::listen::{ConnectionLimits, TrustedUids};
 use crate::reconciler::ReconcilerSettings;
+use crate::telemetry::AuditTarget;
+use crate::telemetry::settings::OtelSettings;
 use crate::upstream::{ProxyUrl, StackSettings};
 use crate::zentra::{BaseUrl, BaseUrlFault, KeyRing};
 
@@ -44,8 +49,14 @@ pub struct Settings {
     pub zentra_proxy: Option<ProxyUrl>,
     /// The name of the Zentra account.
     pub account: Account,
-    /// Who calls on every listener.
+    /// Who calls on every listener without TLS.
     pub caller: Caller,
+    /// On what terms connections with TLS are made; there, where an address has it.
+    pub tls: Option<Arc<Terms>>,
+    /// The users that may call over Unix sockets.
+    pub unix_peer_uids: TrustedUids,
+    /// How many connections there may be, and how old they may be.
+    pub connections: ConnectionLimits,
     /// Whether `Tokenize` is served.
     pub card_data: CardData,
     /// How deadlines are dealt with.
@@ -62,6 +73,10 @@ pub struct Settings {
     pub reconciler: ReconcilerSettings,
     /// How long calls under way have at the end.
     pub drain: Duration,
+    /// Where the audit log goes.
+    pub audit: AuditTarget,
+    /// What is exported; nothing unless [`Settings::with_otel`] says so.
+    pub otel: OtelSettings,
 }
 
 impl Settings {
@@ -83,6 +98,9 @@ impl Settings {
         let listen = listen::read_all(args, &mut faults);
         let admin_listen =
             faults.parse("--admin-listen", &args.admin_listen, "an address and port");
+        let tls = tls::read(args, listen.as_deref(), &mut faults);
+        let unix_peer_uids = tls::read_uids(args, &mut faults);
+        let connections = tls::read_limits(args, &mut faults);
         let key = upstream::read_key(args, key_in_environment, &mut faults);
         let zentra_url = read_url(args, key.as_ref(), &mut faults);
         let zentra_proxy = upstream::read_proxy(args, &mut faults);
@@ -102,6 +120,7 @@ impl Settings {
         };
         let deadlines = read_deadlines(args, &mut faults);
         let drain = faults.seconds("--drain-seconds", &args.drain_seconds, 0..=3600);
+        let audit = faults.check("--audit-log", AuditTarget::new(&args.audit_log));
         let settings = (|| {
             Some(Self {
                 listen: listen?,
@@ -111,6 +130,9 @@ impl Settings {
                 zentra_proxy: zentra_proxy?,
                 account: account?,
                 caller: caller?,
+                tls: tls?,
+                unix_peer_uids: unix_peer_uids?,
+                connections: connections?,
                 card_data: card_data?,
                 deadlines: deadlines?,
                 upstream: stack?,
@@ -119,9 +141,30 @@ impl Settings {
                 engine: engine?,
                 reconciler: reconciler?,
                 drain: drain?,
+                audit: audit?,
+                otel: OtelSettings::default(),
             })
         })();
         settings.filter(|_| faults.0.is_empty()).ok_or(faults)
+    }
+
+    /// Adds what OpenTelemetry's own variables say.
+    ///
+    /// # Errors
+    /// Every fault there is, of the settings too.
+    pub fn with_otel(
+        read: Result<Self, Faults>,
+        otel: Result<OtelSettings, Vec<String>>,
+    ) -> Result<Self, Faults> {
+        match (read, otel) {
+            (Ok(settings), Ok(otel)) => Ok(Self { otel, ..settings }),
+            (Err(faults), Ok(_)) => Err(faults),
+            (read, Err(otel)) => {
+                let mut faults = read.err().unwrap_or_default();
+                faults.0.extend(otel);
+                Err(faults)
+            }
+        }
     }
 }
 

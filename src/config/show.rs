@@ -4,20 +4,30 @@ use std::fmt::Write as _;
 
 use super::Settings;
 use crate::gateway::CardData;
+use crate::telemetry::settings::Protocol;
 
 /// One line a setting, `name = value`.
 #[must_use]
 pub fn show(settings: &Settings) -> String {
-    let listen: Vec<String> = settings.listen.iter().map(ToString::to_string).collect();
     let card_data = match settings.card_data {
         CardData::Refuse => "refuse",
         CardData::Accept => "accept",
     };
     let limits = settings.upstream.limits;
     let proxy = settings.zentra_proxy.as_ref().map_or("none".to_owned(), ToString::to_string);
+    let none = || "none".to_owned();
+    let rules = settings.tls.as_ref().map(|terms| terms.rules());
+    let trust_domain = rules.map_or_else(none, |rules| rules.trust_domain.to_string());
+    let allowed_ids = rules.map_or_else(none, |rules| joined(&rules.allowed));
+    let uids = settings.unix_peer_uids.as_ref().map_or("anybody".to_owned(), |it| joined(it));
     let lines = [
-        ("listen", listen.join(",")),
+        ("listen", joined(&settings.listen)),
         ("admin-listen", settings.admin_listen.to_string()),
+        ("tls-trust-domain", trust_domain),
+        ("tls-allowed-ids", allowed_ids),
+        ("unix-peer-uids", uids),
+        ("connections", settings.connections.connections.to_string()),
+        ("connection-age-seconds", settings.connections.age.as_secs().to_string()),
         ("zentra-url", settings.zentra_url.as_str().to_owned()),
         ("zentra-key", format!("sk_{}_***", settings.environment())),
         ("environment", settings.environment().to_string()),
@@ -41,6 +51,9 @@ pub fn show(settings: &Settings) -> String {
         ("connect-timeout-ms", limits.connect_timeout.as_millis().to_string()),
         ("attempt-timeout-seconds", limits.attempt_timeout.as_secs().to_string()),
         ("drain-seconds", settings.drain.as_secs().to_string()),
+        ("audit-log", settings.audit.to_string()),
+        ("otel-traces", exported(settings.otel.traces)),
+        ("otel-metrics", exported(settings.otel.metrics)),
     ];
     let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     lines.iter().fold(String::new(), |mut text, (name, value)| {
@@ -48,4 +61,17 @@ pub fn show(settings: &Settings) -> String {
         let _ = writeln!(text, "{name:width$} = {value}");
         text
     })
+}
+
+fn joined(values: &[impl ToString]) -> String {
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+fn exported(protocol: Option<Protocol>) -> String {
+    match protocol {
+        None => "none",
+        Some(Protocol::Grpc) => "otlp, grpc",
+        Some(Protocol::Http) => "otlp, http/protobuf",
+    }
+    .to_owned()
 }

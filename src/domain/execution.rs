@@ -13,6 +13,18 @@ pub enum ExecutionPath {
     Recovered,
 }
 
+impl ExecutionPath {
+    /// The word in logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Direct => "DIRECT",
+            Self::Replayed => "REPLAYED",
+            Self::Recovered => "RECOVERED",
+        }
+    }
+}
+
 /// How a write came to its answer, for the caller's own records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Execution {

@@ -15,6 +15,7 @@ mod operation;
 mod payment;
 mod provider_text;
 mod scope;
+mod spiffe;
 mod status;
 mod text;
 
@@ -36,5 +37,6 @@ pub use payment::{
 };
 pub use provider_text::{ProviderText, RedirectUrl};
 pub use scope::{Account, Caller, Environment};
+pub use spiffe::{SpiffeFault, SpiffeId, SpiffePattern, TrustDomain};
 pub use status::{ChargeStatus, RefundStatus};
 pub use text::{Actor, Reason};

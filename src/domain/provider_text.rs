@@ -72,6 +72,10 @@ impl RedirectUrl {
             url::Host::Ipv4(address) => address.is_loopback(),
             url::Host::Ipv6(address) => address.is_loopback(),
         };
+        // Parsing drops tabs and newlines, and so can join what stood apart.
+        if holds_card_number(url.as_str()) || holds_key(url.as_str()) {
+            return None;
+        }
         let fit = url.scheme() == "https" || (url.scheme() == "http" && loopback);
         (fit && url.username().is_empty() && url.password().is_none())
             .then(|| Self(url.as_str().into()))
@@ -135,6 +139,17 @@ mod tests {
             assert_eq!(ProviderText::word(value).as_str(), "[withheld]", "{value}");
         }
         assert_eq!(ProviderText::word("req_01J-x.y").as_str(), "req_01J-x.y");
+    }
+
+    #[test]
+    fn an_address_holds_no_card_number_or_key_in_pieces() {
+        for value in [
+            "https://pay.example/4111\n\n1111\n\n1111\n\n1111",
+            "https://pay.example/?q=4111\t\t11111111\t\t1111",
+            "https://pay.example/sk_\nlive_a1",
+        ] {
+            assert!(RedirectUrl::new(value).is_none(), "{value}");
+        }
     }
 
     #[test]

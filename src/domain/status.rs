@@ -26,6 +26,23 @@ pub enum ChargeStatus {
 }
 
 impl ChargeStatus {
+    /// The contract's word, without its prefix.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::RequiresAction => "REQUIRES_ACTION",
+            Self::Succeeded => "SUCCEEDED",
+            Self::Failed => "FAILED",
+            Self::Cancelled => "CANCELLED",
+            Self::PartiallyRefunded => "PARTIALLY_REFUNDED",
+            Self::Refunded => "REFUNDED",
+            Self::Disputed => "DISPUTED",
+            Self::Reversed => "REVERSED",
+            Self::Unrecognized => "UNRECOGNIZED",
+        }
+    }
+
     /// True where the charge will not become paid or unpaid any more.
     #[must_use]
     pub fn is_final(self) -> bool {
@@ -90,6 +107,17 @@ pub enum RefundStatus {
 }
 
 impl RefundStatus {
+    /// The contract's word, without its prefix.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Succeeded => "SUCCEEDED",
+            Self::Failed => "FAILED",
+            Self::Unrecognized => "UNRECOGNIZED",
+        }
+    }
+
     /// True where the refund will not change any more.
     #[must_use]
     pub fn is_final(self) -> bool {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use opentelemetry::context::FutureExt as _;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::answer::{key_reused, reference_taken, store_failed, unknown};
@@ -20,6 +21,8 @@ use crate::idempotency::{
     Waiter, Work,
 };
 use crate::mutants::{self, Mutant};
+use crate::telemetry::trace::{current_trace_id, current_traceparent, link_current};
+use crate::telemetry::{Asked, Telemetry};
 
 impl Engine {
     /// Makes the payment, or finds what became of it.
@@ -45,21 +48,44 @@ impl Engine {
             None => error,
         };
         let progress = Progress { admitted, ..Progress::default() };
+        let asked = payment.asked();
         let call = PaymentCall::new(self, caller, answer_by, payment, refusal, progress.clone());
+        let engine = self.clone();
         let work = async move {
-            let digest = call.subject.digest;
-            let reference = call.subject.reference.clone();
+            let (caller, digest) = (call.subject.caller.clone(), call.subject.digest);
             let result = call.run().await;
-            if let Err(error) = &result {
-                alert(error, digest, reference.as_ref());
-            }
+            tell::<P>(engine.telemetry(), &caller, digest, &asked, &result);
             result
         };
-        let task = self.shared.work.spawn(work);
+        // It takes the caller's trace along, and outlives the caller.
+        let task = self.shared.work.spawn(work.with_current_context());
         match timeout_at(answer_by, task).await {
-            Ok(Ok(result)) => result.map_err(named),
+            Ok(Ok(result)) => result.map_err(|error| named(error).audited()),
             Ok(Err(_)) => Err(named(unknown(true, "the work on the payment ended abnormally"))),
-            Err(_) => Err(named(progress.late())),
+            // The work goes on, and tells the audit log what it came to.
+            Err(_) => Err(named(progress.late()).audited()),
+        }
+    }
+}
+
+/// Tells operators what the work on a payment came to, whatever has become of the caller.
+fn tell<P: Payment>(
+    telemetry: &Telemetry,
+    caller: &Caller,
+    digest: KeyDigest,
+    asked: &Asked,
+    result: &Result<Executed<P::Value>, Error>,
+) {
+    let (audit, digest_text) = (telemetry.audit(), digest.to_string());
+    match result {
+        Ok(done) => {
+            let came = P::came(&done.value);
+            telemetry.measures().payment(asked.operation, came.status, done.execution.path);
+            audit.payment(caller, &digest_text, asked, Ok((&came, &done.execution)));
+        }
+        Err(error) => {
+            alert(error, digest, asked.reference.as_ref());
+            audit.payment(caller, &digest_text, asked, Err(error));
         }
     }
 }
@@ -80,7 +106,8 @@ fn alert(error: &Error, digest: KeyDigest, reference: Option<&Reference>) {
     if matches!(error.reason(), Reason::OutcomeConflict | Reason::OutcomeUnresolved) {
         let (reason, detail) = (error.reason().as_str(), error.for_operator());
         let reference = reference.map(Reference::as_str);
-        tracing::error!(reason, reference, %digest, detail, "a payment needs an operator");
+        let trace_id = current_trace_id();
+        tracing::error!(reason, reference, %digest, trace_id, detail, "a payment needs an operator");
     }
 }
 
@@ -161,7 +188,7 @@ impl<P: Payment> PaymentCall<P> {
             reference: payment.reference().cloned(),
             command: payment.kept(),
             reservations: Vec::new(),
-            trace_context: String::new(),
+            trace_context: current_traceparent(),
         };
         let fingerprints = shared.keys.fingerprints(&payment.canonical());
         let engine = engine.clone();
@@ -194,6 +221,7 @@ impl<P: Payment> PaymentCall<P> {
                     return self.session(held(epoch), first_sent_ms).run(start).await;
                 }
                 ClaimAnswer::Recover { epoch, record, .. } => {
+                    link_current(&record.subject.trace_context, "recovery");
                     let start = Start {
                         look_up_first: true,
                         look_up_only: self.refusal.is_some(),
@@ -205,6 +233,10 @@ impl<P: Payment> PaymentCall<P> {
                     return self.session(held(epoch), record.first_sent_ms).run(start).await;
                 }
                 ClaimAnswer::Busy { lease_left_ms } => {
+                    if !has_waited {
+                        let measures = self.engine.telemetry().measures();
+                        measures.waited(self.subject.operation);
+                    }
                     self.progress.waiting();
                     has_waited = true;
                     self.wait(&mut waiter, lease_left_ms).await?;
@@ -220,7 +252,10 @@ impl<P: Payment> PaymentCall<P> {
     /// The answers that need no work.
     fn told(&self, answer: ClaimAnswer) -> Result<Executed<P::Value>, Error> {
         match answer {
-            ClaimAnswer::Replay { record } => self.engine.shared.replay(&self.payment, &record),
+            ClaimAnswer::Replay { record } => {
+                link_current(&record.subject.trace_context, "replay");
+                self.engine.shared.replay(&self.payment, &record)
+            }
             ClaimAnswer::KeyReused { record } => Err(key_reused(&record)),
             // This key has no record: where the store remembers, it never made a payment.
             ClaimAnswer::ReferenceTaken { outcome, look_ups_first, .. } => {

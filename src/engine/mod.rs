@@ -23,6 +23,7 @@ pub(crate) use steps::repeated;
 use crate::clock::Clock;
 use crate::domain::{Account, Environment, Execution};
 use crate::idempotency::{FingerprintKeys, Periods, Store};
+use crate::telemetry::Telemetry;
 use crate::zentra::Zentra;
 
 /// The engine's limits.
@@ -83,12 +84,13 @@ struct Shared {
     account: Account,
     environment: Environment,
     settings: EngineSettings,
+    telemetry: Telemetry,
     /// Work that moves money and outlives its caller.
     work: TaskTracker,
 }
 
 impl Engine {
-    /// Makes payments at `zentra`, remembered by `store`.
+    /// Makes payments at `zentra`, remembered by `store`, and tells `telemetry` of them.
     #[must_use]
     pub fn new(
         zentra: Zentra,
@@ -97,10 +99,18 @@ impl Engine {
         clock: Arc<dyn Clock>,
         (account, environment): (Account, Environment),
         settings: EngineSettings,
+        telemetry: Telemetry,
     ) -> Self {
         let work = TaskTracker::new();
-        let shared = Shared { zentra, store, keys, clock, account, environment, settings, work };
+        let shared =
+            Shared { zentra, store, keys, clock, account, environment, settings, telemetry, work };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Where it tells what it does.
+    #[must_use]
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.shared.telemetry
     }
 
     /// Which Zentra it is.

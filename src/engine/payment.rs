@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::domain::{FailureCode, IdempotencyKey, Operation, Reference};
 use crate::idempotency::Outcome;
+use crate::telemetry::{Asked, Came};
 use crate::zentra::{Attempt, Reply, Trouble, Zentra};
 
 /// What a look-up brought.
@@ -29,6 +30,12 @@ pub trait Payment: Send + Sync + 'static {
 
     /// Which write.
     fn operation(&self) -> Operation;
+
+    /// What it asks for, as operators read it.
+    fn asked(&self) -> Asked;
+
+    /// What a value of it says, as operators read it.
+    fn came(value: &Self::Value) -> Came;
 
     /// The caller's key.
     fn idempotency_key(&self) -> &IdempotencyKey;

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::{Charge, Reference};
+use crate::domain::{Charge, Money, Reference};
 use crate::engine::Engine;
-use crate::gateway::payments::{KeptCommand, charge_outcome};
+use crate::gateway::payments::{KeptCommand, charge_outcome, money_moved};
 use crate::idempotency::{
     Attempt, CompleteAnswer, Evidence, Lookup, Namespace, Record, Source, Stamped, State,
     StoreError, Verdict,
 };
+use crate::telemetry::audit::{Mover, Recorded};
 
 /// The most observations under way; one more is left to the reconciler.
 pub(super) const MAX_UNDER_WAY: usize = 64;
@@ -48,6 +49,7 @@ async fn store(
     if !is_news(&record, &outcome) || !is_same(&record, charge) {
         return Ok(());
     }
+    let money = money_moved(&record, &outcome);
     let evidence = Evidence {
         source: Source::Observer { digest: record.subject.digest, fence: record.fence },
         verdict: Verdict::Outcome(outcome),
@@ -56,11 +58,29 @@ async fn store(
         periods: engine.settings().periods,
     };
     let answer = engine.store().complete(&evidence).await?.answer;
+    if matches!(answer, CompleteAnswer::Stored { .. }) {
+        tell(engine, &record, charge, money);
+    }
     if answer == CompleteAnswer::Absent {
         // What was read may be older than the payment.
         tracing::debug!(%reference, "an observed status was left to the payment's owner");
     }
     Ok(())
+}
+
+fn tell(engine: &Engine, record: &Record, charge: &Charge, money: Option<Money>) {
+    let digest = record.subject.digest.to_string();
+    let recorded = Recorded {
+        caller: &record.subject.caller,
+        operation: record.subject.operation,
+        reference: record.subject.reference.as_ref(),
+        digest: &digest,
+        outcome: charge.status.as_str(),
+    };
+    engine.telemetry().audit().moved(Mover::Read, recorded);
+    if let Some(money) = money {
+        engine.telemetry().measures().money_moved(record.subject.operation, money);
+    }
 }
 
 /// Only what is further on is worth a write.

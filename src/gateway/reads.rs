@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use opentelemetry::context::FutureExt as _;
 use tokio::time::{Instant, timeout_at};
 
 use super::payments::own_reference;
@@ -88,10 +89,11 @@ impl Gateway {
         let Ok(permit) = self.shared.observations.clone().try_acquire_owned() else { return };
         let seen =
             observe::charge_seen(self.engine().clone(), reference.clone(), charge.clone(), began);
-        self.engine().spawn(async move {
+        let seen = async move {
             seen.await;
             drop(permit);
-        });
+        };
+        self.engine().spawn(seen.with_current_context());
     }
 }
 

@@ -22,9 +22,10 @@ impl Gateway {
         command: TokenizeCommand,
     ) -> Result<Executed<PaymentToken>, Error> {
         if self.shared.card_data == CardData::Refuse {
-            return Err(Error::new(Reason::CardDataRefused).money_moved(MoneyMoved::No));
+            let error = Error::new(Reason::CardDataRefused).money_moved(MoneyMoved::No);
+            return Err(self.refuse(&call, &command, error));
         }
-        self.shared.readiness.admit_write()?;
+        self.admit(&call, &command)?;
         self.execute(call, command, None).await
     }
 
@@ -37,7 +38,7 @@ impl Gateway {
         call: Call,
         command: ChargeCommand,
     ) -> Result<Executed<Charge>, Error> {
-        self.shared.readiness.admit_write()?;
+        self.admit(&call, &command)?;
         self.execute(call, command, None).await
     }
 
@@ -52,7 +53,7 @@ impl Gateway {
         call: Call,
         mut command: RefundCommand,
     ) -> Result<Executed<Refund>, Error> {
-        self.shared.readiness.admit_write()?;
+        self.admit(&call, &command)?;
         let refusal = match self.charge_facts(&call, &command.charge_reference).await {
             Ok(charge) => {
                 command.charge_amount = Some(charge.amount);
@@ -61,6 +62,17 @@ impl Gateway {
             Err(error) => Some(error),
         };
         self.execute(call, command, refusal).await
+    }
+
+    fn admit(&self, call: &Call, payment: &impl Payment) -> Result<(), Error> {
+        self.shared.readiness.admit_write().map_err(|error| self.refuse(call, payment, error))
+    }
+
+    /// Tells the audit log of a refusal before any work.
+    fn refuse(&self, call: &Call, payment: &impl Payment, error: Error) -> Error {
+        let (asked, audit) = (payment.asked(), self.engine().telemetry().audit());
+        audit.refused(asked.operation, &call.caller, Some(&asked), &error);
+        error.audited()
     }
 
     /// A circuit that is open is one more refusal, which a payment under way beats.

@@ -1,18 +1,25 @@
-//! One call from its arrival to its answer: identity, deadline, id, log line.
+//! One call from its arrival to its answer: identity, deadline, id, span, log line.
 
 use std::time::Duration;
 
+use opentelemetry::Context;
+use opentelemetry::context::FutureExt as _;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use tonic::{Request, Response, Status};
+use tonic::metadata::MetadataMap;
+use tonic::{Code, Request, Response, Status};
 
 use super::deadline::Deadlines;
-use super::status;
+use super::told::{Answered, Told};
+use super::{status, trace};
 use crate::admission::Admission;
 use crate::domain::{Caller, Operation};
 use crate::error::{Culprit, Error, MoneyMoved, Reason, Retry};
 use crate::gateway;
+use crate::listen::Peer;
 use crate::shutdown::Draining;
+use crate::telemetry::Telemetry;
+use crate::telemetry::trace::{RequestId, trace_id};
 
 /// How long a call that comes once the end has begun is asked to wait, in milliseconds: for the
 /// goodbye on its connection to arrive first. Between the two chance decides, so that those who
@@ -20,10 +27,8 @@ use crate::shutdown::Draining;
 const ELSEWHERE_MS: std::ops::Range<u64> = 100..250;
 
 /// What every call of a listener has in common.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct CallSettings {
-    /// Who calls on this listener.
-    pub caller: Caller,
     /// How deadlines are dealt with.
     pub deadlines: Deadlines,
     /// Whether new calls are still taken.
@@ -32,15 +37,19 @@ pub struct CallSettings {
     pub admission: Admission,
     /// The calls under way; whoever ends the process waits for them, and for nothing else.
     pub under_way: TaskTracker,
+    /// Where calls are told.
+    pub telemetry: Telemetry,
 }
 
 /// A call under way.
-pub(super) struct Call {
+pub(super) struct Call<'a> {
+    telemetry: &'a Telemetry,
     operation: Operation,
     caller: Caller,
     request_id: String,
     started: Instant,
     reference: Option<String>,
+    context: Context,
 }
 
 impl CallSettings {
@@ -53,24 +62,21 @@ impl CallSettings {
         handle: impl FnOnce(gateway::Call, M) -> F,
     ) -> Result<Response<T>, Status>
     where
-        F: Future<Output = Result<T, Error>>,
+        F: Future<Output = Result<Answered<T>, Error>>,
     {
         // Counted before it is admitted, so that none is admitted that nobody waits for.
         let under_way = self.under_way.token();
-        let started = Instant::now();
-        let (metadata, _, message) = request.into_parts();
-        let call = Call {
-            operation,
-            caller: self.caller.clone(),
-            request_id: format!("{:032x}", rand::random::<u128>()),
-            started,
-            // Only a reference that is one may stand in a log.
-            reference: reference(&message)
-                .and_then(|text| crate::domain::Reference::new(text).ok())
-                .map(|reference| reference.to_string()),
+        let (metadata, extensions, message) = request.into_parts();
+        let Some(peer) = extensions.get::<Peer>() else {
+            // No connection leaves it out; a call of nobody is nobody's.
+            return Err(status::from_error(&Error::new(Reason::CallerNotAllowed), ""));
         };
-        let (result, _under_way) = match self.admit(&metadata, started) {
-            Ok(admitted) => (handle(admitted, message).await, Some(under_way)),
+        let call = self.begin(operation, peer.caller(), &metadata, reference(&message));
+        let (result, _under_way) = match self.admit(&metadata, peer, call.started) {
+            Ok(admitted) => {
+                let work = handle(admitted, message).with_context(call.context.clone());
+                (work.await, Some(under_way))
+            }
             // Who is refused puts off no end: a stream of such calls may never have a gap.
             Err(error) => {
                 drop(under_way);
@@ -81,22 +87,50 @@ impl CallSettings {
         call.finish(result)
     }
 
+    fn begin(
+        &self,
+        operation: Operation,
+        caller: &Caller,
+        metadata: &MetadataMap,
+        reference: Option<&str>,
+    ) -> Call<'_> {
+        let request_id = format!("{:032x}", rand::random::<u128>());
+        let caller_span = trace::caller_span(metadata);
+        let context = self.telemetry.tracer().server(caller_span, trace::method(operation));
+        Call {
+            telemetry: &self.telemetry,
+            operation,
+            caller: caller.clone(),
+            started: Instant::now(),
+            // Only a reference that is one may stand in a log.
+            reference: reference
+                .and_then(|text| crate::domain::Reference::new(text).ok())
+                .map(|reference| reference.to_string()),
+            context: context.with_value(RequestId(request_id.clone())),
+            request_id,
+        }
+    }
+
     fn admit(
         &self,
-        metadata: &tonic::metadata::MetadataMap,
+        metadata: &MetadataMap,
+        peer: &Peer,
         now: Instant,
     ) -> Result<gateway::Call, Error> {
+        if !peer.is_allowed() {
+            return Err(Error::new(Reason::CallerNotAllowed));
+        }
         if self.draining.is_draining() {
             let wait = Duration::from_millis(rand::random_range(ELSEWHERE_MS));
             return Err(Error::new(Reason::ShuttingDown).retry(Retry::After(wait)));
         }
         let answer_by = self.deadlines.answer_by(metadata, now)?;
         let admitted = self.admission.enter()?;
-        Ok(gateway::Call { caller: self.caller.clone(), answer_by, admitted })
+        Ok(gateway::Call { caller: peer.caller().clone(), answer_by, admitted })
     }
 }
 
-impl Call {
+impl Call<'_> {
     /// Adds what every error of this call says, whoever raised it.
     fn complete(&self, error: Error) -> Error {
         // A read or Verify moves no money, so that it has nothing to say of it.
@@ -110,58 +144,88 @@ impl Call {
         }
     }
 
-    /// Writes the call's log line and makes its answer.
-    fn finish<T>(self, result: Result<T, Error>) -> Result<Response<T>, Status> {
-        let duration_ms = self.started.elapsed().as_secs_f64() * 1000.0;
-        let operation = self.operation.as_str();
-        let caller = self.caller.as_str();
-        let reference = self.reference.as_deref();
-        let request_id = self.request_id.as_str();
-        match &result {
-            Ok(_) => tracing::info!(
-                operation,
-                caller,
-                reference,
-                request_id,
-                duration_ms,
-                outcome = "OK",
-                "call"
-            ),
-            Err(error) => {
-                let outcome = error.reason().as_str();
-                let note = error.provider_note();
-                let provider_request_id = note.request_id.as_ref().map(|id| id.as_str());
-                let (provider_code, detail) = (note.code, error.for_operator());
-                match error.reason().culprit() {
-                    Culprit::Caller => tracing::info!(
-                        operation,
-                        caller,
-                        reference,
-                        request_id,
-                        duration_ms,
-                        outcome,
-                        provider_request_id,
-                        provider_code,
-                        detail,
-                        "call"
-                    ),
-                    Culprit::Zentra | Culprit::Sidecar => tracing::warn!(
-                        operation,
-                        caller,
-                        reference,
-                        request_id,
-                        duration_ms,
-                        outcome,
-                        provider_request_id,
-                        provider_code,
-                        detail,
-                        "call"
-                    ),
-                }
-            }
-        }
-        result.map(Response::new).map_err(|error| status::from_error(&error, &self.request_id))
+    /// Tells operators of the call, and makes its answer.
+    fn finish<T>(self, result: Result<Answered<T>, Error>) -> Result<Response<T>, Status> {
+        let (answer, told) = match result {
+            Ok(answered) => (Ok(Response::new(answered.message)), Ok(answered.told)),
+            Err(error) => (Err(status::from_error(&error, &self.request_id)), Err(error)),
+        };
+        let code = answer.as_ref().err().map_or(Code::Ok, Status::code);
+        self.tell(code, told.as_ref());
+        answer
     }
+
+    fn tell(&self, code: Code, result: Result<&Told, &Error>) {
+        let _in_context = self.context.clone().attach();
+        if let Err(error) = result
+            && self.operation.is_write()
+            && !error.is_audited()
+        {
+            self.telemetry.audit().refused(self.operation, &self.caller, None, error);
+        }
+        let measures = self.telemetry.measures();
+        let (name, is_error) = (trace::code_name(code), trace::is_server_error(code));
+        let method = trace::method(self.operation);
+        measures.call(method, name, is_error, self.started.elapsed());
+        if let Err(error) = result {
+            measures.call_error(self.operation, error.reason());
+        }
+        self.log(result);
+        let came = trace::Came {
+            method,
+            caller: self.caller.as_str(),
+            request_id: &self.request_id,
+            reference: self.reference.as_deref(),
+        };
+        trace::end(&self.context, &came, code, result);
+    }
+
+    /// Writes the call's line; docs/LOGGING.md lists the fields.
+    fn log(&self, result: Result<&Told, &Error>) {
+        let none = Told::default();
+        let (told, error) = match result {
+            Ok(told) => (told, None),
+            Err(error) => (&none, Some(error)),
+        };
+        let note = error.map(Error::provider_note);
+        let provider_request_id = note.map_or(&told.provider_request_id, |it| &it.request_id);
+        macro_rules! line {
+            ($level:expr) => {
+                tracing::event!(
+                    $level,
+                    operation = self.operation.as_str(),
+                    caller = self.caller.as_str(),
+                    reference = self.reference.as_deref(),
+                    outcome = error.map_or("OK", |error| error.reason().as_str()),
+                    status = told.status,
+                    attempts = told.attempts,
+                    path = told.path.map(|path| path.as_str()),
+                    duration_ms = millis(self.started.elapsed()),
+                    request_id = self.request_id.as_str(),
+                    provider_request_id = provider_request_id.as_ref().map(|id| id.as_str()),
+                    provider_code = note.and_then(|note| note.code),
+                    trace_id = shown(&trace_id(&self.context)),
+                    detail = error.and_then(|error| shown(error.for_operator())),
+                    "call"
+                )
+            };
+        }
+        match error.map(|error| error.reason().culprit()) {
+            None | Some(Culprit::Caller) => line!(tracing::Level::INFO),
+            Some(Culprit::Zentra | Culprit::Sidecar) => line!(tracing::Level::WARN),
+        }
+    }
+}
+
+/// With three decimals: a longer fraction may look like anything, a card number included.
+fn millis(time: Duration) -> f64 {
+    let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+    f64::from(micros) / 1000.0
+}
+
+/// A field that says nothing is left out.
+fn shown(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]
@@ -177,17 +241,19 @@ mod tests {
     fn settings() -> CallSettings {
         let second = Duration::from_secs(1);
         CallSettings {
-            caller: Caller::new("local").unwrap(),
             deadlines: Deadlines { minimum: second, margin: second, default: second },
             draining: Draining::default(),
             admission: Admission::new(AdmissionSettings::default()),
             under_way: TaskTracker::new(),
+            telemetry: Telemetry::quiet(),
         }
     }
 
     async fn refused(settings: &CallSettings) -> Status {
         let handle = |_, _| async { panic!("no work begins") };
-        let request = Request::new("order-1".to_owned());
+        let mut request = Request::new("order-1".to_owned());
+        let caller = Caller::new("local").unwrap();
+        request.extensions_mut().insert(Peer::new(caller, true));
         let answer: Result<Response<()>, _> =
             settings.run(Operation::Charge, request, |it| Some(it), handle).await;
         answer.unwrap_err()
@@ -208,6 +274,15 @@ mod tests {
         let _guard = tracing::subscriber::set_default(subscriber);
         refused(&settings).await;
         assert_eq!(*counted.lock().unwrap(), [0]);
+    }
+
+    #[tokio::test]
+    async fn a_call_of_nobody_is_refused() {
+        let handle = |_, ()| async { panic!("no work begins") };
+        let request = Request::new(());
+        let answer: Result<Response<()>, _> =
+            settings().run(Operation::Charge, request, |()| None, handle).await;
+        assert_eq!(answer.unwrap_err().code(), tonic::Code::PermissionDenied);
     }
 
     #[tokio::test]

@@ -42,6 +42,8 @@ impl Deadlines {
 
 /// The longest time a call may wait for its answer, whatever its caller asks for.
 const LONGEST: Duration = Duration::from_secs(600);
+// A connection that is old lets its calls end.
+const _: () = assert!(LONGEST.as_secs() < crate::listen::AGE_GRACE.as_secs());
 
 /// At most eight digits and a unit.
 fn parse(text: &str) -> Option<Duration> {

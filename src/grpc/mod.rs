@@ -1,17 +1,24 @@
 //! The inbound side: gRPC in, domain commands out, and back. The only maker of `tonic::Status`.
 
+mod arriving;
 mod call;
 mod deadline;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+mod gate;
 mod page_token;
+mod request_body;
 mod requests;
 mod responses;
 mod server;
 mod service;
 mod status;
+mod told;
+mod trace;
 
 pub use call::CallSettings;
 pub use deadline::Deadlines;
-pub use server::{Listener, Server};
+pub use server::Server;
 
 /// The generated code of the public contract.
 pub mod proto {

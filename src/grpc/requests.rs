@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 use super::{page_token, proto};
 use crate::domain::{
@@ -52,17 +53,17 @@ fn payment_method(
     match method {
         Some(Method::Card(card)) => {
             let parts = CardParts {
-                number: SecretString::from(card.number),
+                number: secret(card.number),
                 expiry_month: card.expiry_month,
                 expiry_year: card.expiry_year,
-                security_code: SecretString::from(card.cvv),
-                holder_name: SecretString::from(card.holder_name),
+                security_code: secret(card.cvv),
+                holder_name: secret(card.holder_name),
             };
             Card::new(parts, now, faults).map(PaymentMethod::Card)
         }
         Some(Method::BankAccount(account)) => {
-            let number = SecretString::from(account.account_number);
-            let name = SecretString::from(account.account_name);
+            let number = secret(account.account_number);
+            let name = secret(account.account_name);
             BankAccount::new(number, &account.bank_code, name, faults)
                 .map(PaymentMethod::BankAccount)
         }
@@ -71,6 +72,12 @@ fn payment_method(
             None
         }
     }
+}
+
+/// Takes a text of a message, and wipes the message's own.
+fn secret(text: String) -> SecretString {
+    // Not `from(text)`: that may move the text, and leave the old place as it was.
+    SecretString::from(Zeroizing::new(text).as_str())
 }
 
 pub(super) fn charge(message: &proto::ChargeRequest) -> Result<ChargeCommand, Error> {

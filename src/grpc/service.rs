@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::proto::{self, payment_service_server::PaymentService};
+use super::told::Told;
 use super::{CallSettings, page_token, requests, responses};
 use crate::clock::Clock;
 use crate::domain::Operation;
@@ -29,9 +30,10 @@ impl PaymentService for Payments {
         let handle = async |call, message| {
             let command = requests::tokenize(message, self.clock.now())?;
             let done = self.gateway.tokenize(call, command).await?;
+            let told = Told::write("SAVED", &done.execution);
             let token = Some(responses::token(done.value));
             let execution = Some(responses::execution(done.execution));
-            Ok(proto::TokenizeResponse { token, execution })
+            Ok(told.with(proto::TokenizeResponse { token, execution }))
         };
         self.settings.run(Operation::Tokenize, request, |_| None, handle).await
     }
@@ -42,9 +44,10 @@ impl PaymentService for Payments {
     ) -> Answer<proto::ChargeResponse> {
         let handle = async |call, message: proto::ChargeRequest| {
             let done = self.gateway.charge(call, requests::charge(&message)?).await?;
+            let told = Told::write(done.value.status.as_str(), &done.execution);
             let charge = Some(responses::charge(done.value));
             let execution = Some(responses::execution(done.execution));
-            Ok(proto::ChargeResponse { charge, execution })
+            Ok(told.with(proto::ChargeResponse { charge, execution }))
         };
         self.settings.run(Operation::Charge, request, |it| Some(&it.reference), handle).await
     }
@@ -55,8 +58,9 @@ impl PaymentService for Payments {
     ) -> Answer<proto::VerifyResponse> {
         let handle = async |call, message: proto::VerifyRequest| {
             let verified = self.gateway.verify(call, requests::verify(&message)?).await?;
+            let told = Told::read(verified.charge.status.as_str());
             let charge = Some(responses::charge(verified.charge));
-            Ok(proto::VerifyResponse { charge, token_ready: verified.token_ready })
+            Ok(told.with(proto::VerifyResponse { charge, token_ready: verified.token_ready }))
         };
         self.settings.run(Operation::Verify, request, |it| Some(&it.reference), handle).await
     }
@@ -67,9 +71,10 @@ impl PaymentService for Payments {
     ) -> Answer<proto::RefundResponse> {
         let handle = async |call, message: proto::RefundRequest| {
             let done = self.gateway.refund(call, requests::refund(&message)?).await?;
+            let told = Told::write(done.value.status.as_str(), &done.execution);
             let refund = Some(responses::refund(done.value));
             let execution = Some(responses::execution(done.execution));
-            Ok(proto::RefundResponse { refund, execution })
+            Ok(told.with(proto::RefundResponse { refund, execution }))
         };
         self.settings.run(Operation::Refund, request, |it| Some(&it.reference), handle).await
     }
@@ -77,9 +82,10 @@ impl PaymentService for Payments {
     async fn renew(&self, request: Request<proto::RenewRequest>) -> Answer<proto::RenewResponse> {
         let handle = async |call, message: proto::RenewRequest| {
             let done = self.gateway.charge(call, requests::renew(&message)?).await?;
+            let told = Told::write(done.value.status.as_str(), &done.execution);
             let charge = Some(responses::charge(done.value));
             let execution = Some(responses::execution(done.execution));
-            Ok(proto::RenewResponse { charge, execution })
+            Ok(told.with(proto::RenewResponse { charge, execution }))
         };
         self.settings.run(Operation::Renew, request, |it| Some(&it.reference), handle).await
     }
@@ -91,7 +97,8 @@ impl PaymentService for Payments {
         let handle = async |call, message: proto::GetChargeRequest| {
             let reference = requests::reference(&message.reference)?;
             let charge = self.gateway.get_charge(call, reference).await?;
-            Ok(proto::GetChargeResponse { charge: Some(responses::charge(charge)) })
+            let told = Told::read(charge.status.as_str());
+            Ok(told.with(proto::GetChargeResponse { charge: Some(responses::charge(charge)) }))
         };
         self.settings.run(Operation::GetCharge, request, |it| Some(&it.reference), handle).await
     }
@@ -103,10 +110,10 @@ impl PaymentService for Payments {
         let handle = async |call, message: proto::ListChargesRequest| {
             let asked = requests::list_charges(&message)?;
             let page = self.gateway.list_charges(call, asked).await?;
-            Ok(proto::ListChargesResponse {
+            Ok(Told::default().with(proto::ListChargesResponse {
                 charges: page.items.into_iter().map(responses::charge).collect(),
                 next_page_token: page_token::next(requests::CHARGES, asked, page.has_more),
-            })
+            }))
         };
         self.settings.run(Operation::ListCharges, request, |_| None, handle).await
     }
@@ -118,7 +125,8 @@ impl PaymentService for Payments {
         let handle = async |call, message: proto::GetRefundRequest| {
             let reference = requests::reference(&message.reference)?;
             let refund = self.gateway.get_refund(call, reference).await?;
-            Ok(proto::GetRefundResponse { refund: Some(responses::refund(refund)) })
+            let told = Told::read(refund.status.as_str());
+            Ok(told.with(proto::GetRefundResponse { refund: Some(responses::refund(refund)) }))
         };
         self.settings.run(Operation::GetRefund, request, |it| Some(&it.reference), handle).await
     }
@@ -131,10 +139,10 @@ impl PaymentService for Payments {
             let (customer_id, asked) = requests::list_tokens(&message)?;
             let list = requests::tokens_of(customer_id.as_str());
             let page = self.gateway.list_tokens(call, customer_id, asked).await?;
-            Ok(proto::ListTokensResponse {
+            Ok(Told::default().with(proto::ListTokensResponse {
                 tokens: page.items.into_iter().map(responses::token).collect(),
                 next_page_token: page_token::next(&list, asked, page.has_more),
-            })
+            }))
         };
         self.settings.run(Operation::ListTokens, request, |_| None, handle).await
     }

@@ -8,6 +8,7 @@ mod digest;
 mod fingerprint;
 pub mod machine;
 mod memory;
+mod observed;
 mod record;
 pub mod redis;
 mod step;
@@ -17,6 +18,7 @@ mod waiters;
 pub use digest::{KeyDigest, Scope};
 pub use fingerprint::{FingerprintKeys, KeyFault, Match, compare};
 pub use memory::{MemoryStore, Snapshot, StoreClock};
+pub use observed::ObservedStore;
 pub use record::{
     Attempt, Class, Fence, Fingerprint, MAX_ATTEMPT_BYTES, MAX_ATTEMPTS, Namespace, Outcome,
     OwnerId, Record, Reservation, State, Subject,

@@ -8,6 +8,7 @@ use crate::gateway::payments::{self, KeptCharge, KeptCommand, KeptRefund};
 use crate::idempotency::{
     Advance, Attempt, CompleteAnswer, Evidence, Outcome, Record, Source, StoreError, Verdict,
 };
+use crate::telemetry::audit::{Mover, Recorded};
 use crate::zentra::{Trouble, TroubleKind};
 
 /// What a look came to.
@@ -138,6 +139,7 @@ async fn store(
     };
     match engine.store().complete(&evidence).await?.answer {
         CompleteAnswer::Conflict { .. } => {
+            moved(engine, record, "CONFLICT");
             let reference = record.subject.reference.as_ref().map(Reference::as_str);
             tracing::error!(
                 reference,
@@ -146,11 +148,32 @@ async fn store(
             );
             Ok(Looked::Conflict)
         }
-        CompleteAnswer::Stored { .. } if is_final => Ok(Looked::Resolved),
+        CompleteAnswer::Stored { .. } if is_final => {
+            moved(engine, record, word);
+            engine.telemetry().measures().recovered(record.subject.operation);
+            if let Verdict::Outcome(outcome) = &evidence.verdict
+                && let Some(money) = payments::money_moved(record, outcome)
+            {
+                engine.telemetry().measures().money_moved(record.subject.operation, money);
+            }
+            Ok(Looked::Resolved)
+        }
         CompleteAnswer::Kept { record } if record.is_final() => Ok(Looked::Resolved),
         // An outcome that says no more than the stored one leaves the record due.
         _ => postpone(engine, record, next).await,
     }
+}
+
+fn moved(engine: &Engine, record: &Record, outcome: &str) {
+    let digest = record.subject.digest.to_string();
+    let recorded = Recorded {
+        caller: &record.subject.caller,
+        operation: record.subject.operation,
+        reference: record.subject.reference.as_ref(),
+        digest: &digest,
+        outcome,
+    };
+    engine.telemetry().audit().moved(Mover::Reconciler, recorded);
 }
 
 async fn postpone(engine: &Engine, record: &Record, next: Duration) -> Result<Looked, StoreError> {

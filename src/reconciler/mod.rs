@@ -6,15 +6,19 @@ mod look;
 
 use std::time::Duration;
 
+use opentelemetry::context::FutureExt as _;
+use opentelemetry::trace::TraceContextExt as _;
 use tokio::time::{Instant, sleep_until};
 
 pub use look::{Sighting, sight};
 
 use crate::engine::Engine;
 use crate::idempotency::{
-    OwnerId, PendingKind, PendingPage, PendingStats, ReconcilerLease, StoreError,
+    OwnerId, PendingKind, PendingPage, PendingStats, ReconcilerLease, Record, StoreError,
 };
 use crate::shutdown::Draining;
+use crate::telemetry::Pending;
+use crate::telemetry::trace::link_current;
 
 /// How often the reconciler works.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +82,11 @@ impl Reconciler {
         let mut last_seen = PendingStats::default();
         loop {
             let next = Instant::now() + self.settings.interval;
-            match self.pass_if_leading().await {
+            let told = self.pass_if_leading().await;
+            // Only who leads knows; what others knew once is no news.
+            let stats = told.as_ref().ok().and_then(|told| told.as_ref().map(|(_, stats)| *stats));
+            self.engine.telemetry().measures().pending(stats.map(pending));
+            match told {
                 Ok(Some((pass, stats))) => tell(pass, stats, &mut last_seen),
                 Ok(None) => {}
                 Err(fault) => tracing::warn!(%fault, "the reconciler cannot reach the store"),
@@ -120,7 +128,7 @@ impl Reconciler {
         let mut pass = Pass::default();
         for record in due.answer {
             let age = Duration::from_millis(due.now_ms.saturating_sub(record.first_sent_ms));
-            let looked = look::look(&self.engine, &record, self.pause(age)).await?;
+            let looked = self.look(&record, self.pause(age)).await?;
             match looked {
                 look::Looked::Resolved => pass.resolved += 1,
                 look::Looked::Conflict => pass.conflicts += 1,
@@ -130,6 +138,16 @@ impl Reconciler {
             }
         }
         Ok(pass)
+    }
+
+    /// One look, in a trace of its own that leads to the lost one.
+    async fn look(&self, record: &Record, next: Duration) -> Result<look::Looked, StoreError> {
+        let context = self.engine.telemetry().tracer().root("reconcile");
+        let looked = async {
+            link_current(&record.subject.trace_context, "recovery");
+            look::look(&self.engine, record, next).await
+        };
+        looked.with_context(context.clone()).await.inspect(|_| context.span().end())
     }
 
     /// Older payments are looked at less often.
@@ -142,6 +160,15 @@ impl Reconciler {
         let lease_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let lease = ReconcilerLease { owner: self.owner, lease_ms };
         Ok(self.engine.store().reconciler_lease(&lease).await?.answer)
+    }
+}
+
+fn pending(stats: PendingStats) -> Pending {
+    Pending {
+        unknown: stats.unresolved,
+        oldest_unknown: Duration::from_millis(stats.oldest_unresolved_ms.unwrap_or(0)),
+        open: stats.open,
+        conflicts: stats.conflicts,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a simulator is started with.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::core::{DeclineForm, EnvelopeForm, RefundReference, Settings, SignatureForm};
@@ -76,7 +76,7 @@ impl Default for Options {
 impl Options {
     /// The core's settings, once the address is known.
     pub(crate) fn settings(&self, bound: SocketAddr, now: jiff::Timestamp) -> Settings {
-        let here = || format!("http://{bound}");
+        let here = || url_from_here(bound);
         // The low bits of the nanoseconds are as good as any other start value.
         let started = now.as_nanosecond().unsigned_abs() & u128::from(u64::MAX);
         let started = u64::try_from(started).unwrap_or(1);
@@ -100,5 +100,29 @@ impl Options {
             capacity: self.capacity,
             seed: if self.seed == 0 { started } else { self.seed },
         }
+    }
+}
+
+/// The URL of a bound address. One that stands for all of the machine's is nobody's to call: it
+/// becomes the loopback address.
+pub(super) fn url_from_here(mut bound: SocketAddr) -> String {
+    match bound.ip() {
+        IpAddr::V4(address) if address.is_unspecified() => bound.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(address) if address.is_unspecified() => bound.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    format!("http://{bound}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_stands_for_all_is_called_by_loopback() {
+        let url = |bound: &str| url_from_here(bound.parse().unwrap());
+        assert_eq!(url("0.0.0.0:8089"), "http://127.0.0.1:8089");
+        assert_eq!(url("[::]:8089"), "http://[::1]:8089");
+        assert_eq!(url("192.0.2.1:8089"), "http://192.0.2.1:8089");
     }
 }

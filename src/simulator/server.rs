@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use super::core::{Charge, Event, Fault, FaultId, LedgerView, ResendOrder, SettingsChange, Zentra};
+use super::options::url_from_here;
 use super::shared::Shared;
 use super::{Options, connection, webhooks};
 use crate::clock::Clock;
@@ -72,10 +73,10 @@ impl Simulator {
         self.local_addr
     }
 
-    /// The base URL, such as `http://127.0.0.1:8089`.
+    /// The base URL as this machine reaches it, such as `http://127.0.0.1:8089`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.local_addr)
+        url_from_here(self.local_addr)
     }
 
     /// A copy of everything that happened.

@@ -38,6 +38,8 @@ pub struct Budget {
 
 #[derive(Debug)]
 struct Filled {
+    repeats: u64,
+    refused: u64,
     milli: u64,
     /// Up to when the seconds are paid in.
     since: Instant,
@@ -47,7 +49,8 @@ impl Budget {
     /// A full budget.
     #[must_use]
     pub fn new(settings: BudgetSettings) -> Self {
-        let filled = Filled { milli: settings.capacity_milli, since: Instant::now() };
+        let milli = settings.capacity_milli;
+        let filled = Filled { repeats: 0, refused: 0, milli, since: Instant::now() };
         Self { settings, filled: Mutex::new(filled) }
     }
 
@@ -65,10 +68,26 @@ impl Budget {
         match filled.milli.checked_sub(PRICE_MILLI) {
             Some(left) => {
                 filled.milli = left;
+                filled.repeats += 1;
                 true
             }
-            None => false,
+            None => {
+                filled.refused += 1;
+                false
+            }
         }
+    }
+
+    /// Repeats that were paid for.
+    #[must_use]
+    pub fn repeats(&self) -> u64 {
+        self.lock().repeats
+    }
+
+    /// Repeats that there was not enough for.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.lock().refused
     }
 
     /// What is left, in thousandths of a repeat.

@@ -11,6 +11,7 @@ mod circuit;
 mod classify;
 mod deadline;
 mod lease_check;
+mod observe;
 mod pool;
 mod queue;
 mod rate_limit;
@@ -32,6 +33,7 @@ use tower::util::BoxCloneSyncService;
 
 pub use budget::{Budget, BudgetSettings};
 pub use circuit::{Circuit, CircuitSettings, CircuitState};
+pub use observe::RouteTemplate;
 pub use rate_limit::RateLimit;
 pub use retry::RetrySettings;
 pub use retry_after::{LONGEST_WAIT, retry_after};
@@ -41,6 +43,7 @@ pub use terms::{Effect, Repeated, Terms, Tries, TryNumber};
 pub use transport::{Limits, ProxyUrl, TransportError, over_reqwest};
 
 use crate::clock::Clock;
+use crate::telemetry::Telemetry;
 use around::AroundLayer;
 
 /// The service that carries a request to Zentra and brings the whole answer back.
@@ -111,6 +114,8 @@ pub struct StackParts {
     pub clock: Arc<dyn Clock>,
     /// The chance in the pauses.
     pub jitter: Jitter,
+    /// Where each try is told.
+    pub telemetry: Telemetry,
 }
 
 /// Puts the layers around `transport`, outermost first.
@@ -121,7 +126,7 @@ pub fn stack(
     parts: StackParts,
     state: StackState,
 ) -> Upstream {
-    let StackParts { credentials, clock, jitter } = parts;
+    let StackParts { credentials, clock, jitter, telemetry } = parts;
     let StackState { circuit, budget, rate_limit, places } = state;
     let connect_timeout = settings.limits.connect_timeout;
     let service = ServiceBuilder::new()
@@ -142,6 +147,8 @@ pub fn stack(
         // The key of this very moment, and the number of the try.
         .map_request(sign::sign(credentials))
         .map_response(sign::note(rate_limit))
+        // Each try's own span and time. It waits for nothing, so that the lease check stays true.
+        .layer(AroundLayer::new(observe::Observe { telemetry }))
         .service(transport);
     BoxCloneSyncService::new(service)
 }

@@ -1,7 +1,7 @@
 //! The innermost steps: Zentra's key goes onto each try, and what its answer notes is taken down.
 //!
 //! Below the retries, so that a repeat goes out with the key of that moment; as plain functions,
-//! so that nothing comes between the lease check and the transport.
+//! so that nothing that waits comes between the lease check and the transport.
 
 use std::sync::Arc;
 

@@ -53,6 +53,7 @@ pub struct Tries(Arc<Taken>);
 
 #[derive(Debug, Default)]
 struct Taken {
+    before: u32,
     count: AtomicU32,
     repeated: Mutex<Vec<Repeated>>,
 }
@@ -69,6 +70,12 @@ pub enum Repeated {
 }
 
 impl Tries {
+    /// None yet, of a request whose payment has taken `before` already, by which they are numbered.
+    #[must_use]
+    pub fn after(before: u32) -> Self {
+        Self(Arc::new(Taken { before, ..Taken::default() }))
+    }
+
     /// So many until now.
     #[must_use]
     pub fn count(&self) -> u32 {
@@ -86,9 +93,9 @@ impl Tries {
         self.0.repeated.lock().unwrap_or_else(PoisonError::into_inner).push(repeated);
     }
 
-    /// Counts one more, and tells its number, from 1 on.
+    /// Counts one more, and tells its number among all of the payment, from 1 on.
     pub(super) fn next(&self) -> u32 {
-        self.0.count.fetch_add(1, Ordering::Relaxed) + 1
+        self.0.before + self.0.count.fetch_add(1, Ordering::Relaxed) + 1
     }
 }
 

@@ -22,7 +22,7 @@ use crate::domain::{
     ProviderText, Reference, Refund, RefundCommand, TokenizeCommand,
 };
 use crate::upstream::{
-    Effect, Repeated, SendFence, StackState, Terms, TransportError, Tries, Upstream,
+    Effect, Repeated, RouteTemplate, SendFence, StackState, Terms, TransportError, Tries, Upstream,
 };
 
 /// Larger than any request body, so that a body with card data is never moved while it grows.
@@ -317,6 +317,7 @@ impl Zentra {
             .method(route.method())
             .uri(address.as_str())
             .extension(terms)
+            .extension(RouteTemplate(route.template()))
             .header(header::ACCEPT, HeaderValue::from_static("application/json"))
             .header(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         if body.is_some() {

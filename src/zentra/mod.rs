@@ -7,6 +7,8 @@ mod classify;
 mod client;
 mod envelope;
 mod fields;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod key;
 mod key_ring;
 mod paging;

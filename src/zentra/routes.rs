@@ -33,6 +33,20 @@ impl Route<'_> {
         }
     }
 
+    /// The path with names in the places of references, for spans and metrics.
+    pub(super) fn template(self) -> &'static str {
+        match self {
+            Self::CreateCharge | Self::ListCharges(_) => "/api/v1/payments/charges",
+            Self::GetCharge(_) => "/api/v1/payments/charges/{reference}",
+            Self::VerifyCharge(_) => "/api/v1/payments/charges/{reference}/verify",
+            Self::CreateRefund => "/api/v1/payments/refunds",
+            Self::GetRefund(_) => "/api/v1/payments/refunds/{reference}",
+            Self::TokenizeCard => "/api/v1/payments/tokens/card",
+            Self::TokenizeBankAccount => "/api/v1/payments/tokens/bank-account",
+            Self::ListTokens(..) => "/api/v1/payments/customers/{customer_id}/tokens",
+        }
+    }
+
     /// True where a 4xx can mean that the customer's bank said no.
     pub(super) fn can_be_declined(self) -> bool {
         matches!(self, Self::CreateCharge)

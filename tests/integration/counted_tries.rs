@@ -14,6 +14,7 @@ use zentra_sidecar::app::{self, Parts};
 use zentra_sidecar::domain::Caller;
 use zentra_sidecar::engine::Executed;
 use zentra_sidecar::error::{Error, Reason};
+use zentra_sidecar::telemetry::Telemetry;
 use zentra_sidecar::upstream::TransportError;
 use zentra_sidecar::zentra::{KeyRing, SecretKey};
 
@@ -49,7 +50,12 @@ async fn pay(steps: &[Step]) -> (Result<u32, Error>, usize) {
     let source = Arc::new(|| Ok("sk_simulated_1111111111111111".into()));
     settings.zentra_key = Arc::new(KeyRing::new(key, Some(source)));
     let clock = Arc::new(StandingClock);
-    let parts = Parts::over(BoxCloneSyncService::new(transport), &settings, clock.clone());
+    let parts = Parts::over(
+        BoxCloneSyncService::new(transport),
+        &settings,
+        clock.clone(),
+        Telemetry::quiet(),
+    );
     parts.store.init().await.unwrap();
     let engine = app::engine(&settings, clock, parts);
     let answer_by = Instant::now() + Duration::from_secs(5);

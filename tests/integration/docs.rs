@@ -166,6 +166,21 @@ fn every_word_of_the_wire_is_documented() {
 }
 
 #[test]
+fn every_stored_field_stands_in_the_document_on_card_data() {
+    let code = text("src/idempotency/redis/codec.rs");
+    let document = text("docs/PCI.md");
+    let documented: BTreeSet<&str> = document.split('`').skip(1).step_by(2).collect();
+    let is_name = |word: &&str| {
+        !word.is_empty() && word.chars().all(|it| it.is_ascii_lowercase() || it == '_')
+    };
+    let fields: BTreeSet<&str> = quoted(&code).into_iter().filter(is_name).collect();
+    assert!(fields.len() > 25, "{fields:?}");
+    // What is unreadable where no field of it can be named.
+    let missing: Vec<_> = fields.difference(&documented).filter(|it| **it != "record").collect();
+    assert!(missing.is_empty(), "docs/PCI.md lacks {missing:?}");
+}
+
+#[test]
 fn every_relative_link_leads_somewhere() {
     for file in markdown_files() {
         let markdown = fs::read_to_string(&file).unwrap();

@@ -1,13 +1,12 @@
 //! What probes and tools ask: gRPC's health protocol, reflection, and the two HTTP routes.
 
-use http_body_util::{BodyExt, Empty};
 use tokio_stream::StreamExt;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::support::process::Serving;
+use crate::support::process::{Serving, get};
 use crate::support::rig::Rig;
 
 const SERVICES: [&str; 4] = [
@@ -79,19 +78,6 @@ async fn reflection_v1alpha_lists_the_same() {
     let mut names: Vec<_> = list.service.into_iter().map(|it| it.name).collect();
     names.sort();
     assert_eq!(names, SERVICES);
-}
-
-async fn get(admin: &str, path: &str) -> (u16, String) {
-    let stream = tokio::net::TcpStream::connect(admin).await.unwrap();
-    let io = hyper_util::rt::TokioIo::new(stream);
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
-    tokio::spawn(connection);
-    let request = http::Request::get(path).header("host", admin);
-    let request = request.body(Empty::<bytes::Bytes>::new()).unwrap();
-    let answer = sender.send_request(request).await.unwrap();
-    let status = answer.status().as_u16();
-    let body = answer.into_body().collect().await.unwrap().to_bytes();
-    (status, String::from_utf8(body.to_vec()).unwrap())
 }
 
 #[tokio::test]

@@ -147,6 +147,49 @@ async fn hostile_identifiers_in_every_field_of_every_rpc() {
     assert!(stub.seen().is_empty(), "nothing reaches Zentra");
 }
 
+/// More than a message may hold.
+#[tokio::test]
+async fn an_identifier_of_a_megabyte() {
+    let (stub, sidecar) = guarded().await;
+    let mut refusals = Vec::new();
+    let huge = "a".repeat(1024 * 1024);
+    let mut client = sidecar.client();
+    in_charges(&mut client, &huge, &mut refusals).await;
+    in_other_writes(&mut client, &huge, &mut refusals).await;
+    in_reads(&mut client, &huge, &mut refusals).await;
+    for (field, refusal) in refusals {
+        assert_eq!(refusal.unwrap_err().code(), Code::OutOfRange, "{field}");
+    }
+    assert!(stub.seen().is_empty(), "nothing reaches Zentra");
+}
+
+/// Row 16, as far as Zentra and the logs are concerned.
+#[tokio::test]
+async fn hostile_trace_metadata_changes_nothing_and_goes_nowhere() {
+    let logs = Logs::capture_own();
+    let (stub, sidecar) = guarded().await;
+    let long = "a=b,".repeat(1000);
+    for (traceparent, baggage) in [
+        ("00-00000000000000000000000000000000-0000000000000000-01", "canary=value"),
+        ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-canary", "canary;;;=,,,"),
+        ("ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "canary=%00%0a%1b"),
+        ("canary", long.as_str()),
+    ] {
+        let mut request = tonic::Request::new(requests::get_charge("order-1"));
+        request.metadata_mut().insert("traceparent", traceparent.parse().unwrap());
+        request.metadata_mut().insert("tracestate", "canary=1".parse().unwrap());
+        request.metadata_mut().insert("baggage", baggage.parse().unwrap());
+        let status = sidecar.client().get_charge(request).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable, "the stub's 500, so that it was asked");
+        assert!(!everything(&status).contains("canary"));
+    }
+    for seen in stub.seen() {
+        assert!(seen.headers.iter().all(|(name, _)| name != "baggage"), "{seen:?}");
+        assert!(!format!("{seen:?}").contains("canary"), "{seen:?}");
+    }
+    assert!(!logs.text().contains("canary"), "{}", logs.text());
+}
+
 #[tokio::test]
 async fn card_numbers_that_hide_in_identifiers_and_texts() {
     let logs = Logs::capture();

@@ -22,6 +22,7 @@ use zentra_sidecar::idempotency::{
     ReconcilerLease, Record, Release, ReleaseAnswer, Renew, RenewAnswer, Settle, SettleAnswer,
     SettleBegin, Stamped, Step, Store, StoreError, Waiter,
 };
+use zentra_sidecar::telemetry::Telemetry;
 use zentra_sidecar::upstream::TransportError;
 
 use crate::support::sidecar::{self, StandingClock};
@@ -144,7 +145,12 @@ async fn engine(posts: Arc<AtomicUsize>, is_taken: bool) -> (Engine, Arc<Losing>
     });
     let settings = sidecar::settings("http://127.0.0.1:1", &[]);
     let clock = Arc::new(StandingClock);
-    let parts = Parts::over(BoxCloneSyncService::new(transport), &settings, clock.clone());
+    let parts = Parts::over(
+        BoxCloneSyncService::new(transport),
+        &settings,
+        clock.clone(),
+        Telemetry::quiet(),
+    );
     let (inner, has_lost) = (MemoryStore::new(|| 0), AtomicBool::new(false));
     let store = Arc::new(Losing { inner, has_lost, is_taken, other: Mutex::default() });
     store.init().await.unwrap();

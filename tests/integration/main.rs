@@ -24,15 +24,21 @@ mod errors;
 #[cfg(all(feature = "failpoints", feature = "simulator"))]
 mod fault_matrix;
 #[cfg(feature = "simulator")]
+mod floods;
+#[cfg(feature = "simulator")]
 mod health_and_reflection;
 #[cfg(feature = "simulator")]
 mod hostile_input;
+#[cfg(feature = "simulator")]
+mod identity;
 #[cfg(feature = "simulator")]
 mod leaks;
 #[cfg(feature = "simulator")]
 mod life;
 mod lost_claim;
 mod old_reads;
+#[cfg(feature = "simulator")]
+mod process;
 #[cfg(feature = "simulator")]
 mod refunds;
 #[cfg(feature = "simulator")]
@@ -50,6 +56,8 @@ mod store_single;
 mod store_stories;
 mod store_tls;
 mod support;
+#[cfg(feature = "simulator")]
+mod telemetry;
 mod upstream_stack;
 #[cfg(feature = "simulator")]
 mod verify;

@@ -18,6 +18,7 @@ use zentra_sidecar::gateway::{Call, CardData, Gateway};
 use zentra_sidecar::idempotency::{Lookup, Namespace, State};
 use zentra_sidecar::readiness;
 use zentra_sidecar::shutdown::Draining;
+use zentra_sidecar::telemetry::Telemetry;
 use zentra_sidecar::upstream::{TransportError, Upstream};
 
 use crate::lost_claim::command;
@@ -54,7 +55,7 @@ async fn a_read_that_is_older_than_the_payment_does_not_end_it() {
     let answer = Arc::new(Notify::new());
     let settings = sidecar::settings("http://127.0.0.1:1", &[]);
     let clock = Arc::new(StandingClock);
-    let parts = Parts::over(zentra(answer.clone()), &settings, clock.clone());
+    let parts = Parts::over(zentra(answer.clone()), &settings, clock.clone(), Telemetry::quiet());
     let (store, keys) = (parts.store.clone(), parts.keys.checks());
     store.init().await.unwrap();
     let (ready, _) = readiness::checked(store.clone(), keys, Draining::default()).await;

@@ -16,6 +16,7 @@ use zentra_sidecar::grpc::proto::{self, ChargeStatus as Told};
 use zentra_sidecar::readiness;
 use zentra_sidecar::shutdown::Draining;
 use zentra_sidecar::simulator::Route;
+use zentra_sidecar::telemetry::Telemetry;
 use zentra_sidecar::upstream::Upstream;
 
 use crate::support::requests::{self, DECLINED_CARD, GOOD_CARD, SETTLING_CARD};
@@ -44,7 +45,7 @@ async fn scripted(words: &'static [&'static str]) -> (Gateway, Exchanges) {
             async { Ok(Response::new(Bytes::from(body))) }
         }));
     let settings = sidecar::settings("http://127.0.0.1:1", &[]);
-    let parts = Parts::over(upstream, &settings, Arc::new(StandingClock));
+    let parts = Parts::over(upstream, &settings, Arc::new(StandingClock), Telemetry::quiet());
     let (store, keys) = (parts.store.clone(), parts.keys.checks());
     let (readiness, _) = readiness::checked(store, keys, Draining::default()).await;
     let engine = app::engine(&settings, Arc::new(StandingClock), parts);

@@ -10,6 +10,7 @@ use zentra_sidecar::idempotency::{FingerprintKeys, Periods};
 use zentra_sidecar::readiness;
 use zentra_sidecar::reconciler::{Reconciler, ReconcilerSettings};
 use zentra_sidecar::shutdown::Draining;
+use zentra_sidecar::telemetry::Telemetry;
 use zentra_sidecar::zentra::{BaseUrl, KeyRing, SecretKey, Zentra};
 
 use super::life::Life;
@@ -69,7 +70,15 @@ impl Process {
         let account = (account(), Environment::Simulated);
         let keys = settings.keys.clone();
         let checks = keys.checks();
-        let engine = Engine::new(zentra, store.clone(), keys, clock, account, settings.engine);
+        let engine = Engine::new(
+            zentra,
+            store.clone(),
+            keys,
+            clock,
+            account,
+            settings.engine,
+            Telemetry::quiet(),
+        );
         let (ready, _) = readiness::checked(store, checks, Draining::default()).await;
         let gateway = Gateway::new(engine.clone(), CardData::Accept, ready);
         let reconciler = Reconciler::new(engine.clone(), ReconcilerSettings::default());

@@ -17,7 +17,10 @@ use crate::clock::SystemClock;
 use crate::config::{Faults, ServeArgs, Settings};
 use crate::shutdown::Signals;
 use crate::simulator::{self, Simulator};
-use crate::telemetry::logs;
+use crate::telemetry::audit::Audit;
+use crate::telemetry::logs::{self, Lines};
+use crate::telemetry::settings::OtelSettings;
+use crate::telemetry::start::{self as telemetry, Exports, FLUSH};
 
 /// Which ports, and how much to do.
 #[derive(Args, Clone, Debug)]
@@ -61,7 +64,7 @@ pub async fn run(args: DevArgs) -> ExitCode {
         (Err(fault), _) => return wrong_settings(fault),
         (_, Err(fault)) => return failed(format!("cannot listen for signals: {fault}")),
     };
-    let (simulator, running) = match start(&args).await {
+    let (simulator, running, exports) = match start(&args).await {
         Ok(started) => started,
         Err(fault) => return failed(fault),
     };
@@ -84,6 +87,7 @@ pub async fn run(args: DevArgs) -> ExitCode {
     }
     if args.once {
         running.shut_down().await;
+        exports.flush(FLUSH).await;
         simulator.shutdown().await;
         return if flow.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
@@ -91,24 +95,28 @@ pub async fn run(args: DevArgs) -> ExitCode {
         "ready grpc={} simulator={} admin={}",
         places.grpc, places.simulator, places.admin
     ));
-    let code = until_signalled(running, signals).await;
+    let code = until_signalled(running, signals, exports).await;
     simulator.shutdown().await;
     code
 }
 
-async fn start(args: &DevArgs) -> Result<(Simulator, Running), String> {
+async fn start(args: &DevArgs) -> Result<(Simulator, Running, Exports), String> {
     let options = simulator_options(args);
     let clock = Arc::new(SystemClock);
     let simulator = simulator::start(options.clone(), clock.clone())
         .await
         .map_err(|fault| format!("cannot start the simulator: {fault}"))?;
     let settings = read(args, &simulator.url(), &options).map_err(|it| it.to_string())?;
-    let parts = Parts::of(&settings, clock.clone()).map_err(|fault| fault.to_string())?;
+    // The flow is shown on standard output, and is nobody's money.
+    let told = telemetry::start(&settings.otel, Audit::off(), &Lines::default())?;
+    let (telemetry, exports) = told;
+    let parts =
+        Parts::of(&settings, clock.clone(), telemetry).map_err(|fault| fault.to_string())?;
     // The simulator is as new as the store: nothing was paid before.
     let _ = parts.store.init().await;
     let running = app::start_over(settings, clock, parts).await;
     let running = running.map_err(|fault| fault.to_string())?;
-    Ok((simulator, running))
+    Ok((simulator, running, exports))
 }
 
 fn simulator_options(args: &DevArgs) -> simulator::Options {
@@ -133,7 +141,8 @@ fn read(
     serve.store = Some("memory:".to_owned());
     serve.fingerprint_key_file = None;
     serve.card_data = "accept".to_owned();
-    Settings::read(&serve, Some(SecretString::from(simulator.secret_key.as_str())))
+    let read = Settings::read(&serve, Some(SecretString::from(simulator.secret_key.as_str())));
+    Settings::with_otel(read, OtelSettings::of_process())
 }
 
 /// The address, or any free port of its host where it is taken.

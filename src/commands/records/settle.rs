@@ -9,6 +9,7 @@ use crate::idempotency::{
     Class, Fence, Outcome, OwnerId, Record, Settle, SettleAnswer, SettleBegin, WhyNotSettled,
 };
 use crate::reconciler::{Sighting, sight};
+use crate::telemetry::audit::{OperatorAct, Recorded};
 
 /// What the operator says.
 #[derive(Args, Clone, Debug)]
@@ -75,21 +76,24 @@ pub(super) async fn settle(
         settled_by: format!("{by}: {reason}"),
         periods: engine.settings().periods,
     };
-    let audit = |event: &str| {
-        let reference = record.subject.reference.as_ref().map(ToString::to_string);
-        let digest = record.subject.digest.to_string();
-        tracing::info!(
-            target: "audit",
-            event, digest, reference, outcome = class.as_str(),
-            by = by.as_str(), reason = reason.as_str(), "an operator settles a payment"
-        );
+    let digest = record.subject.digest.to_string();
+    let recorded = Recorded {
+        caller: &record.subject.caller,
+        operation: record.subject.operation,
+        reference: record.subject.reference.as_ref(),
+        digest: &digest,
+        outcome: class.as_str(),
+    };
+    let audit = |stage| {
+        let act = OperatorAct { act: "settle", stage, by: by.as_str(), why: reason.as_str() };
+        engine.telemetry().audit().operator(act, recorded);
     };
     // Before it is done, so that nothing is done unseen.
-    audit("settling");
+    audit("begun");
     let settled = repeated(|| engine.store().settle(&settle)).await;
     match settled.map_err(|fault| fault.to_string())?.answer {
         SettleAnswer::Settled => {
-            audit("settled");
+            audit("done");
             Ok(format!("settled as {}", class.as_str()))
         }
         SettleAnswer::Refused(why) => Err(refused(why).to_owned()),

@@ -100,7 +100,13 @@ impl<P: Payment> Session<'_, P> {
         let answer = repeated(|| self.shared.store.complete(&evidence)).await;
         reach(Point::AfterComplete).await;
         let posts = match answer.map(|stamped| stamped.answer) {
-            Ok(CompleteAnswer::Stored { posts }) => posts,
+            Ok(CompleteAnswer::Stored { posts }) => {
+                if let Some(moved) = P::came(&reply.value).moved {
+                    let operation = self.work.subject.operation;
+                    self.shared.telemetry.measures().money_moved(operation, moved);
+                }
+                posts
+            }
             Ok(CompleteAnswer::Kept { record }) => {
                 // The stored outcome is as new or newer.
                 let replayed = self.shared.replay(&self.call.payment, &record)?;
@@ -118,6 +124,8 @@ impl<P: Payment> Session<'_, P> {
             Err(fault) => {
                 let reference = self.work.subject.reference.as_ref().map(ToString::to_string);
                 tracing::error!(reference, %fault, "the outcome of a payment was not stored");
+                let operation = self.work.subject.operation;
+                self.shared.telemetry.measures().outcome_not_stored(operation);
                 self.posts
             }
         };

@@ -171,7 +171,7 @@ impl<'a, P: Payment> Session<'a, P> {
         let idempotency_key = key.as_deref().unwrap_or(&self.key);
         let no_fence = mutated::fence();
         let fence = no_fence.as_ref().unwrap_or(self.lease.send_fence());
-        let tries = Tries::default();
+        let tries = Tries::after(self.posts);
         let most_tries = self.shared.settings.posts_per_call.saturating_sub(self.posts_here);
         let attempt = Attempt { idempotency_key, fence, tries: &tries, most_tries };
         let post = self.call.payment.send(&self.zentra, attempt);

@@ -11,6 +11,7 @@ use crate::domain::{
 };
 use crate::engine::{Found, Payment};
 use crate::idempotency::{Class, Outcome};
+use crate::telemetry::{Asked, Came};
 use crate::zentra::{Attempt, Reply, Trouble, TroubleKind, Zentra};
 
 impl Payment for ChargeCommand {
@@ -18,6 +19,23 @@ impl Payment for ChargeCommand {
 
     fn operation(&self) -> Operation {
         self.operation()
+    }
+
+    fn asked(&self) -> Asked {
+        Asked {
+            operation: self.operation(),
+            actor: self.actor.clone(),
+            reference: Some(self.reference.clone()),
+            charge_reference: None,
+            customer_id: Some(self.customer_id.clone()),
+            payment_token_id: Some(self.payment_token_id.clone()),
+            amount: Some(self.amount),
+            reason: None,
+        }
+    }
+
+    fn came(charge: &Charge) -> Came {
+        came(charge)
     }
 
     fn idempotency_key(&self) -> &IdempotencyKey {
@@ -102,5 +120,15 @@ pub(crate) fn outcome(charge: &Charge) -> Outcome {
         provider_id: charge.id.as_ref().map(ToString::to_string),
         class,
         phase,
+    }
+}
+
+/// What a charge says to operators.
+pub(super) fn came(charge: &Charge) -> Came {
+    Came {
+        status: charge.status.as_str(),
+        is_final: charge.status.is_final(),
+        provider_id: charge.id.clone(),
+        moved: charge.status.was_paid().then_some(charge.amount),
     }
 }

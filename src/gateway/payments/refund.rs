@@ -10,6 +10,7 @@ use crate::domain::{
 };
 use crate::engine::{Found, Payment};
 use crate::idempotency::{Class, Outcome};
+use crate::telemetry::{Asked, Came};
 use crate::zentra::{Attempt, Reply, Trouble, TroubleKind, Zentra};
 
 impl Payment for RefundCommand {
@@ -17,6 +18,23 @@ impl Payment for RefundCommand {
 
     fn operation(&self) -> Operation {
         Operation::Refund
+    }
+
+    fn asked(&self) -> Asked {
+        Asked {
+            operation: Operation::Refund,
+            actor: self.actor.clone(),
+            reference: Some(self.reference.clone()),
+            charge_reference: Some(self.charge_reference.clone()),
+            customer_id: None,
+            payment_token_id: None,
+            amount: self.amount,
+            reason: self.reason.clone(),
+        }
+    }
+
+    fn came(refund: &Refund) -> Came {
+        came(refund)
     }
 
     fn idempotency_key(&self) -> &IdempotencyKey {
@@ -95,5 +113,15 @@ pub(crate) fn outcome(refund: &Refund) -> Outcome {
         provider_id: refund.id.as_ref().map(ToString::to_string),
         class,
         phase,
+    }
+}
+
+/// What a refund says to operators.
+pub(super) fn came(refund: &Refund) -> Came {
+    Came {
+        status: refund.status.as_str(),
+        is_final: refund.status.is_final(),
+        provider_id: refund.id.clone(),
+        moved: (refund.status == RefundStatus::Succeeded).then_some(refund.amount),
     }
 }

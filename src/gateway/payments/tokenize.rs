@@ -11,6 +11,7 @@ use crate::domain::{
 };
 use crate::engine::{Found, Payment};
 use crate::idempotency::{Class, Outcome};
+use crate::telemetry::{Asked, Came};
 use crate::zentra::{Attempt, Reply, Trouble, Zentra};
 
 impl Payment for TokenizeCommand {
@@ -18,6 +19,25 @@ impl Payment for TokenizeCommand {
 
     fn operation(&self) -> Operation {
         Operation::Tokenize
+    }
+
+    fn asked(&self) -> Asked {
+        Asked {
+            operation: Operation::Tokenize,
+            actor: self.actor.clone(),
+            reference: None,
+            charge_reference: None,
+            customer_id: Some(self.customer_id.clone()),
+            payment_token_id: None,
+            amount: None,
+            reason: None,
+        }
+    }
+
+    fn came(token: &PaymentToken) -> Came {
+        // A token that exists is ready to be charged.
+        let provider_id = Some(token.id.clone());
+        Came { status: "SAVED", is_final: true, provider_id, moved: None }
     }
 
     fn idempotency_key(&self) -> &IdempotencyKey {

@@ -6,6 +6,8 @@
 
 mod codec;
 mod failure;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod link;
 mod locator;
 mod names;

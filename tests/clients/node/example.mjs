@@ -12,7 +12,7 @@ import errorDetails from "nice-grpc-error-details";
 import statusMessage from "nice-grpc-error-details/lib/proto/google/rpc/status.js";
 
 /** The service config retries what may be retried; each key is still paid once. */
-export function connect(address, protoFolder) {
+export function connect(address, protoFolder, credentials = grpc.credentials.createInsecure(), more = {}) {
   const definition = loadSync("zentra/gateway/v1/payment_service.proto", {
     includeDirs: [protoFolder],
     enums: String,
@@ -20,8 +20,15 @@ export function connect(address, protoFolder) {
   });
   const { PaymentService } = grpc.loadPackageDefinition(definition).zentra.gateway.v1;
   const serviceConfig = readFileSync(`${protoFolder}/service_config.json`, "utf8");
-  const options = { "grpc.service_config": serviceConfig };
-  return new PaymentService(address, grpc.credentials.createInsecure(), options);
+  const options = { "grpc.service_config": serviceConfig, ...more };
+  return new PaymentService(address, credentials, options);
+}
+
+/** The certificate says who calls; the bundle says whose sidecars are trusted. */
+export function certificate(folder) {
+  const names = ["ca.pem", "client-key.pem", "client.pem"];
+  const [bundle, key, chain] = names.map((name) => readFileSync(`${folder}/${name}`));
+  return grpc.credentials.createSsl(bundle, key, chain);
 }
 
 /** Calls one method with a deadline. */

@@ -8,8 +8,11 @@ const READY = /^ready grpc=(\S+) simulator=(\S+) admin=(\S+)/;
 // A bound for a machine that is busy with other work; usually it takes a fraction of a second.
 const START_MS = 60_000;
 
-/** Starts `zentra-sidecar dev --no-flow`, on a free port or at `listen`; the answer has its addresses, `ledger` and `stop`. */
-export async function startSidecar(listen = "127.0.0.1:0") {
+/**
+ * Starts `zentra-sidecar dev --no-flow`, on a free port or at `listen`, with more settings as
+ * environment variables; the answer has its addresses, `log`, `ledger` and `stop`.
+ */
+export async function startSidecar(listen = "127.0.0.1:0", settings = {}) {
   const program = process.env.ZENTRA_SIDECAR_BIN;
   if (!program) {
     throw new Error(
@@ -19,7 +22,8 @@ export async function startSidecar(listen = "127.0.0.1:0") {
   }
   const free = "127.0.0.1:0";
   const flags = ["--listen", listen, "--simulator-listen", free, "--admin-listen", free];
-  const child = spawn(program, ["dev", "--no-flow", ...flags]);
+  const env = { ...process.env, ...settings };
+  const child = spawn(program, ["dev", "--no-flow", ...flags], { env });
   const ended = once(child, "exit");
   let log = "";
   child.stderr.on("data", (text) => (log += text));
@@ -38,6 +42,8 @@ export async function startSidecar(listen = "127.0.0.1:0") {
     address,
     simulator,
     admin,
+    /** What it has written to stderr so far. */
+    log: () => log,
     /** What has happened at the simulated Zentra: every effect, every POST that arrived. */
     async ledger(reference) {
       const query = reference ? `?reference=${reference}` : "";

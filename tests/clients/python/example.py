@@ -16,6 +16,13 @@ from grpc_status import rpc_status
 from zentra.gateway.v1 import charge_pb2, payment_service_pb2 as api, payment_service_pb2_grpc
 
 
+def connect_with_certificate(address, folder):
+    """The certificate says who calls; the bundle says whose sidecars are trusted."""
+    names = ("ca.pem", "client-key.pem", "client.pem")
+    bundle, key, chain = ((pathlib.Path(folder) / name).read_bytes() for name in names)
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(bundle, key, chain))
+
+
 def connect(address, service_config=None):
     """The service config retries what may be retried; each key is still paid once."""
     options = [("grpc.service_config", pathlib.Path(service_config).read_text())] if service_config else []

@@ -18,7 +18,7 @@ STOP_SECONDS = 40
 class Sidecar:
     """A running `zentra-sidecar dev --no-flow`."""
 
-    def __init__(self, listen: str = "127.0.0.1:0"):
+    def __init__(self, listen: str = "127.0.0.1:0", settings: dict[str, str] | None = None):
         program = os.environ.get("ZENTRA_SIDECAR_BIN")
         if not program or not os.access(program, os.X_OK):
             raise RuntimeError(
@@ -31,6 +31,7 @@ class Sidecar:
         self._process = subprocess.Popen(
             [program, "dev", "--no-flow", *flags],
             stdout=subprocess.PIPE, stderr=self._stderr, text=True,
+            env={**os.environ, **(settings or {})},
         )
         self.address, self.simulator, self.admin = self._addresses()
 

@@ -9,7 +9,7 @@ use super::sidecar::Sidecar;
 use super::told::order;
 use zentra_sidecar::simulator::{Fault, Route};
 
-async fn shown(sidecar: &Sidecar) -> String {
+pub(super) async fn shown(sidecar: &Sidecar) -> String {
     let address = sidecar.admin.trim_start_matches("http://");
     let mut socket = TcpStream::connect(address).await.unwrap();
     let request = "GET /metrics HTTP/1.1\r\nhost: sidecar\r\nconnection: close\r\n\r\n";
@@ -29,7 +29,7 @@ async fn circuit_key_places_and_rate_limit_are_shown() {
         "zentra_sidecar_ready 1\n",
         "zentra_sidecar_circuit_state{state=\"closed\"} 1\n",
         "zentra_sidecar_circuit_opened_total 0\n",
-        "zentra_sidecar_retry_budget_left_milli 10000\n",
+        "zentra_sidecar_retry_budget_left 10\n",
         "zentra_sidecar_zentra_places_free 256\n",
         "zentra_sidecar_call_places_free 7\n",
         "zentra_sidecar_calls_refused_total 0\n",

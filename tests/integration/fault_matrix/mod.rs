@@ -5,10 +5,12 @@ mod gate;
 mod lab;
 mod sidecar;
 mod told;
+mod traces;
 
 mod admission;
 mod answers;
 mod callers;
+mod canary;
 mod circuit;
 mod cost;
 mod crashes;

@@ -16,6 +16,7 @@ use zentra_sidecar::grpc::proto;
 use zentra_sidecar::grpc::proto::payment_service_client::PaymentServiceClient;
 use zentra_sidecar::idempotency::{Class, Lookup, Namespace, Outcome, Store};
 use zentra_sidecar::reconciler::{Pass, Reconciler, ReconcilerSettings};
+use zentra_sidecar::telemetry::Telemetry;
 
 use super::lab::{CUSTOMER, KEY, Lab, PATIENCE};
 use super::sidecar::money;
@@ -61,10 +62,10 @@ fn settings(lab: &Lab) -> Settings {
 impl Inside {
     async fn start(lab: &Lab) -> Self {
         let clock = Arc::new(SystemClock);
-        let parts = Parts::of(&settings(lab), Arc::new(SystemClock)).unwrap();
+        let parts = Parts::of(&settings(lab), Arc::new(SystemClock), Telemetry::quiet()).unwrap();
         let engine = app::engine(&settings(lab), clock.clone(), parts);
         let reconciler = Reconciler::new(engine, ReconcilerSettings::default());
-        let running = app::start(settings(lab), clock).await.unwrap();
+        let running = app::start(settings(lab), clock, Telemetry::quiet()).await.unwrap();
         let address = format!("http://{}", running.addresses()[0]);
         let channel = Endpoint::from_shared(address).unwrap().connect().await.unwrap();
         Self {
@@ -131,7 +132,7 @@ impl Inside {
 #[tokio::test]
 async fn a_reconciler_whose_pass_failed_makes_way() {
     let lab = Lab::start().await;
-    let parts = Parts::of(&settings(&lab), Arc::new(SystemClock)).unwrap();
+    let parts = Parts::of(&settings(&lab), Arc::new(SystemClock), Telemetry::quiet()).unwrap();
     let engine = app::engine(&settings(&lab), Arc::new(SystemClock), parts);
     let [failing, other] =
         [0, 1].map(|_| Reconciler::new(engine.clone(), ReconcilerSettings::default()));

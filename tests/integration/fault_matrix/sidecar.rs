@@ -1,5 +1,7 @@
 //! The real binary as a process that tests can kill, stop, release and call.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,6 +25,8 @@ pub(crate) struct Launch<'a> {
     lab: &'a Lab,
     flags: Vec<String>,
     variables: Vec<(&'static str, String)>,
+    /// Files that standard output and a copy of standard error go to.
+    lines: Option<[std::path::PathBuf; 2]>,
 }
 
 impl<'a> Launch<'a> {
@@ -44,7 +48,7 @@ impl<'a> Launch<'a> {
             // Its look-ups would be taken for those of the calls.
             "--reconcile-seconds=3600".to_owned(),
         ];
-        Self { lab, flags, variables: vec![("ZENTRA_SECRET_KEY", KEY.to_owned())] }
+        Self { lab, flags, variables: vec![("ZENTRA_SECRET_KEY", KEY.to_owned())], lines: None }
     }
 
     /// Stops, dies or waits at a point: `after_claim:kill`.
@@ -66,6 +70,12 @@ impl<'a> Launch<'a> {
         self
     }
 
+    /// Adds what it writes to these files.
+    pub(crate) fn lines_to(mut self, stdout: &std::path::Path, stderr: &std::path::Path) -> Self {
+        self.lines = Some([stdout.to_owned(), stderr.to_owned()]);
+        self
+    }
+
     /// With Zentra's key in a file, which may change.
     pub(crate) fn key_file(mut self, path: &std::path::Path) -> Self {
         self.variables.retain(|(name, _)| *name != "ZENTRA_SECRET_KEY");
@@ -77,8 +87,15 @@ impl<'a> Launch<'a> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_zentra-sidecar"));
         command.arg("serve").args(&self.flags).env_clear().envs(self.variables);
         command.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        let copied = self.lines.map(|files| {
+            files.map(|file| File::options().append(true).create(true).open(file).unwrap())
+        });
+        let stderr = copied.map(|[stdout, stderr]| {
+            command.stdout(stdout);
+            stderr
+        });
         let mut process = command.spawn().unwrap();
-        let said = Said::listen(process.stderr.take().unwrap());
+        let said = Said::listen(process.stderr.take().unwrap(), stderr);
         let line = said.until("\"message\":\"serving\"").await;
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         let address = |name: &str| format!("http://{}", line[name].as_str().unwrap());
@@ -221,13 +238,16 @@ struct Said {
 }
 
 impl Said {
-    fn listen(stderr: ChildStderr) -> Self {
+    fn listen(stderr: ChildStderr, mut copy: Option<File>) -> Self {
         let (sender, count) = watch::channel(0);
         let lines: Arc<Mutex<Vec<String>>> = Arc::default();
         let said = Self { lines: lines.clone(), count };
         tokio::spawn(async move {
             let mut reader = BufReader::new(stderr).lines();
             while let Ok(Some(line)) = reader.next_line().await {
+                if let Some(copy) = &mut copy {
+                    writeln!(copy, "{line}").unwrap();
+                }
                 lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
                 sender.send_modify(|count| *count += 1);
             }

@@ -17,6 +17,7 @@ use zentra_sidecar::domain::{
 use zentra_sidecar::engine::Engine;
 use zentra_sidecar::reconciler::Reconciler;
 use zentra_sidecar::shutdown::Draining;
+use zentra_sidecar::telemetry::Telemetry;
 use zentra_sidecar::upstream::{TransportError, Upstream};
 
 use crate::support::sidecar::{self, StandingClock};
@@ -59,7 +60,12 @@ async fn a_look_up_that_hangs_does_not_put_off_the_end() {
     let read = Arc::new(Notify::new());
     let settings = sidecar::settings("http://127.0.0.1:1", &[]);
     let interval = settings.reconciler;
-    let parts = Parts::over(hanging_zentra(read.clone()), &settings, Arc::new(StandingClock));
+    let parts = Parts::over(
+        hanging_zentra(read.clone()),
+        &settings,
+        Arc::new(StandingClock),
+        Telemetry::quiet(),
+    );
     parts.store.init().await.unwrap();
     let engine = app::engine(&settings, Arc::new(StandingClock), parts);
     leaves_a_payment_unknown(&engine).await;

@@ -1,12 +1,17 @@
 //! What the stories share: a sidecar in this process, upstreams that do as they are told, stores,
 //! and a reader of the errors that callers get.
 
+#[cfg(feature = "simulator")]
+pub(crate) mod http2;
 pub(crate) mod logs;
 pub(crate) mod payment;
+#[cfg(feature = "simulator")]
+pub(crate) mod pki;
 pub(crate) mod process;
 pub(crate) mod redis;
 pub(crate) mod requests;
 pub(crate) mod rig;
+pub(crate) mod rotel;
 pub(crate) mod sidecar;
 pub(crate) mod stub;
 pub(crate) mod tap;

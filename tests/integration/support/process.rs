@@ -2,6 +2,7 @@
 
 use std::process::{ExitStatus, Stdio};
 
+use http_body_util::{BodyExt, Empty};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -31,6 +32,20 @@ pub(crate) async fn connect(address: &str) -> Result<Channel, tonic::transport::
         false => format!("http://{address}"),
     };
     Endpoint::from_shared(target)?.connect().await
+}
+
+/// Asks the admin port; gives the status and the body.
+pub(crate) async fn get(admin: &str, path: &str) -> (u16, String) {
+    let stream = tokio::net::TcpStream::connect(admin).await.unwrap();
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::get(path).header("host", admin);
+    let request = request.body(Empty::<bytes::Bytes>::new()).unwrap();
+    let answer = sender.send_request(request).await.unwrap();
+    let status = answer.status().as_u16();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
 }
 
 /// How a command ended.
@@ -72,6 +87,17 @@ impl Serving {
         Self::of(command).await
     }
 
+    /// Started by a shell that runs this script, with the program and its flags as `$0` and `$@`.
+    pub(crate) async fn start_by(script: &str, zentra_url: &str) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", script, env!("CARGO_BIN_EXE_zentra-sidecar"), "serve"]);
+        command.args(["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--store=memory:"]);
+        command.args(["--zentra-url", zentra_url]).env_clear().env("ZENTRA_SECRET_KEY", KEY);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.kill_on_drop(true);
+        Self::of(command).await
+    }
+
     pub(crate) async fn of(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
@@ -109,7 +135,7 @@ impl Serving {
 
     /// Sends a signal, such as `TERM`.
     pub(crate) async fn signal(&self, name: &str) {
-        let id = self.child.id().unwrap().to_string();
+        let id = self.id().to_string();
         let status = Command::new("kill").args(["-s", name, &id]).status().await.unwrap();
         assert!(status.success());
     }
@@ -123,6 +149,18 @@ impl Serving {
                 return;
             }
         }
+    }
+
+    /// The memory that the process holds, in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// The process's number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().unwrap()
     }
 
     /// Waits for the end; gives how it ended, and the rest of the log.

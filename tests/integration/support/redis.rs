@@ -41,12 +41,14 @@ impl Program {
     }
 }
 
-fn on_path(name: &str) -> PathBuf {
+pub(crate) fn on_path(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .map(|folder| folder.join(name))
         .find(|file| file.is_file())
-        .unwrap_or_else(|| panic!("{name} is not on PATH: run scripts/install-redis"))
+        .unwrap_or_else(|| {
+            panic!("{name} is not on PATH: scripts/test installs it under .tools/bin")
+        })
 }
 
 fn valkey() -> PathBuf {

@@ -9,6 +9,7 @@ use zentra_sidecar::app::{self, End, Parts, Running};
 use zentra_sidecar::clock::Clock;
 use zentra_sidecar::config::{ServeArgs, Settings};
 use zentra_sidecar::grpc::proto::payment_service_client::PaymentServiceClient;
+use zentra_sidecar::telemetry::Telemetry;
 use zentra_sidecar::upstream::{Limits, Upstream};
 
 pub(crate) type Client = PaymentServiceClient<Channel>;
@@ -66,8 +67,18 @@ impl Sidecar {
 
     /// Over a transport of the story's own. The store is declared new: Zentra has seen nothing.
     pub(crate) async fn over(zentra_url: &str, flags: &[&str], upstream: Upstream) -> Self {
+        Self::telling(zentra_url, flags, upstream, Telemetry::quiet()).await
+    }
+
+    /// The same, with operators' telemetry of the story's own.
+    pub(crate) async fn telling(
+        zentra_url: &str,
+        flags: &[&str],
+        upstream: Upstream,
+        telemetry: Telemetry,
+    ) -> Self {
         let settings = settings(zentra_url, flags);
-        let parts = Parts::over(upstream, &settings, Arc::new(StandingClock));
+        let parts = Parts::over(upstream, &settings, Arc::new(StandingClock), telemetry);
         parts.store.init().await.unwrap();
         Self::of(app::start_over(settings, Arc::new(StandingClock), parts).await).await
     }

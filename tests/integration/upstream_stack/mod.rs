@@ -17,6 +17,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use tokio::time::{Instant, sleep};
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
+use zentra_sidecar::telemetry::Telemetry;
 use zentra_sidecar::upstream::{
     BudgetSettings, Credentials, Effect, StackParts, StackSettings, StackState, Terms,
     TransportError, TryNumber, Upstream, stack,
@@ -115,7 +116,12 @@ impl Rig {
         let jitter: zentra_sidecar::upstream::Jitter = Arc::new(|| 0.5);
         let state = StackState::new(settings, jitter.clone());
         let credentials = Arc::new(Key);
-        let parts = StackParts { credentials, clock: Arc::new(StandingClock), jitter };
+        let parts = StackParts {
+            credentials,
+            clock: Arc::new(StandingClock),
+            jitter,
+            telemetry: Telemetry::quiet(),
+        };
         let transport = BoxCloneSyncService::new(transport);
         Self { upstream: stack(transport, settings, parts, state.clone()), state, far }
     }

@@ -1,0 +1,29 @@
+{{/* What a service's own chart uses, with the service's context (or with
+     `index .Subcharts "alias"`, where the dependency has an alias):
+
+       initContainers:
+         {{- include "zentra-sidecar.container" . | nindent 8 }}
+       volumes:
+         {{- include "zentra-sidecar.volumes" . | nindent 8 }}
+       labels:
+         {{- include "zentra-sidecar.podLabels" . | nindent 8 }}
+*/}}
+
+{{/* One item of initContainers: the sidecar as a native sidecar. Put it first. */}}
+{{- define "zentra-sidecar.container" -}}
+{{- $root := get (default dict .Subcharts) "zentra-sidecar" | default . -}}
+{{- include "zentra-sidecar.checkSidecar" $root -}}
+- {{- include "zentra-sidecar.programContainer" (dict "root" $root "values" $root.Values "component" "sidecar") | nindent 2 }}
+{{- end -}}
+
+{{/* Items of volumes. */}}
+{{- define "zentra-sidecar.volumes" -}}
+{{- $root := get (default dict .Subcharts) "zentra-sidecar" | default . -}}
+{{- include "zentra-sidecar.programVolumes" (dict "root" $root "values" $root.Values "component" "sidecar") }}
+{{- end -}}
+
+{{/* The label by which the PodMonitor finds the pods. */}}
+{{- define "zentra-sidecar.podLabels" -}}
+{{- $root := get (default dict .Subcharts) "zentra-sidecar" | default . -}}
+zentra.io/sidecar: {{ $root.Release.Name }}
+{{- end -}}

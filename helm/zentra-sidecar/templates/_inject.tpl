@@ -1,0 +1,74 @@
+{{/* Lays the profile's values over the chart's, empty ones too. Takes into, which changes, and from. */}}
+{{- define "zentra-sidecar.override" -}}
+{{- range $name, $value := .from -}}
+{{- $old := get $.into $name -}}
+{{- if and (kindIs "map" $value) (kindIs "map" $old) -}}
+{{- include "zentra-sidecar.override" (dict "into" $old "from" $value) -}}
+{{- else -}}
+{{- $_ := set $.into $name $value -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* True where no container of the pod is the sidecar. */}}
+{{- define "zentra-sidecar.celNotThere" -}}
+!(has(object.spec.initContainers) && object.spec.initContainers.exists(c, c.name == "zentra-sidecar"))
+&& !object.spec.containers.exists(c, c.name == "zentra-sidecar")
+{{- end -}}
+
+{{/* Which version of MutatingAdmissionPolicy the cluster serves; ends the rendering where none. */}}
+{{- define "zentra-sidecar.mutatingVersion" -}}
+{{- $group := "admissionregistration.k8s.io" -}}
+{{- $beta := .Capabilities.APIVersions.Has (printf "%s/v1beta1/MutatingAdmissionPolicy" $group) -}}
+{{- if .Capabilities.APIVersions.Has (printf "%s/v1/MutatingAdmissionPolicy" $group) -}}
+{{- printf "%s/v1" $group -}}
+{{- else if and $beta .Values.inject.allowBeta -}}
+{{- printf "%s/v1beta1" $group -}}
+{{- else if $beta -}}
+{{- fail (printf "this cluster serves MutatingAdmissionPolicy as v1beta1 only (Kubernetes %s): set inject.allowBeta=true to take it, or use mode include" .Capabilities.KubeVersion.Version) -}}
+{{- else -}}
+{{- fail (printf "this cluster serves no MutatingAdmissionPolicy (Kubernetes %s): it needs 1.36 or newer, or 1.34 with the feature gate MutatingAdmissionPolicy and the v1beta1 API switched on and inject.allowBeta=true; else use mode include. Without a cluster, tell helm template what is served: --api-versions admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A guard: a ValidatingAdmissionPolicy over labelled pods and its binding. Takes root, name,
+     action (Deny or Warn), operator (In or NotIn the namespaces) and validations. */}}
+{{- define "zentra-sidecar.guard" -}}
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata:
+  name: {{ .name }}
+  labels:
+    {{- include "zentra-sidecar.labels" .root | nindent 4 }}
+spec:
+  failurePolicy: {{ ternary "Fail" "Ignore" (eq .action "Deny") }}
+  matchConstraints:
+    objectSelector:
+      matchExpressions:
+        - key: zentra.io/inject
+          operator: Exists
+    resourceRules:
+      - apiGroups: [""]
+        apiVersions: [v1]
+        operations: [CREATE]
+        resources: [pods]
+  validations:
+    {{- toYaml .validations | nindent 4 }}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata:
+  name: {{ .name }}
+  labels:
+    {{- include "zentra-sidecar.labels" .root | nindent 4 }}
+spec:
+  policyName: {{ .name }}
+  validationActions: [{{ .action }}]
+  matchResources:
+    namespaceSelector:
+      matchExpressions:
+        - key: kubernetes.io/metadata.name
+          operator: {{ .operator }}
+          values:
+            {{- toYaml .root.Values.inject.namespaces | nindent 12 }}
+{{- end -}}

@@ -1,0 +1,115 @@
+//! A call's span: below the caller's, by OpenTelemetry's conventions for RPC servers.
+
+use opentelemetry::trace::{SpanContext, Status, TraceContextExt as _};
+use opentelemetry::{Context, KeyValue};
+use tonic::Code;
+use tonic::metadata::MetadataMap;
+
+use super::told::Told;
+use crate::domain::Operation;
+use crate::error::Error;
+use crate::telemetry::names::attribute;
+use crate::telemetry::trace_context::{TRACEPARENT, TRACESTATE, parse};
+
+/// The full name of an operation's RPC.
+pub(super) fn method(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Tokenize => "zentra.gateway.v1.PaymentService/Tokenize",
+        Operation::Charge => "zentra.gateway.v1.PaymentService/Charge",
+        Operation::Renew => "zentra.gateway.v1.PaymentService/Renew",
+        Operation::Refund => "zentra.gateway.v1.PaymentService/Refund",
+        Operation::Verify => "zentra.gateway.v1.PaymentService/Verify",
+        Operation::GetCharge => "zentra.gateway.v1.PaymentService/GetCharge",
+        Operation::ListCharges => "zentra.gateway.v1.PaymentService/ListCharges",
+        Operation::GetRefund => "zentra.gateway.v1.PaymentService/GetRefund",
+        Operation::ListTokens => "zentra.gateway.v1.PaymentService/ListTokens",
+    }
+}
+
+/// The caller's span, where it names exactly one. Baggage is not looked at.
+pub(super) fn caller_span(metadata: &MetadataMap) -> Option<SpanContext> {
+    let mut parents = metadata.get_all(TRACEPARENT).iter();
+    let parent = parents.next()?.to_str().ok()?;
+    if parents.next().is_some() {
+        return None;
+    }
+    // Several lines of it are one list, as the standard has it; whoever sends that many loses them.
+    let mut states = metadata.get_all(TRACESTATE).iter();
+    let state = states.next().and_then(|state| state.to_str().ok());
+    parse(parent, state.filter(|_| states.next().is_none()))
+}
+
+/// The codes that are a server's failure, by the conventions; all others are the caller's affair.
+pub(super) fn is_server_error(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
+}
+
+/// A code's name, such as `OK`.
+pub(super) fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+/// What is known of a call when it comes.
+pub(super) struct Came<'a> {
+    pub(super) method: &'static str,
+    pub(super) caller: &'a str,
+    pub(super) request_id: &'a str,
+    pub(super) reference: Option<&'a str>,
+}
+
+/// Ends the span of a call that was answered.
+pub(super) fn end(context: &Context, came: &Came<'_>, code: Code, result: Result<&Told, &Error>) {
+    let span = context.span();
+    if !span.is_recording() {
+        return;
+    }
+    let text = |name: &'static str, value: &str| KeyValue::new(name, value.to_owned());
+    span.set_attribute(KeyValue::new(attribute::RPC_SYSTEM_NAME, "grpc"));
+    span.set_attribute(KeyValue::new(attribute::RPC_METHOD, came.method));
+    span.set_attribute(KeyValue::new(attribute::RPC_RESPONSE_STATUS_CODE, code_name(code)));
+    span.set_attribute(text(attribute::CALLER, came.caller));
+    span.set_attribute(text(attribute::REQUEST_ID, came.request_id));
+    if let Some(reference) = came.reference {
+        span.set_attribute(text(attribute::REFERENCE, reference));
+    }
+    match result {
+        Ok(told) => {
+            let path = told.path.map(|path| path.as_str());
+            span.set_attributes(path.map(|it| KeyValue::new(attribute::EXECUTION_PATH, it)));
+        }
+        Err(error) => {
+            span.set_attribute(KeyValue::new(attribute::REASON, error.reason().as_str()));
+            if is_server_error(code) {
+                span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, code_name(code)));
+                span.set_status(Status::error(error.reason().as_str()));
+            }
+        }
+    }
+    span.end();
+}

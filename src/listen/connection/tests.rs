@@ -1,0 +1,157 @@
+//! Stories of one connection, on a paused clock.
+
+use http_body_util::{Empty, Full};
+use hyper::client::conn::http2;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tower::service_fn;
+
+use super::*;
+use crate::domain::Caller;
+use crate::listen::AGE_GRACE;
+use crate::listen::limits::{HANDSHAKE, IDLE, MAX_ASKED};
+
+const AGE: Duration = Duration::from_secs(3600);
+const MINUTE: Duration = Duration::from_secs(60);
+
+type Sender = http2::SendRequest<Empty<Bytes>>;
+
+/// A connection to a service that answers after as many seconds as the path says.
+fn serving(age: Duration) -> (DuplexStream, JoinHandle<()>, CancellationToken) {
+    let (ours, theirs) = duplex(64 * 1024);
+    let peer = Peer::new(Caller::new("shop/checkout").unwrap(), true);
+    let service = service_fn(|request: Request<Incoming>| async move {
+        let caller = request.extensions().get::<Peer>().unwrap().caller().to_string();
+        let seconds = request.uri().path().trim_start_matches('/').parse().unwrap();
+        sleep(Duration::from_secs(seconds)).await;
+        Ok(Response::new(Full::new(Bytes::from(caller))))
+    });
+    let closing = CancellationToken::new();
+    let served = tokio::spawn(serve(ours, peer, service, age, closing.clone()));
+    (theirs, served, closing)
+}
+
+/// A stock client, which pings this often, also without a call.
+async fn client(io: DuplexStream, ping: Option<Duration>) -> (Sender, JoinHandle<()>) {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.timer(TokioTimer::new()).keep_alive_interval(ping).keep_alive_while_idle(true);
+    let (sender, connection) = builder.handshake(TokioIo::new(io)).await.unwrap();
+    (sender, tokio::spawn(async move { drop(connection.await) }))
+}
+
+async fn call(sender: &mut Sender, seconds: u64) -> hyper::Result<Response<Incoming>> {
+    sender.ready().await?;
+    let request = Request::get(format!("http://sidecar/{seconds}"));
+    sender.send_request(request.body(Empty::new()).unwrap()).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_request_carries_its_peer() {
+    use http_body_util::BodyExt as _;
+    let (io, ..) = serving(AGE);
+    let (mut sender, _connection) = client(io, None).await;
+    let body = call(&mut sender, 0).await.unwrap().into_body().collect().await.unwrap();
+    assert_eq!(body.to_bytes(), "shop/checkout");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_connection_lets_its_calls_end_and_then_closes() {
+    let (io, served, _closing) = serving(MINUTE);
+    let (mut sender, connection) = client(io, None).await;
+    let mut long = sender.clone();
+    let long = tokio::spawn(async move { call(&mut long, 600).await });
+    sleep(MINUTE * 2).await;
+    assert!(call(&mut sender, 0).await.is_err(), "it takes no more calls");
+    assert!(long.await.unwrap().is_ok(), "the one under way ends well");
+    served.await.unwrap();
+    connection.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_without_end_keeps_no_old_connection() {
+    let (io, served, _closing) = serving(MINUTE);
+    let (mut sender, _connection) = client(io, None).await;
+    let began = Instant::now();
+    let endless = tokio::spawn(async move { call(&mut sender, 1_000_000).await.map(drop) });
+    served.await.unwrap();
+    assert_eq!(began.elapsed(), MINUTE + AGE_GRACE);
+    assert!(endless.await.unwrap().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_is_closed_and_a_used_one_is_not() {
+    let (io, served, _closing) = serving(AGE);
+    let (mut sender, connection) = client(io, None).await;
+    let began = Instant::now();
+    call(&mut sender, 1200).await.unwrap();
+    assert!(IDLE < Duration::from_secs(1200) && !served.is_finished());
+    connection.await.unwrap();
+    served.await.unwrap();
+    let idle = began.elapsed() - Duration::from_secs(1200);
+    assert!((IDLE..IDLE + Duration::from_secs(1)).contains(&idle), "{idle:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_does_not_begin_to_speak_is_closed() {
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    for piece in [0, 2] {
+        let (mut io, served, _closing) = serving(AGE);
+        let began = Instant::now();
+        // A byte every second: 24 would take too long.
+        for byte in preface.iter().take(piece) {
+            io.write_all(&[*byte]).await.unwrap();
+            sleep(Duration::from_secs(1)).await;
+        }
+        served.await.unwrap();
+        assert_eq!(began.elapsed(), HANDSHAKE);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_gone_without_a_word_is_noticed() {
+    let (mut io, served, _closing) = serving(AGE);
+    io.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let began = Instant::now();
+    // It reads and never answers.
+    let mut rest = Vec::new();
+    io.read_to_end(&mut rest).await.unwrap();
+    served.await.unwrap();
+    let limit = KEEPALIVE_INTERVAL + KEEPALIVE_TIMEOUT;
+    assert!((limit..limit + Duration::from_secs(1)).contains(&began.elapsed()));
+}
+
+/// What docs/CLIENTS.md promises.
+#[tokio::test(start_paused = true)]
+async fn a_client_may_ping_every_second_also_without_calls() {
+    let (io, served, _closing) = serving(AGE);
+    let (mut sender, _connection) = client(io, Some(Duration::from_secs(1))).await;
+    for _ in 0..3 {
+        sleep(MINUTE * 10).await;
+        call(&mut sender, 0).await.unwrap();
+    }
+    assert!(!served.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_pings_without_measure_is_let_go() {
+    let (io, served, _closing) = serving(AGE);
+    let (mut sender, connection) = client(io, Some(Duration::from_millis(100))).await;
+    call(&mut sender, 0).await.unwrap();
+    let began = Instant::now();
+    timeout(MINUTE, connection).await.unwrap().unwrap();
+    timeout(MINUTE, served).await.unwrap().unwrap();
+    let pings = began.elapsed().as_millis() / 100;
+    assert!(pings > u128::from(MAX_ASKED), "after {pings} pings");
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_end_of_the_process_calls_end_and_the_connection_closes() {
+    let (io, served, closing) = serving(AGE);
+    let (mut sender, _connection) = client(io, None).await;
+    let under_way = tokio::spawn(async move { call(&mut sender, 30).await.map(drop) });
+    sleep(Duration::from_secs(1)).await;
+    closing.cancel();
+    under_way.await.unwrap().unwrap();
+    served.await.unwrap();
+}

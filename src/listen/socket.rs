@@ -1,0 +1,212 @@
+//! Bound listeners, and what becomes of each new connection.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+use super::limits::{ACCEPT_PAUSE, HANDSHAKE};
+use super::tls::{self, Terms};
+use super::{Connections, Peer, connection};
+use crate::domain::Caller;
+use crate::shutdown::Draining;
+
+/// The users that may call over a Unix socket; none of them where it is anybody who can open it.
+pub type TrustedUids = Option<Arc<[u32]>>;
+
+/// A bound listener. A Unix socket's file is removed when it is dropped.
+pub enum Listener {
+    /// TCP in the clear; whoever calls is this caller.
+    Tcp(TcpListener, Caller),
+    /// A Unix socket; whoever may open it is this caller.
+    Unix(UnixListener, SocketFile, Caller, TrustedUids),
+    /// TCP with mutual TLS; the certificate says who calls.
+    Tls(TcpListener, Arc<Terms>),
+}
+
+impl Listener {
+    /// Binds a TCP address.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub async fn tcp(address: SocketAddr, caller: Caller) -> io::Result<Self> {
+        TcpListener::bind(address).await.map(|listener| Self::Tcp(listener, caller))
+    }
+
+    /// Binds a TCP address that is served with mutual TLS.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub async fn tls(address: SocketAddr, terms: Arc<Terms>) -> io::Result<Self> {
+        TcpListener::bind(address).await.map(|listener| Self::Tls(listener, terms))
+    }
+
+    /// Binds a Unix socket. A file that an ended process left behind is replaced; a socket on
+    /// which somebody answers is not.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub async fn unix(path: &Path, caller: Caller, trusted: TrustedUids) -> io::Result<Self> {
+        if UnixStream::connect(path).await.is_ok() {
+            return Err(io::Error::from(io::ErrorKind::AddrInUse));
+        }
+        let left_behind = std::os::unix::fs::FileTypeExt::is_socket;
+        if std::fs::symlink_metadata(path).is_ok_and(|it| left_behind(&it.file_type())) {
+            std::fs::remove_file(path)?;
+        }
+        let listener = UnixListener::bind(path)?;
+        Ok(Self::Unix(listener, SocketFile(path.to_owned()), caller, trusted))
+    }
+
+    /// The address as callers write it.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let of = |listener: &TcpListener| {
+            listener.local_addr().map_or_else(|_| "unknown".into(), |it| it.to_string())
+        };
+        match self {
+            Self::Tcp(listener, _) => of(listener),
+            Self::Unix(_, file, ..) => format!("unix:{}", file.0.display()),
+            Self::Tls(listener, _) => format!("tls://{}", of(listener)),
+        }
+    }
+
+    /// Serves every connection until `closing`, and then until each has ended, which a peer that
+    /// says nothing may put off. Where this is dropped the connections are cut.
+    ///
+    /// Once the process drains, every connection is told goodbye; those that come then are greeted
+    /// late and told goodbye soon.
+    pub async fn serve<S, B>(
+        self,
+        service: S,
+        door: Connections,
+        draining: Draining,
+        closing: CancellationToken,
+    ) where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+        S: Clone + Send + 'static,
+        S::Future: Send,
+        B: Body<Data = Bytes> + Unpin + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let mut connections = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = closing.cancelled() => break,
+                // What has ended makes room.
+                Some(_) = connections.join_next() => continue,
+                accepted = self.accept() => accepted,
+            };
+            match accepted {
+                Ok(stream) if draining.is_draining() => {
+                    connections.spawn(stream.serve(service.clone(), door.late(), closing.clone()));
+                }
+                Ok(stream) => {
+                    let end = draining.token();
+                    connections.spawn(stream.serve(service.clone(), door.clone(), end));
+                }
+                // Of a peer that is gone already, say; or there are no file descriptors left, and
+                // the next attempt would fail as fast.
+                Err(fault) => {
+                    tracing::warn!(%fault, "a connection could not be accepted");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        // Nobody else is to wait in its queue.
+        drop(self);
+        while connections.join_next().await.is_some() {}
+    }
+
+    async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Self::Tcp(listener, caller) => {
+                let peer = Peer::new(caller.clone(), true);
+                Ok(Accepted::Tcp(tcp(listener).await?, peer))
+            }
+            Self::Tls(listener, terms) => Ok(Accepted::Tls(tcp(listener).await?, terms.clone())),
+            Self::Unix(listener, _, caller, trusted) => {
+                let (stream, _) = listener.accept().await?;
+                let is_allowed = match trusted {
+                    None => true,
+                    Some(trusted) => trusted.contains(&stream.peer_cred()?.uid()),
+                };
+                Ok(Accepted::Unix(stream, Peer::new(caller.clone(), is_allowed)))
+            }
+        }
+    }
+}
+
+async fn tcp(listener: &TcpListener) -> io::Result<TcpStream> {
+    let (stream, _) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// A new connection.
+enum Accepted {
+    Tcp(TcpStream, Peer),
+    Unix(UnixStream, Peer),
+    Tls(TcpStream, Arc<Terms>),
+}
+
+impl Accepted {
+    async fn serve<S, B>(self, service: S, door: Connections, closing: CancellationToken)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+        S: Clone + Send + 'static,
+        S::Future: Send,
+        B: Body<Data = Bytes> + Unpin + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let age = door.age();
+        match self {
+            Self::Tcp(stream, peer) => {
+                let Some(_place) = door.enter().await else { return };
+                connection::serve(stream, peer, service, age, closing).await;
+            }
+            Self::Unix(stream, peer) => {
+                let Some(_place) = door.enter().await else { return };
+                connection::serve(stream, peer, service, age, closing).await;
+            }
+            Self::Tls(stream, terms) => {
+                let Some(handshake) = door.shake_hands().await else { return };
+                let shaken = tokio::select! {
+                    () = closing.cancelled() => return,
+                    shaken = timeout(HANDSHAKE, terms.accept(stream)) => shaken,
+                };
+                drop(handshake);
+                let fault = match shaken {
+                    Ok(Ok((stream, peer))) => {
+                        let Some(_place) = door.enter_as(peer.caller()) else { return };
+                        return connection::serve(stream, peer, service, age, closing).await;
+                    }
+                    Ok(Err(fault)) => tls::handshake_fault(&fault),
+                    Err(_) => "it took too long".to_owned(),
+                };
+                door.refuse_handshake(&fault);
+            }
+        }
+    }
+}
+
+/// The file of a Unix socket, removed when dropped.
+pub struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // It may be gone already, which is as good.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}

@@ -1,0 +1,39 @@
+//! What a write asks for and what it comes to, as an operator reads it.
+
+use crate::domain::{
+    Actor, CustomerId, Money, Operation, PaymentTokenId, ProviderText, Reason, Reference,
+};
+
+/// What a write asks for. It holds no card data.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Which write.
+    pub operation: Operation,
+    /// The person or job behind it.
+    pub actor: Option<Actor>,
+    /// The caller's name of the payment.
+    pub reference: Option<Reference>,
+    /// Of a refund: the charge.
+    pub charge_reference: Option<Reference>,
+    /// Whose payment it is.
+    pub customer_id: Option<CustomerId>,
+    /// What it is paid with.
+    pub payment_token_id: Option<PaymentTokenId>,
+    /// How much; none where a refund asks for all that is left.
+    pub amount: Option<Money>,
+    /// Of a refund: why.
+    pub reason: Option<Reason>,
+}
+
+/// What a write came to.
+#[derive(Clone, Debug)]
+pub struct Came {
+    /// Its status, by the contract's word.
+    pub status: &'static str,
+    /// False where Zentra has not ended it yet.
+    pub is_final: bool,
+    /// Zentra's id of it.
+    pub provider_id: Option<ProviderText>,
+    /// What has moved, where money has: taken by a charge, given back by a refund.
+    pub moved: Option<Money>,
+}

@@ -1,0 +1,310 @@
+//! The audit log: one JSON line for each write's decision and outcome, and for whatever else
+//! moves a payment's record. It is not sampled and not filtered, and goes to a target of its own.
+//!
+//! docs/LOGGING.md lists the fields.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tracing_appender::non_blocking::NonBlocking;
+
+use super::trace::{current_request_id, current_trace_id};
+use super::{Asked, Came};
+use crate::clock::Clock;
+use crate::domain::{Account, Caller, Environment, Execution, Operation, Reference};
+use crate::error::{Error, MoneyMoved};
+
+/// The longest line, in bytes; every text in it has a limit of its own.
+const LINE_BYTES: usize = 2048;
+
+/// The audit log of one account. Clones share it.
+#[derive(Clone)]
+pub struct Audit(Option<Arc<Inner>>);
+
+struct Inner {
+    target: Target,
+    clock: Arc<dyn Clock>,
+    account: Account,
+    environment: Environment,
+    lines: AtomicU64,
+}
+
+/// Where lines go.
+pub enum Target {
+    /// To a thread that writes them, so that a reader that hangs holds up no payment.
+    Queue(NonBlocking),
+    /// Written at once, for commands that end soon.
+    Direct(std::sync::Mutex<Box<dyn Write + Send>>),
+}
+
+/// Who moved a record, other than a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mover {
+    /// The background's look-up.
+    Reconciler,
+    /// What a read of a caller's has shown.
+    Read,
+}
+
+/// What an operator did.
+#[derive(Clone, Copy, Debug)]
+pub struct OperatorAct<'a> {
+    /// What, such as `settle`.
+    pub act: &'static str,
+    /// How far: `begun` or `done`.
+    pub stage: &'static str,
+    /// Who.
+    pub by: &'a str,
+    /// Why.
+    pub why: &'a str,
+}
+
+/// A payment as its record tells it.
+#[derive(Clone, Copy, Debug)]
+pub struct Recorded<'a> {
+    /// Whose.
+    pub caller: &'a Caller,
+    /// Which write.
+    pub operation: Operation,
+    /// The caller's name of it.
+    pub reference: Option<&'a Reference>,
+    /// The name of the record.
+    pub digest: &'a str,
+    /// What became of it.
+    pub outcome: &'a str,
+}
+
+#[derive(Default, Serialize)]
+struct Line<'a> {
+    time: String,
+    audit: &'static str,
+    account: &'a str,
+    environment: &'static str,
+    operation: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    caller: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    charge_reference: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    customer_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payment_token_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amount_minor: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    currency: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refund_reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    money_moved: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider_request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider_code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_digest: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stage: Option<&'static str>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    request_id: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    trace_id: String,
+}
+
+impl Audit {
+    /// No audit log.
+    #[must_use]
+    pub fn off() -> Self {
+        Self(None)
+    }
+
+    /// Writes the audit log of an account to `target`.
+    #[must_use]
+    pub fn new(
+        target: Target,
+        clock: Arc<dyn Clock>,
+        account: Account,
+        environment: Environment,
+    ) -> Self {
+        let lines = AtomicU64::new(0);
+        Self(Some(Arc::new(Inner { target, clock, account, environment, lines })))
+    }
+
+    /// A call's work on a payment ended, whatever its caller has heard by then.
+    pub fn payment(
+        &self,
+        caller: &Caller,
+        digest: &str,
+        asked: &Asked,
+        result: Result<(&Came, &Execution), &Error>,
+    ) {
+        let Some(inner) = &self.0 else { return };
+        let mut line = Line {
+            key_digest: Some(digest),
+            decision: Some("allowed"),
+            ..inner.asked("payment", caller, asked)
+        };
+        match result {
+            Ok((came, execution)) => {
+                line.outcome = Some(came.status);
+                line.money_moved = Some(if came.moved.is_some() { "yes" } else { "no" });
+                line.attempts = Some(execution.attempts);
+                line.path = Some(execution.path.as_str());
+                line.provider_id = came.provider_id.as_ref().map(|id| id.as_str());
+                line.provider_request_id =
+                    execution.provider_request_id.as_ref().map(|id| id.as_str());
+                if came.moved.is_none() && !came.is_final {
+                    line.money_moved = Some("unknown");
+                }
+            }
+            Err(error) => failed(&mut line, error),
+        }
+        inner.write(&line);
+    }
+
+    /// A write was refused before any work on a payment began.
+    pub fn refused(
+        &self,
+        operation: Operation,
+        caller: &Caller,
+        asked: Option<&Asked>,
+        error: &Error,
+    ) {
+        let Some(inner) = &self.0 else { return };
+        let mut line = match asked {
+            Some(asked) => inner.asked("payment", caller, asked),
+            None => Line { caller: Some(caller.as_str()), ..inner.line("payment", operation) },
+        };
+        failed(&mut line, error);
+        inner.write(&line);
+    }
+
+    /// A record was moved without a call of its own.
+    pub fn moved(&self, mover: Mover, recorded: Recorded<'_>) {
+        let Some(inner) = &self.0 else { return };
+        let by = match mover {
+            Mover::Reconciler => "reconciler",
+            Mover::Read => "read",
+        };
+        inner.write(&Line { by: Some(by), ..inner.recorded("moved", recorded) });
+    }
+
+    /// An operator acts on a record, or on the account.
+    pub fn operator(&self, act: OperatorAct<'_>, recorded: Recorded<'_>) {
+        let Some(inner) = &self.0 else { return };
+        inner.write(&Line {
+            act: Some(act.act),
+            stage: Some(act.stage),
+            by: Some(act.by),
+            why: Some(act.why),
+            ..inner.recorded("operator", recorded)
+        });
+    }
+
+    /// Lines that were begun; those that found the queue full are among them.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.0.as_ref().map_or(0, |inner| inner.lines.load(Ordering::Relaxed))
+    }
+}
+
+fn failed(line: &mut Line<'_>, error: &Error) {
+    line.decision = Some(if error.reason().is_refusal() { "refused" } else { "allowed" });
+    line.reason = Some(error.reason().as_str());
+    let moved = error.moved();
+    line.money_moved = (moved != MoneyMoved::NotApplicable).then(|| moved.as_str());
+    line.sent = Some(error.was_sent());
+    line.provider_code = error.provider_note().code;
+}
+
+impl Inner {
+    fn line(&self, audit: &'static str, operation: Operation) -> Line<'_> {
+        Line {
+            time: at(self.clock.now()),
+            audit,
+            account: self.account.as_str(),
+            environment: self.environment.as_str(),
+            operation: operation.as_str(),
+            request_id: current_request_id(),
+            trace_id: current_trace_id(),
+            ..Line::default()
+        }
+    }
+
+    fn asked<'a>(&'a self, audit: &'static str, caller: &'a Caller, asked: &'a Asked) -> Line<'a> {
+        Line {
+            caller: Some(caller.as_str()),
+            actor: asked.actor.as_ref().map(|it| it.as_str()),
+            reference: asked.reference.as_ref().map(|it| it.as_str()),
+            charge_reference: asked.charge_reference.as_ref().map(|it| it.as_str()),
+            customer_id: asked.customer_id.as_ref().map(|it| it.as_str()),
+            payment_token_id: asked.payment_token_id.as_ref().map(|it| it.as_str()),
+            amount_minor: asked.amount.map(|it| it.amount_minor()),
+            currency: asked.amount.map(|it| it.currency().code()),
+            refund_reason: asked.reason.as_ref().map(|it| it.as_str()),
+            ..self.line(audit, asked.operation)
+        }
+    }
+
+    fn recorded<'a>(&'a self, audit: &'static str, recorded: Recorded<'a>) -> Line<'a> {
+        Line {
+            caller: Some(recorded.caller.as_str()),
+            reference: recorded.reference.map(Reference::as_str),
+            key_digest: Some(recorded.digest),
+            outcome: Some(recorded.outcome),
+            ..self.line(audit, recorded.operation)
+        }
+    }
+
+    fn write(&self, line: &Line<'_>) {
+        self.lines.fetch_add(1, Ordering::Relaxed);
+        let mut text = Vec::with_capacity(LINE_BYTES);
+        // Texts and numbers are always JSON, and memory takes every byte.
+        if serde_json::to_writer(&mut text, line).is_err() {
+            return;
+        }
+        text.push(b'\n');
+        let written = match &self.target {
+            Target::Queue(queue) => queue.clone().write_all(&text),
+            Target::Direct(file) => {
+                let mut file = file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                file.write_all(&text).and_then(|()| file.flush())
+            }
+        };
+        if let Err(fault) = written {
+            tracing::error!(%fault, "the audit log cannot be written");
+        }
+    }
+}
+
+/// RFC 3339 with milliseconds.
+fn at(time: Timestamp) -> String {
+    format!("{time:.3}")
+}

@@ -1,0 +1,128 @@
+//! Starts what the settings ask for, and ends it in order.
+
+use std::time::Duration;
+
+use opentelemetry_otlp::{MetricExporter, SpanExporter, WithHttpConfig as _};
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::Telemetry;
+use super::audit::Audit;
+use super::export::{self, Dropped};
+use super::logs::Lines;
+use super::names::{label, metric};
+use super::push::{self, SharedReader};
+use super::settings::{METRIC_INTERVAL, OtelSettings, Protocol};
+use super::trace::Tracer;
+
+/// How long what is left may take to leave at the end, unless less is allowed.
+pub const FLUSH: Duration = Duration::from_secs(3);
+
+/// What was started, until it is ended.
+#[derive(Default)]
+pub struct Exports {
+    tasks: JoinSet<()>,
+    end: CancellationToken,
+}
+
+/// Starts the telemetry of a process. Needs a runtime, on which the exporters live.
+///
+/// # Errors
+/// A sentence for the operator where an exporter cannot be made.
+pub fn start(
+    settings: &OtelSettings,
+    audit: Audit,
+    lines: &Lines,
+) -> Result<(Telemetry, Exports), String> {
+    let mut exports = Exports::default();
+    let dropped = Dropped::default();
+    let tracer = match settings.traces {
+        None => Tracer::off(),
+        Some(protocol) => {
+            let exporter = span_exporter(protocol)?;
+            let (queue, sender) = export::queue(exporter, settings.queue, dropped.clone());
+            exports.tasks.spawn(sender.run(exports.end.clone(), FLUSH));
+            let provider = SdkTracerProvider::builder()
+                .with_resource(export::resource())
+                .with_span_processor(queue)
+                .build();
+            Tracer::of(&provider)
+        }
+    };
+    let mut readers = Vec::new();
+    if let Some(protocol) = settings.metrics {
+        let reader = SharedReader::default();
+        readers.push(reader.clone());
+        let every = settings.metric_interval.unwrap_or(METRIC_INTERVAL);
+        let end = exports.end.clone();
+        exports.tasks.spawn(push::run(reader, metric_exporter(protocol)?, every, end, FLUSH));
+    }
+    let telemetry = Telemetry::new(tracer, audit, readers);
+    show_losses(&telemetry, dropped, lines);
+    Ok((telemetry, exports))
+}
+
+impl Exports {
+    /// Sends what is left, for as long as `limit` at most.
+    pub async fn flush(mut self, limit: Duration) {
+        self.end.cancel();
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        // What does not leave in time is lost, and was counted.
+        let _ = tokio::time::timeout(limit, all).await;
+        self.tasks.shutdown().await;
+    }
+}
+
+fn span_exporter(protocol: Protocol) -> Result<SpanExporter, String> {
+    let builder = SpanExporter::builder();
+    match protocol {
+        Protocol::Grpc => builder.with_tonic().build(),
+        Protocol::Http => builder.with_http().with_http_client(http_client()?).build(),
+    }
+    .map_err(|fault| format!("spans cannot be exported: {fault}"))
+}
+
+fn metric_exporter(protocol: Protocol) -> Result<MetricExporter, String> {
+    let builder = MetricExporter::builder();
+    match protocol {
+        Protocol::Grpc => builder.with_tonic().build(),
+        Protocol::Http => builder.with_http().with_http_client(http_client()?).build(),
+    }
+    .map_err(|fault| format!("metrics cannot be exported: {fault}"))
+}
+
+/// As towards Zentra: no proxy that the environment names, and no redirects.
+fn http_client() -> Result<reqwest::Client, String> {
+    // An error means that a provider stands already: the same one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .map_err(|fault| format!("the client for telemetry cannot be made: {fault}"))
+}
+
+fn show_losses(telemetry: &Telemetry, dropped: Dropped, lines: &Lines) {
+    use opentelemetry::KeyValue;
+    let meter = telemetry.meter();
+    let _counter = meter
+        .u64_observable_counter(metric::SPANS_DROPPED)
+        .with_description("Spans that were lost.")
+        .with_callback(move |observer| {
+            let why = |reason| [KeyValue::new(label::REASON, reason)];
+            observer.observe(dropped.queue_full(), &why("queue_full"));
+            observer.observe(dropped.export_failed(), &why("export_failed"));
+        })
+        .build();
+    let lost = lines.lost();
+    let _counter = meter
+        .u64_observable_counter(metric::LINES_DROPPED)
+        .with_description("Lines that found their queue full and were lost.")
+        .with_callback(move |observer| {
+            for (target, count) in lost() {
+                observer.observe(count, &[KeyValue::new(label::TARGET, target)]);
+            }
+        })
+        .build();
+}

@@ -1,0 +1,181 @@
+//! Spans, over OpenTelemetry's own interface.
+//!
+//! Not over `tracing`'s spans: those are built before it is known whether anybody wants them,
+//! which costs each call more than the tenth part of what it may. Here a call that is not sampled
+//! pays for its ids alone, and its children pay for nothing.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::trace::{
+    SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _,
+};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+
+use super::names::attribute;
+use super::trace_context::{self, TRACEPARENT, TRACESTATE};
+
+/// Makes spans, or only passes the callers' traces on.
+#[derive(Clone)]
+pub struct Tracer(Option<SdkTracer>);
+
+/// Our id of a call, kept in its context for those who write lines of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId(pub String);
+
+impl Tracer {
+    /// Makes no spans. A caller's trace reaches Zentra, the records and the logs as it came.
+    #[must_use]
+    pub fn off() -> Self {
+        Self(None)
+    }
+
+    /// Makes the spans of `provider`.
+    #[must_use]
+    pub fn of(provider: &SdkTracerProvider) -> Self {
+        Self(Some(provider.tracer_with_scope(super::scope())))
+    }
+
+    /// The context of a call that came with `caller`'s span, with a span of its own.
+    #[must_use]
+    pub fn server(&self, caller: Option<SpanContext>, method: &'static str) -> Context {
+        let outside = match caller {
+            Some(caller) => Context::new().with_remote_span_context(caller),
+            None => Context::new(),
+        };
+        let Some(tracer) = &self.0 else { return outside };
+        let builder = tracer.span_builder(method).with_kind(SpanKind::Server);
+        let span = tracer.build_with_context(builder, &outside);
+        outside.with_span(span)
+    }
+
+    /// The context of work that no call asked for, with a span of its own.
+    #[must_use]
+    pub fn root(&self, name: &'static str) -> Context {
+        let outside = Context::new();
+        let Some(tracer) = &self.0 else { return outside };
+        let span = tracer.build_with_context(tracer.span_builder(name), &outside);
+        outside.with_span(span)
+    }
+
+    /// A span below the current one; none where that is not sampled.
+    pub fn client(&self, name: impl FnOnce() -> Cow<'static, str>) -> Option<ClientSpan> {
+        let tracer = self.0.as_ref()?;
+        if !Context::map_current(|current| current.span().span_context().is_sampled()) {
+            return None;
+        }
+        let current = Context::current();
+        let builder = tracer.span_builder(name()).with_kind(SpanKind::Client);
+        let span = tracer.build_with_context(builder, &current);
+        Some(ClientSpan(current.with_span(span)))
+    }
+}
+
+/// The span of a request to somebody else. It ends when dropped, as cancelled where nobody said
+/// what came of it.
+pub struct ClientSpan(Context);
+
+impl ClientSpan {
+    /// Adds what is known.
+    pub fn set(&self, attributes: impl IntoIterator<Item = KeyValue>) {
+        self.0.span().set_attributes(attributes);
+    }
+
+    /// It came to this; `error` is what went wrong, by its kind.
+    pub fn end(self, error: Option<Cow<'static, str>>) {
+        if let Some(error) = error {
+            fail(&self.0, error);
+        }
+        self.0.span().end();
+    }
+
+    /// The context with this span in it.
+    #[must_use]
+    pub fn context(&self) -> &Context {
+        &self.0
+    }
+}
+
+impl Drop for ClientSpan {
+    fn drop(&mut self) {
+        let span = self.0.span();
+        if span.is_recording() {
+            fail(&self.0, Cow::Borrowed("cancelled"));
+            span.end();
+        }
+    }
+}
+
+/// Marks the context's span as failed.
+pub fn fail(context: &Context, error: Cow<'static, str>) {
+    let span = context.span();
+    // Without a text: the kind and the status say it all.
+    span.set_status(Status::error(""));
+    span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error));
+}
+
+/// Writes the span of `context`, or where there is none the current one, into a request's
+/// headers. Baggage stays here: it may hold anything.
+pub fn inject(span: Option<&ClientSpan>, headers: &mut HeaderMap) {
+    match span {
+        Some(span) => inject_context(span.context(), headers),
+        None => Context::map_current(|current| inject_context(current, headers)),
+    }
+}
+
+fn inject_context(context: &Context, headers: &mut HeaderMap) {
+    let span = context.span();
+    let span = span.span_context();
+    if !span.is_valid() {
+        return;
+    }
+    let state = span.trace_state().header();
+    let texts = [(TRACEPARENT, trace_context::format(span)), (TRACESTATE, state)];
+    for (name, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+}
+
+/// The `traceparent` of the current span; empty where there is none.
+#[must_use]
+pub fn current_traceparent() -> String {
+    Context::map_current(|current| trace_context::format(current.span().span_context()))
+}
+
+/// The id of the current trace, in hex; empty where there is none.
+#[must_use]
+pub fn current_trace_id() -> String {
+    Context::map_current(trace_id)
+}
+
+/// The id of a context's trace, in hex; empty where there is none.
+#[must_use]
+pub fn trace_id(context: &Context) -> String {
+    let span = context.span();
+    let span = span.span_context();
+    if span.is_valid() { span.trace_id().to_string() } else { String::new() }
+}
+
+/// Our id of the call that the current work is for; empty where no call asked for it.
+#[must_use]
+pub fn current_request_id() -> String {
+    Context::map_current(|current| current.get::<RequestId>().map(|id| id.0.clone()))
+        .unwrap_or_default()
+}
+
+/// Links the current span to another one, by that one's `traceparent`. `why` is `replay` or
+/// `recovery`.
+pub fn link_current(traceparent: &str, why: &'static str) {
+    Context::map_current(|current| {
+        let span = current.span();
+        if !span.is_recording() {
+            return;
+        }
+        if let Some(other) = trace_context::parse(traceparent, None) {
+            span.add_link(other, vec![KeyValue::new(attribute::LINK, why)]);
+        }
+    });
+}

@@ -1,0 +1,131 @@
+//! W3C Trace Context, version 00, read strictly.
+//!
+//! Not the SDK's propagator: that takes signs and short ids where the standard has fixed digits,
+//! and whatever passes here is sent on to Zentra and written into records and logs.
+
+use std::str::FromStr;
+
+use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
+
+/// The header of the trace and the span.
+pub const TRACEPARENT: &str = "traceparent";
+/// The header of what vendors add.
+pub const TRACESTATE: &str = "tracestate";
+
+/// The length of a `traceparent` of version 00.
+const LENGTH: usize = 55;
+/// The longest `tracestate` that is passed on, in bytes: what the standard asks everybody to take.
+const LONGEST_STATE: usize = 512;
+
+/// The context of a `traceparent` and, where there is one, a `tracestate`. A `tracestate` that is
+/// too long or malformed is dropped; a malformed `traceparent` is as if there were none.
+#[must_use]
+pub fn parse(traceparent: &str, tracestate: Option<&str>) -> Option<SpanContext> {
+    let bytes = traceparent.as_bytes();
+    let fits = match bytes.get(..3)? {
+        b"00-" => bytes.len() == LENGTH,
+        b"ff-" => false,
+        // A later version begins with the same fields; what follows them is not known here.
+        _ => bytes.len() == LENGTH || bytes.get(LENGTH) == Some(&b'-'),
+    };
+    let version = digits(bytes.get(..2)?)?;
+    let dashes = [2, 35, 52].iter().all(|at| bytes.get(*at) == Some(&b'-'));
+    if !fits || !dashes || version.len() != 2 {
+        return None;
+    }
+    let trace_id = TraceId::from_hex(digits(bytes.get(3..35)?)?).ok()?;
+    let span_id = SpanId::from_hex(digits(bytes.get(36..52)?)?).ok()?;
+    let flags = u8::from_str_radix(digits(bytes.get(53..LENGTH)?)?, 16).ok()?;
+    // Flags that this version does not know are not passed on, as the standard asks.
+    let flags = TraceFlags::new(flags) & TraceFlags::SAMPLED;
+    let state = tracestate
+        .filter(|state| state.len() <= LONGEST_STATE && has_keys(state))
+        .and_then(|state| TraceState::from_str(state).ok())
+        .unwrap_or_default();
+    let context = SpanContext::new(trace_id, span_id, flags, true, state);
+    context.is_valid().then_some(context)
+}
+
+/// The `traceparent` of a span; empty where there is none.
+#[must_use]
+pub fn format(context: &SpanContext) -> String {
+    if !context.is_valid() {
+        return String::new();
+    }
+    let flags = context.trace_flags() & TraceFlags::SAMPLED;
+    format!("00-{}-{}-{:02x}", context.trace_id(), context.span_id(), flags)
+}
+
+/// Each member has a key, which the SDK does not ask for.
+fn has_keys(state: &str) -> bool {
+    state.split(',').all(|member| member.trim().find('=').is_some_and(|at| at > 0))
+}
+
+/// Lower-case hexadecimal digits, and nothing else.
+fn digits(bytes: &[u8]) -> Option<&str> {
+    let all = bytes.iter().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'));
+    std::str::from_utf8(bytes).ok().filter(|_| all)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const GOOD: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    #[test]
+    fn what_is_read_is_written_again() {
+        let context = parse(GOOD, Some("vendor=value")).unwrap();
+        assert!(context.is_remote() && context.is_sampled());
+        assert_eq!(context.trace_state().get("vendor"), Some("value"));
+        assert_eq!(format(&context), GOOD);
+    }
+
+    #[test]
+    fn unknown_flags_are_dropped_and_later_versions_are_read() {
+        let flags = parse(&GOOD.replace("-01", "-ff"), None).unwrap();
+        assert_eq!(format(&flags), GOOD);
+        let later = format!("{}-more", GOOD.replacen("00", "cc", 1));
+        assert_eq!(format(&parse(&later, None).unwrap()), GOOD);
+    }
+
+    #[test]
+    fn anything_else_is_as_if_there_were_none() {
+        for text in [
+            "",
+            "00",
+            &GOOD.to_uppercase(),
+            &GOOD.replacen("00", "ff", 1),
+            &GOOD.replacen("00", "0g", 1),
+            &format!("{GOOD}-more"),
+            &format!(" {GOOD}"),
+            &GOOD.replace("-01", "-+1"),
+            &GOOD.replace("0af7", "+af7"),
+            &GOOD.replace('-', "_"),
+            &GOOD.replace("b7ad6b7169203331", "0000000000000000"),
+            &GOOD.replace("0af7651916cd43dd8448eb211c80319c", &"0".repeat(32)),
+            &GOOD.replace("b7ad6b7169203331", "b7ad6b716920333\u{e9}"),
+            &GOOD[..54],
+        ] {
+            assert_eq!(parse(text, None), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bad_state_does_not_lose_the_trace() {
+        for state in ["=", "a=b,=c", "word", &format!("vendor={}", "x".repeat(LONGEST_STATE))] {
+            assert_eq!(parse(GOOD, Some(state)).unwrap().trace_state().header(), "", "{state}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "\\PC{0,80}", state in "\\PC{0,80}") {
+            if let Some(context) = parse(&text, Some(&state)) {
+                prop_assert!(context.is_valid());
+            }
+        }
+    }
+}

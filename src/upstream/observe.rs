@@ -1,0 +1,107 @@
+//! What each try looks like from outside: its span, its time, and the trace that Zentra is told.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use opentelemetry::KeyValue;
+use tokio::time::Instant;
+
+use super::around::{Answer, Around, Exchange, pass_on};
+use super::{TransportError, TryNumber};
+use crate::telemetry::Telemetry;
+use crate::telemetry::measure::Exchange as Told;
+use crate::telemetry::names::attribute;
+use crate::telemetry::trace::{ClientSpan, inject};
+
+/// The route of a request, with names in the places of references: what spans and metrics may be
+/// told apart by.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteTemplate(pub &'static str);
+
+/// Tells of each try. Innermost, so that what it times is the exchange alone.
+pub(super) struct Observe {
+    pub(super) telemetry: Telemetry,
+}
+
+impl Around for Observe {
+    async fn around<S: Exchange>(&self, mut request: Request<Bytes>, rest: S) -> Answer {
+        let template = request.extensions().get::<RouteTemplate>().map_or("", |route| route.0);
+        let span = self.telemetry.tracer().client(|| name(request.method(), template));
+        if let Some(span) = &span {
+            describe(span, &request, template);
+        }
+        inject(span.as_ref(), request.headers_mut());
+        let labels = labels(&request, template);
+        let began = Instant::now();
+        let answer = pass_on(request, rest).await;
+        let status = answer.as_ref().ok().map(http::Response::status);
+        let error = error_type(&answer);
+        let time = began.elapsed();
+        let told =
+            Told { labels, status: status.map(|it| it.as_u16()), error: error.clone(), time };
+        self.telemetry.measures().exchange(told);
+        if let Some(span) = span {
+            let status = status.map(|it| i64::from(it.as_u16()));
+            span.set(status.map(|it| KeyValue::new(attribute::HTTP_RESPONSE_STATUS_CODE, it)));
+            span.end(error);
+        }
+        answer
+    }
+}
+
+fn name(method: &Method, template: &'static str) -> Cow<'static, str> {
+    format!("{method} {template}").into()
+}
+
+fn describe(span: &ClientSpan, request: &Request<Bytes>, template: &'static str) {
+    let uri = request.uri();
+    let try_number = request.extensions().get::<TryNumber>().map_or(1, |number| number.0);
+    let repeat = (try_number > 1)
+        .then(|| KeyValue::new(attribute::HTTP_REQUEST_RESEND_COUNT, i64::from(try_number) - 1));
+    span.set(labels(request, template));
+    span.set([KeyValue::new(attribute::URL_FULL, uri.to_string())]);
+    span.set(repeat);
+}
+
+fn labels(request: &Request<Bytes>, template: &'static str) -> [KeyValue; 4] {
+    let uri = request.uri();
+    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
+    let host: Arc<str> = uri.host().unwrap_or_default().into();
+    [
+        KeyValue::new(attribute::HTTP_REQUEST_METHOD, method(request.method())),
+        KeyValue::new(attribute::SERVER_ADDRESS, host),
+        KeyValue::new(attribute::SERVER_PORT, i64::from(port)),
+        KeyValue::new(attribute::URL_TEMPLATE, template),
+    ]
+}
+
+fn method(method: &Method) -> &'static str {
+    // Zentra's routes know these two.
+    if *method == Method::GET { "GET" } else { "POST" }
+}
+
+/// The status where it is an error's, else what went wrong by its kind.
+fn error_type(answer: &Answer) -> Option<Cow<'static, str>> {
+    let kind = match answer {
+        Ok(answer) if is_error(answer.status()) => {
+            return Some(answer.status().as_u16().to_string().into());
+        }
+        Ok(_) => return None,
+        Err(TransportError::NotSent) => "not_sent",
+        Err(TransportError::TimedOut) => "timeout",
+        Err(TransportError::Broken) => "broken",
+        Err(TransportError::TooLarge { .. }) => "too_large",
+        // The layers outside of this one give these.
+        Err(
+            TransportError::LeaseOver | TransportError::NoTime | TransportError::CircuitOpen { .. },
+        ) => "kept_back",
+    };
+    Some(kind.into())
+}
+
+/// For a client, 4xx are errors too.
+fn is_error(status: StatusCode) -> bool {
+    status.is_client_error() || status.is_server_error()
+}

@@ -1,0 +1,87 @@
+"""What an API server does with a pod under the chart's policies, as far as that is written in them."""
+
+import copy
+from dataclasses import dataclass
+
+import helm
+import stand_ins
+
+
+@dataclass
+class Outcome:
+    """A pod after admission."""
+
+    pod: dict
+    denied: list[str]
+    warned: list[str]
+
+
+def admit(pod: dict, namespace: str, rendered: list[dict]) -> Outcome:
+    """Mutates, then validates. Raises where an expression fails: the policies fail closed too."""
+    pod = copy.deepcopy(pod)
+    for policy in bound(rendered, "MutatingAdmissionPolicy", pod, namespace):
+        conditions = [it["expression"] for it in policy["spec"]["matchConditions"]]
+        if all(values(conditions, pod)):
+            for mutation in policy["spec"]["mutations"]:
+                assert mutation["patchType"] == "JSONPatch"
+                [operations] = values([mutation["jsonPatch"]["expression"]], pod)
+                apply(operations, pod)
+    outcome = Outcome(pod, [], [])
+    for policy in bound(rendered, "ValidatingAdmissionPolicy", pod, namespace):
+        [action] = binding_of(policy, rendered)["spec"]["validationActions"]
+        told = {"Deny": outcome.denied, "Warn": outcome.warned}[action]
+        validations = policy["spec"]["validations"]
+        results = values([it["expression"] for it in validations], pod)
+        told += [it["message"] for it, good in zip(validations, results, strict=True) if not good]
+    return outcome
+
+
+def values(expressions: list[str], pod: dict) -> list:
+    results = stand_ins.evaluate([(expression, pod) for expression in expressions])
+    for expression, result in zip(expressions, results, strict=True):
+        assert "fault" not in result, f"{result['fault']}: {expression}"
+    return [result["value"] for result in results]
+
+
+def bound(rendered: list[dict], kind: str, pod: dict, namespace: str) -> list[dict]:
+    """The policies of the kind whose selectors and bindings take the pod in."""
+    labels = pod["metadata"].get("labels", {})
+    policies = [it for it in rendered if it["kind"] == kind]
+    return [it for it in policies
+            if selects(it["spec"]["matchConstraints"]["objectSelector"], labels)
+            and selects(binding_of(it, rendered)["spec"]["matchResources"]["namespaceSelector"],
+                        {"kubernetes.io/metadata.name": namespace})]
+
+
+def binding_of(policy: dict, rendered: list[dict]) -> dict:
+    return next(it for it in rendered if it["kind"] == f"{policy['kind']}Binding"
+                and it["spec"]["policyName"] == policy["metadata"]["name"])
+
+
+def selects(selector: dict, labels: dict) -> bool:
+    rules = {
+        "Exists": lambda rule: rule["key"] in labels,
+        "In": lambda rule: labels.get(rule["key"]) in rule["values"],
+        "NotIn": lambda rule: labels.get(rule["key"]) not in rule["values"],
+    }
+    return selector.get("matchLabels", {}).items() <= labels.items() and all(
+        rules[rule["operator"]](rule) for rule in selector.get("matchExpressions", []))
+
+
+def apply(operations: list[dict], pod: dict) -> None:
+    """RFC 6902, as far as the chart uses it: `add`, whose parent must be there."""
+    for operation in operations:
+        assert operation["op"] == "add"
+        *path, last = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]]
+        parent = pod
+        for part in path:
+            parent = parent[part]
+        if isinstance(parent, dict):
+            parent[last] = operation["value"]
+        else:
+            parent.insert(len(parent) if last == "-" else int(last), operation["value"])
+
+
+def include(chart_values: helm.Values) -> dict:
+    """The pod that includes the sidecar by the named templates: the trial's."""
+    return dict(helm.pods(helm.render(chart_values)))["trial-zentra-sidecar-trial"]

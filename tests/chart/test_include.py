@@ -1,0 +1,93 @@
+"""A service's own chart that depends on this one, as a developer would write it."""
+
+import shutil
+
+import pytest
+import yaml
+
+import helm
+import schemas
+from helm import CHART, EXAMPLES
+from test_pod_security import container_breaches
+
+
+@pytest.fixture(scope="module")
+def charts(tmp_path_factory):
+    """A copy of the charts, with the dependency built by Helm."""
+    copied = tmp_path_factory.mktemp("charts") / "zentra-sidecar"
+    shutil.copytree(CHART, copied)
+    service = copied / "examples/service"
+    done = helm.run("dependency", "build", str(service))
+    assert done.returncode == 0, done.stderr
+    return service
+
+
+def render(chart, *arguments: str, given: str = "") -> list[dict]:
+    done = helm.run("template", "shop", str(chart), "--kube-version", "1.33.0", *arguments, "--values", "-", given=given or "{}")
+    assert done.returncode == 0, done.stderr
+    return helm.objects(done.stdout)
+
+
+def test_the_example_service_gets_its_sidecar(charts):
+    rendered = render(charts)
+    for version in helm.VERSIONS:
+        for thing in rendered:
+            schemas.validate(thing, version)
+    deployment = helm.one(rendered, "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    first = pod["initContainers"][0]
+    assert first["name"] == "zentra-sidecar" and first["restartPolicy"] == "Always"
+    assert container_breaches(first) == []
+    assert "readinessProbe" not in first
+    assert first["image"] == "registry.example.com/zentra-sidecar:0.1.0"
+    environment = {it["name"]: it.get("value") for it in first["env"]}
+    assert environment["SIDECAR_STORE"] == "redis://payments-redis:6379"
+    assert environment["SIDECAR_CARD_DATA"] == "refuse"
+    volumes = {it["name"] for it in pod["volumes"]}
+    assert {it["name"] for it in first["volumeMounts"]} == volumes
+    assert deployment["spec"]["template"]["metadata"]["labels"]["zentra.io/sidecar"] == "shop"
+
+
+def test_the_caller_is_the_pods_namespace_and_service_account(charts):
+    pod = helm.one(render(charts), "Deployment")["spec"]["template"]["spec"]
+    environment = {it["name"]: it for it in helm.sidecar(pod)["env"]}
+    names = list(environment)
+    for name, field in (("POD_NAMESPACE", "metadata.namespace"), ("POD_SERVICE_ACCOUNT", "spec.serviceAccountName")):
+        assert environment[name]["valueFrom"]["fieldRef"]["fieldPath"] == field
+        # Kubernetes puts in only what stands before.
+        assert names.index(name) < names.index("SIDECAR_CALLER")
+    assert environment["SIDECAR_CALLER"]["value"] == "$(POD_NAMESPACE)/$(POD_SERVICE_ACCOUNT)"
+
+
+def test_what_is_missing_is_told_by_name(charts):
+    done = helm.run("template", "shop", str(charts), "--set", "zentra-sidecar.store.url=,zentra-sidecar.image.repository=")
+    assert done.returncode != 0
+    assert "2 values are wrong" in done.stderr and "store.url is required" in done.stderr
+
+
+def test_the_dependency_can_have_an_alias(charts, tmp_path):
+    renamed = tmp_path / "zentra-sidecar"
+    shutil.copytree(charts.parents[1], renamed)
+    service = renamed / "examples/service"
+    chart = yaml.safe_load((service / "Chart.yaml").read_text())
+    chart["dependencies"][0]["alias"] = "payments"
+    (service / "Chart.yaml").write_text(yaml.safe_dump(chart))
+    template = service / "templates/deployment.yaml"
+    for name in ("container", "volumes", "podLabels"):
+        text = template.read_text().replace(f'"zentra-sidecar.{name}" .', f'"zentra-sidecar.{name}" (index .Subcharts "payments")')
+        template.write_text(text)
+    values = yaml.safe_load((EXAMPLES / "include.yaml").read_text())
+    (service / "values.yaml").write_text(yaml.safe_dump({"payments": values["zentra-sidecar"]}))
+    (service / "Chart.lock").unlink(missing_ok=True)
+    done = helm.run("dependency", "build", str(service))
+    assert done.returncode == 0, done.stderr
+    pod = helm.one(render(service), "Deployment")["spec"]["template"]["spec"]
+    assert helm.sidecar(pod)["image"] == "registry.example.com/zentra-sidecar:0.1.0"
+
+
+def test_a_policy_of_the_service_becomes_a_config_map_that_the_sidecar_mounts(charts):
+    rendered = render(charts, given=yaml.safe_dump({"zentra-sidecar": {"policy": {"files": {"a.cedar": "permit (principal, action, resource);"}}}}))
+    made = helm.one(rendered, "ConfigMap")["metadata"]["name"]
+    pod = helm.one(rendered, "Deployment")["spec"]["template"]["spec"]
+    assert {"name": made, "defaultMode": 0o444} in [it.get("configMap") for it in pod["volumes"]]
+    assert "/etc/zentra-sidecar/policy" in [it["mountPath"] for it in helm.sidecar(pod)["volumeMounts"]]

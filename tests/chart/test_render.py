@@ -1,0 +1,101 @@
+"""Every object of every set of values, on every version of Kubernetes."""
+
+import functools
+
+import jsonschema
+import kubernetes_validate
+import pytest
+
+import helm
+import schemas
+from helm import CHART, VERSIONS, Values
+from matrix import SETS, for_version, possible
+
+CASES = [(name, version) for name, values in SETS.items() for version in VERSIONS
+         if possible(values, version)]
+
+
+@functools.cache
+def rendered(name: str, version: str) -> str:
+    done = helm.template(for_version(SETS[name], version))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_chart_passes_helms_own_checks():
+    done = helm.run("lint", "--strict", str(CHART))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("name", "version"), CASES)
+def test_every_object_fits_its_schema(name, version):
+    things = helm.objects(rendered(name, version))
+    # Without a reconciler, a trial and a policy, mode include makes nothing of its own.
+    assert things or name in ("defaults", "include")
+    for thing in things:
+        schemas.validate(thing, version)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_rendering_twice_gives_the_same_bytes(name):
+    again = helm.template(SETS[name])
+    assert again.stdout == helm.template(SETS[name]).stdout
+
+
+def test_the_matrix_shows_every_template():
+    shown = {line.rsplit("/", 1)[1] for name in SETS for line in rendered(name, "1.37.0").splitlines()
+             if line.startswith("# Source:")}
+    written = {path.name for path in (CHART / "templates").glob("*.yaml")}
+    assert shown == written - {"checks.yaml"}
+
+
+def test_an_unknown_kind_is_a_failure():
+    with pytest.raises(kubernetes_validate.SchemaNotFoundError):
+        schemas.validate({"apiVersion": "example.org/v1", "kind": "Wish", "metadata": {}}, "1.37.0")
+
+
+def test_an_unknown_field_of_a_foreign_kind_is_a_failure():
+    monitor = helm.one(helm.objects(rendered("include with everything", "1.37.0")), "PodMonitor")
+    schemas.validate(monitor, "1.37.0")
+    monitor["spec"]["podMetricsEndpoints"][0]["intervall"] = "30s"
+    with pytest.raises(jsonschema.ValidationError):
+        schemas.validate(monitor, "1.37.0")
+
+
+def test_no_two_objects_have_one_name():
+    for name in SETS:
+        things = helm.objects(rendered(name, "1.37.0"))
+        keys = [(it["apiVersion"], it["kind"], it["metadata"].get("namespace"), it["metadata"]["name"])
+                for it in things]
+        assert len(keys) == len(set(keys)), name
+
+
+def test_an_older_kubernetes_is_refused():
+    assert "1.32" in helm.refusal(Values(version="1.32.0"))
+
+
+def test_no_secret_is_made_and_none_is_mounted_in_part():
+    for name in SETS:
+        text = rendered(name, "1.37.0")
+        assert "kind: Secret" not in text
+        assert "subPath" not in text
+        assert "secretKeyRef" not in text, "a secret in a variable is not read again when it changes"
+
+
+def test_selectors_find_their_pods():
+    things = helm.objects(rendered("gateway with everything", "1.37.0"))
+    labels = helm.one(things, "Deployment", "trial-zentra-sidecar-gateway")["spec"]["template"]["metadata"]["labels"]
+    service = helm.one(things, "Service")
+    selectors = [
+        service["spec"]["selector"],
+        helm.one(things, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+        helm.one(things, "PodMonitor")["spec"]["selector"]["matchLabels"],
+        helm.one(things, "NetworkPolicy", "trial-zentra-sidecar-gateway")["spec"]["podSelector"]["matchLabels"],
+    ]
+    for selector in selectors:
+        assert selector.items() <= labels.items()
+    assert service["spec"]["clusterIP"] == "None"
+    gateway = helm.sidecar(dict(helm.pods(things))["trial-zentra-sidecar-gateway"])
+    named = {port["name"] for port in gateway["ports"]}
+    assert service["spec"]["ports"][0]["targetPort"] in named
+    assert helm.one(things, "PodMonitor")["spec"]["podMetricsEndpoints"][0]["port"] in named

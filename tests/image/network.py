@@ -1,0 +1,115 @@
+"""What the images reach by name: a name server, a Redis, a collector and a Zentra behind TLS, in this network."""
+
+import concurrent.futures
+import fcntl
+import pathlib
+import socket
+import ssl
+import struct
+import subprocess
+import threading
+
+import grpc
+import trustme
+from dnslib import RR
+from dnslib.server import BaseResolver, DNSServer
+
+NAMES = {"zentra.test.": "127.0.0.2", "redis.test.": "127.0.0.3", "collector.test.": "127.0.0.4"}
+
+
+def bring_up_loopback() -> None:
+    """A new network has a loopback device, which is down."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as it:
+        name, up_and_running = b"lo", 0x1 | 0x40
+        fcntl.ioctl(it, 0x8914, struct.pack("16sh", name, up_and_running))
+
+
+class Names(BaseResolver):
+    """Knows the names above, and counts who asked for which."""
+
+    def __init__(self):
+        self.asked: list[str] = []
+
+    def resolve(self, request, handler):
+        name = str(request.q.qname)
+        self.asked.append(name)
+        reply = request.reply()
+        if name in NAMES and request.q.qtype == 1:
+            reply.add_answer(*RR.fromZone(f"{name} 60 A {NAMES[name]}"))
+        return reply
+
+    def serve(self) -> "Names":
+        self._server = DNSServer(self, address="127.0.0.1", port=53)
+        self._server.start_thread()
+        return self
+
+    def stop(self) -> None:
+        self._server.stop()
+        self._server.server.server_close()
+
+
+def redis(folder: pathlib.Path) -> subprocess.Popen:
+    flags = ["--port", "6379", "--bind", NAMES["redis.test."], "--save", "", "--appendonly", "no"]
+    return subprocess.Popen(["redis-server", *flags, "--dir", str(folder)], stdout=subprocess.DEVNULL)
+
+
+class Collector(grpc.GenericRpcHandler):
+    """Takes whatever an OTLP exporter sends, and notes the methods."""
+
+    def __init__(self):
+        self.called: list[str] = []
+        self._server = grpc.server(concurrent.futures.ThreadPoolExecutor(2), handlers=[self])
+        self._server.add_insecure_port(f"{NAMES['collector.test.']}:4317")
+        self._server.start()
+
+    def service(self, handler_call_details):
+        self.called.append(handler_call_details.method)
+        # An answer without fields says that all was taken.
+        return grpc.unary_unary_rpc_method_handler(lambda request, context: b"")
+
+    def stop(self) -> None:
+        self._server.stop(0).wait()
+
+
+class TlsFront:
+    """Ends TLS for zentra.test and hands the bytes to the simulator."""
+
+    def __init__(self, behind: tuple[str, int]):
+        self.authority = trustme.CA()
+        self._behind = behind
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.authority.issue_cert("zentra.test").configure_cert(self._context)
+        self._listener = socket.create_server((NAMES["zentra.test."], 443))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def stop(self) -> None:
+        # Closing alone would leave the thread in its wait, and the port with it.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _serve(self, connection):
+        try:
+            near = self._context.wrap_socket(connection, server_side=True)
+            far = socket.create_connection(self._behind)
+        except OSError:
+            connection.close()
+            return
+        threading.Thread(target=pump, args=(far, near), daemon=True).start()
+        pump(near, far)
+
+
+def pump(source, sink) -> None:
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        sink.close()

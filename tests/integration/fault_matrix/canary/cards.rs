@@ -1,0 +1,73 @@
+//! Payment methods that exist once, so that each can be told from all others wherever it shows.
+
+use zentra_sidecar::grpc::proto;
+use zentra_sidecar::grpc::proto::tokenize_request::PaymentMethod;
+
+use crate::fault_matrix::lab::CUSTOMER;
+
+/// How all card numbers, account numbers and holders here begin.
+pub(super) const NUMBERS: &str = "4539000000";
+pub(super) const ACCOUNTS: &str = "77319700";
+pub(super) const HOLDERS: &str = "Zora Q";
+
+/// The card number of this index: Luhn-valid, of a known issuer.
+pub(super) fn number(index: usize) -> String {
+    let body = format!("{NUMBERS}{index:05}");
+    let sum: u32 = body
+        .bytes()
+        .rev()
+        .enumerate()
+        .map(|(place, digit)| {
+            let digit = u32::from(digit - b'0');
+            let doubled = if place % 2 == 0 { digit * 2 } else { digit };
+            doubled / 10 + doubled % 10
+        })
+        .sum();
+    format!("{body}{}", (10 - sum % 10) % 10)
+}
+
+/// The account number of this index: no card's, by its length and its check.
+pub(super) fn account_number(index: usize) -> String {
+    format!("{ACCOUNTS}{index:05}")
+}
+
+/// The holder of this index.
+pub(super) fn holder(index: usize) -> String {
+    format!("{HOLDERS}{index:05}x Canary")
+}
+
+/// Everything of this index that must never be seen.
+pub(super) fn secrets(index: usize) -> [String; 3] {
+    [number(index), account_number(index), holder(index)]
+}
+
+/// Saves the card of this index.
+pub(super) fn card(index: usize) -> proto::TokenizeRequest {
+    let card = proto::Card {
+        number: number(index),
+        expiry_month: 12,
+        expiry_year: 2032,
+        cvv: "739".to_owned(),
+        holder_name: holder(index),
+    };
+    request(index, PaymentMethod::Card(card))
+}
+
+/// Saves the bank account of this index.
+pub(super) fn account(index: usize) -> proto::TokenizeRequest {
+    let account = proto::BankAccount {
+        account_number: account_number(index),
+        bank_code: "058".to_owned(),
+        account_name: holder(index),
+    };
+    request(index, PaymentMethod::BankAccount(account))
+}
+
+fn request(index: usize, method: PaymentMethod) -> proto::TokenizeRequest {
+    proto::TokenizeRequest {
+        idempotency_key: format!("key-{index}"),
+        customer_id: CUSTOMER.to_owned(),
+        payment_method: Some(method),
+        actor: "jo@shop".to_owned(),
+    }
+}

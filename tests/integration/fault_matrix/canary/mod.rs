@@ -1,0 +1,110 @@
+//! Card data goes to Zentra and nowhere else: ten thousand calls over every success and error
+//! path, and then a search of everything that they left behind.
+
+mod cards;
+mod paths;
+mod scanner;
+mod sinks;
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
+use opentelemetry_otlp::WithExportConfig as _;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+
+use self::paths::{Path, paths};
+use self::scanner::Scanner;
+use self::sinks::Watched;
+use super::lab::KEY;
+
+const CALLS: usize = 10_000;
+const AT_ONCE: usize = 48;
+
+/// A secret that is put into each sink on purpose.
+const PLANTED: usize = 99_999;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_calls_leave_no_card_data_anywhere() {
+    let watched = Watched::start().await;
+    let paths = paths();
+    let calls_each = CALLS.div_ceil(paths.len());
+    let answers = Mutex::new(Vec::new());
+    for (number, path) in paths.iter().enumerate() {
+        let indices = number * calls_each..(number + 1) * calls_each;
+        let told = drive(&watched, path, indices, &answers).await;
+        let some = told.iter().any(|answer| answer.contains(path.told));
+        assert!(some, "{} never told {}: {}", path.name, path.told, told[0]);
+    }
+    let secrets = (0..calls_each * paths.len())
+        .flat_map(cards::secrets)
+        // What Zentra's own answers echo, and the key.
+        .chain(cards::secrets(paths::ECHOED))
+        .chain([KEY.to_owned()]);
+    let beginnings = [cards::NUMBERS, cards::ACCOUNTS, cards::HOLDERS, KEY].map(str::to_owned);
+    let fingerprint_key = crate::support::payment::key_line(1);
+    let scanner = Scanner::new(beginnings.into_iter().chain([fingerprint_key]), secrets);
+    watched.until_spans_have_left().await;
+    let mut sinks = watched.sinks().await;
+    sinks.insert("answers", answers.into_inner().unwrap());
+    for (sink, text) in &sinks {
+        assert!(text.len() > 1000, "{sink} was looked at, and is all but empty");
+    }
+    let hits = scanner.hits(&sinks);
+    assert!(hits.is_empty(), "{} hits, such as {:?}", hits.len(), &hits[..hits.len().min(10)]);
+
+    planted(watched).await;
+}
+
+/// Runs a path's calls, keeps all that callers get to see, and gives it.
+async fn drive(
+    watched: &Watched,
+    path: &Path,
+    indices: std::ops::Range<usize>,
+    answers: &Mutex<Vec<u8>>,
+) -> Vec<String> {
+    (path.prepare)(&watched.lab);
+    let calls = indices.map(|index| (path.call)(watched.sidecar_for(path).client.clone(), index));
+    let told: Vec<String> = stream::iter(calls).buffer_unordered(AT_ONCE).collect().await;
+    watched.lab.zentra.clear_faults();
+    let mut answers = answers.lock().unwrap();
+    for text in &told {
+        answers.extend_from_slice(text.as_bytes());
+        answers.push(b'\n');
+    }
+    told
+}
+
+/// The same search finds what somebody puts into each sink, by that sink's own way.
+async fn planted(watched: Watched) {
+    let number = cards::number(PLANTED);
+    watched.plant_in_lines(&number);
+    watched.lab.redis().ask::<()>(&["SET", "planted", &number]).await;
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(format!("http://{}", watched.rotel.grpc))
+        .with_timeout(Duration::from_secs(10))
+        .build()
+        .unwrap();
+    let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).build();
+    let mut span = provider.tracer("planted").start("planted");
+    span.set_attribute(KeyValue::new("note", number.clone()));
+    span.end();
+    let flushed = provider.clone();
+    tokio::task::spawn_blocking(move || flushed.force_flush()).await.unwrap().unwrap();
+    watched.rotel.printed("planted").await;
+
+    let mut sinks = watched.sinks().await;
+    let telemetry = zentra_sidecar::telemetry::Telemetry::quiet();
+    let gauge = telemetry.meter().u64_gauge("planted").build();
+    gauge.record(1, &[KeyValue::new("note", number.clone())]);
+    sinks.insert("metrics", telemetry.prometheus_text().into_bytes());
+    sinks.insert("answers", format!("{:?}", paths::answer_with(&number)).into_bytes());
+    let scanner = Scanner::new([number.clone()], [number]);
+    let mut found: Vec<&str> = scanner.hits(&sinks).into_iter().map(|(sink, _)| sink).collect();
+    found.dedup();
+    assert_eq!(found, ["answers", "metrics", "spans", "stderr", "stdout", "store"]);
+}

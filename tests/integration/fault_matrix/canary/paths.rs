@@ -1,0 +1,217 @@
+//! The ways that a call with card data may go.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status};
+use zentra_sidecar::grpc::proto;
+use zentra_sidecar::grpc::proto::payment_service_client::PaymentServiceClient;
+use zentra_sidecar::grpc::proto::tokenize_request::PaymentMethod;
+use zentra_sidecar::simulator::{Action, Fault, Route};
+
+use super::cards::{account, card, number, secrets};
+use crate::fault_matrix::lab::{CUSTOMER, Lab};
+use crate::fault_matrix::sidecar::money;
+use crate::support::told::everything;
+
+/// Whose data Zentra's own answers repeat.
+pub(super) const ECHOED: usize = 99_998;
+
+type Client = PaymentServiceClient<Channel>;
+type Told = Pin<Box<dyn Future<Output = String> + Send>>;
+
+/// One way.
+pub(super) struct Path {
+    pub(super) name: &'static str,
+    /// What some of its answers say.
+    pub(super) told: &'static str,
+    pub(super) refuses_card_data: bool,
+    /// Sets Zentra up.
+    pub(super) prepare: fn(&Lab),
+    /// Makes a call, and gives everything that its caller sees.
+    pub(super) call: fn(Client, usize) -> Told,
+}
+
+fn told<T: std::fmt::Debug>(answer: Result<Response<T>, Status>) -> String {
+    match answer {
+        Ok(answer) => format!("{:?} {:?}", answer.metadata(), answer.get_ref()),
+        Err(status) => everything(&status),
+    }
+}
+
+fn save(mut client: Client, request: proto::TokenizeRequest) -> Told {
+    let mut request = Request::new(request);
+    // Time for one try and a look back at it.
+    request.set_timeout(Duration::from_millis(900));
+    Box::pin(async move { told(client.tokenize(request).await) })
+}
+
+fn save_card(client: Client, index: usize) -> Told {
+    save(client, card(index))
+}
+
+fn spoilt(client: Client, index: usize, spoil: impl FnOnce(&mut proto::Card)) -> Told {
+    let mut request = card(index);
+    if let Some(PaymentMethod::Card(card)) = &mut request.payment_method {
+        spoil(card);
+    }
+    save(client, request)
+}
+
+fn charge(index: usize) -> proto::ChargeRequest {
+    proto::ChargeRequest {
+        idempotency_key: format!("charge-key-{index}"),
+        reference: format!("order-{index}"),
+        amount: Some(money(1000)),
+        customer_id: CUSTOMER.to_owned(),
+        payment_token_id: "tok_1".to_owned(),
+        actor: String::new(),
+    }
+}
+
+fn ask_charge(mut client: Client, request: proto::ChargeRequest) -> Told {
+    Box::pin(async move { told(client.charge(request).await) })
+}
+
+/// Now and then, as a row of such failures opens the circuit, and then nothing reaches Zentra.
+fn sometimes(lab: &Lab, action: Action) {
+    lab.zentra.inject(Fault::on(Route::TokenizeCard, action).probability(0.3));
+}
+
+fn always(lab: &Lab, action: Action) {
+    lab.zentra.inject(Fault::on(Route::TokenizeCard, action).times(0));
+}
+
+/// An answer of Zentra's that repeats what nobody should.
+fn echo(status: u16, code: &str) -> Action {
+    let [number, _, name] = secrets(ECHOED);
+    let body = format!(
+        r#"{{"success":false,"error":{{"code":"{code}","message":"{number} of {name} {number}","field":"{number}"}},"meta":{{"requestId":"{number}"}}}}"#
+    );
+    Action::Status { status, effect: false, code: None, body: Some(body), retry_after: None }
+}
+
+fn plain(status: u16, effect: bool) -> Action {
+    Action::Status { status, effect, code: None, body: None, retry_after: None }
+}
+
+fn path(name: &'static str, told: &'static str, prepare: fn(&Lab)) -> Path {
+    Path { name, told, refuses_card_data: false, prepare, call: save_card }
+}
+
+fn nothing(_: &Lab) {}
+
+/// All of them.
+pub(super) fn paths() -> Vec<Path> {
+    let mut paths = upstream();
+    paths.extend(own());
+    paths
+}
+
+/// Those that Zentra decides.
+fn upstream() -> Vec<Path> {
+    vec![
+        path("saved", "path: Direct", nothing),
+        Path {
+            call: |client, index| save(client, account(index)),
+            ..path("account", "path: Direct", nothing)
+        },
+        path("refused with an echo", "UPSTREAM_REJECTED", |lab| {
+            always(lab, echo(422, "invalid_format"))
+        }),
+        path("unknown code with an echo", "UPSTREAM_REJECTED", |lab| {
+            always(lab, echo(400, "4539"))
+        }),
+        path("an echo that is no error's", "OUTCOME_UNKNOWN", |lab| always(lab, echo(200, "x"))),
+        path("key refused", "UPSTREAM_AUTH", |lab| always(lab, plain(401, false))),
+        path("too many", "UPSTREAM_RATE_LIMITED", |lab| always(lab, plain(429, false))),
+        path("cut short", "attempts: 2", |lab| {
+            sometimes(lab, Action::Truncated { keep: Some(20) })
+        }),
+        path("not JSON", "OUTCOME_UNKNOWN", |lab| {
+            always(lab, Action::NotJson { body: Some(secrets(ECHOED).join(" ")) });
+        }),
+        path("reset", "attempts: 2", |lab| sometimes(lab, Action::ResetBefore)),
+        path("server error", "attempts: 2", |lab| sometimes(lab, plain(500, true))),
+        path("circuit open", "CIRCUIT_OPEN", |lab| always(lab, plain(500, false))),
+    ]
+}
+
+/// Those that the sidecar decides.
+fn own() -> Vec<Path> {
+    vec![
+        Path { refuses_card_data: true, ..path("card data refused", "CARD_DATA_REFUSED", nothing) },
+        Path {
+            call: |client, index| spoilt(client, index, |card| card.number.push('7')),
+            ..path("no such number", "INVALID_REQUEST", nothing)
+        },
+        Path {
+            call: |client, index| spoilt(client, index, |card| card.expiry_year = 2001),
+            ..path("expired", "INVALID_REQUEST", nothing)
+        },
+        Path {
+            call: |client, index| spoilt(client, index, |card| card.cvv = "73".to_owned()),
+            ..path("short code", "INVALID_REQUEST", nothing)
+        },
+        Path {
+            call: |client, index| {
+                spoilt(client, index, |card| card.holder_name = card.number.clone())
+            },
+            ..path("number for a name", "INVALID_REQUEST", nothing)
+        },
+        Path {
+            call: |client, index| {
+                save(client, proto::TokenizeRequest { actor: number(index), ..card(index) })
+            },
+            ..path("number for an actor", "INVALID_REQUEST", nothing)
+        },
+        Path {
+            call: |client, index| {
+                save(
+                    client,
+                    proto::TokenizeRequest { idempotency_key: number(index), ..card(index) },
+                )
+            },
+            ..path("number for a key", "INVALID_REQUEST", nothing)
+        },
+        Path {
+            call: |client, index| {
+                ask_charge(
+                    client,
+                    proto::ChargeRequest { reference: number(index), ..charge(index) },
+                )
+            },
+            ..path("number for a reference", "INVALID_REQUEST", nothing)
+        },
+        Path {
+            call: |client, index| {
+                let grouped = format!("order-{}", &number(index)[..4]) + " " + &number(index);
+                ask_charge(client, proto::ChargeRequest { customer_id: grouped, ..charge(index) })
+            },
+            ..path("number for a customer", "INVALID_REQUEST", nothing)
+        },
+        Path {
+            call: |mut client, index| {
+                let request = proto::GetChargeRequest { reference: number(index) };
+                Box::pin(async move { told(client.get_charge(request).await) })
+            },
+            ..path("number for a read", "INVALID_REQUEST", nothing)
+        },
+        Path {
+            call: |mut client, index| {
+                let mut request = Request::new(card(index));
+                // As a header alone, so that the sidecar's answer comes and not the client's own.
+                request.metadata_mut().insert("grpc-timeout", "50m".parse().unwrap());
+                Box::pin(async move { told(client.tokenize(request).await) })
+            },
+            ..path("too hasty", "DEADLINE_TOO_SHORT", nothing)
+        },
+    ]
+}
+
+/// An answer with a secret in it, as a mistake would make one.
+pub(super) fn answer_with(secret: &str) -> Result<proto::TokenizeResponse, String> {
+    let token = proto::PaymentToken { id: secret.to_owned(), ..proto::PaymentToken::default() };
+    Ok(proto::TokenizeResponse { token: Some(token), execution: None })
+}

@@ -1,0 +1,114 @@
+//! Everything that a sidecar leaves behind: what it wrote, sent, showed and stored.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use redis::Value;
+use zentra_sidecar::grpc::proto::GetChargeRequest;
+
+use super::paths::Path;
+use super::scanner::Sinks;
+use crate::fault_matrix::lab::Lab;
+use crate::fault_matrix::metrics::shown;
+use crate::fault_matrix::sidecar::Sidecar;
+use crate::support::rotel::Rotel;
+
+/// Two sidecars on one store, one of which takes no card data, and all that can be seen of them.
+pub(super) struct Watched {
+    pub(super) lab: Lab,
+    pub(super) rotel: Rotel,
+    accepting: Sidecar,
+    refusing: Sidecar,
+    lines: [PathBuf; 2],
+}
+
+impl Watched {
+    pub(super) async fn start() -> Self {
+        let (lab, rotel) = (Lab::start().await, Rotel::start().await);
+        let lines = ["stdout", "stderr"].map(|name| lab.folder.path().join(name));
+        let launch = || {
+            lab.sidecar()
+                .variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &format!("http://{}", rotel.grpc))
+                .variable("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+                .variable("OTEL_BSP_SCHEDULE_DELAY", "100")
+                .variable("OTEL_BSP_MAX_QUEUE_SIZE", "200000")
+                .variable("SIDECAR_LOG", "info,zentra_sidecar=trace")
+                .lines_to(&lines[0], &lines[1])
+        };
+        let accepting = launch().start().await;
+        let refusing = launch().flag("--card-data", "refuse").start().await;
+        Self { rotel, accepting, refusing, lines, lab }
+    }
+
+    pub(super) fn sidecar_for(&self, path: &Path) -> &Sidecar {
+        if path.refuses_card_data { &self.refusing } else { &self.accepting }
+    }
+
+    /// Makes a last call at each, whose span comes behind all others.
+    pub(super) async fn until_spans_have_left(&self) {
+        for (sidecar, reference) in [(&self.accepting, "last-one"), (&self.refusing, "last-two")] {
+            let request = GetChargeRequest { reference: reference.to_owned() };
+            sidecar.client.clone().get_charge(request).await.unwrap_err();
+            self.rotel
+                .printed(&format!("zentra_sidecar.payment.reference: Str({reference})"))
+                .await;
+        }
+    }
+
+    /// All of it, as of now.
+    pub(super) async fn sinks(&self) -> Sinks {
+        let mut metrics = shown(&self.accepting).await;
+        metrics += &shown(&self.refusing).await;
+        let [stdout, stderr] = &self.lines;
+        Sinks::from([
+            ("stdout", std::fs::read(stdout).unwrap()),
+            ("stderr", std::fs::read(stderr).unwrap()),
+            ("spans", self.rotel.text().into_bytes()),
+            ("metrics", metrics.into_bytes()),
+            ("store", self.store().await),
+        ])
+    }
+
+    /// Writes into both files what a process might have written.
+    pub(super) fn plant_in_lines(&self, secret: &str) {
+        for file in &self.lines {
+            let mut file = std::fs::OpenOptions::new().append(true).open(file).unwrap();
+            writeln!(file, "{{\"note\":\"{secret}\"}}").unwrap();
+        }
+    }
+
+    /// Every key of the store with all that is under it.
+    async fn store(&self) -> Vec<u8> {
+        let redis = self.lab.redis();
+        let mut bytes = Vec::new();
+        for key in redis.ask::<Vec<String>>(&["KEYS", "*"]).await {
+            let kind: String = redis.ask(&["TYPE", &key]).await;
+            let words: &[&str] = match kind.as_str() {
+                "string" => &["GET", &key],
+                "hash" => &["HGETALL", &key],
+                "zset" => &["ZRANGE", &key, "0", "-1", "WITHSCORES"],
+                "set" => &["SMEMBERS", &key],
+                "list" => &["LRANGE", &key, "0", "-1"],
+                other => panic!("the store holds a {other}, which this does not read"),
+            };
+            bytes.extend_from_slice(key.as_bytes());
+            collect(&redis.ask::<Value>(words).await, &mut bytes);
+        }
+        bytes
+    }
+}
+
+fn collect(value: &Value, bytes: &mut Vec<u8>) {
+    bytes.push(b' ');
+    match value {
+        Value::BulkString(text) => bytes.extend_from_slice(text),
+        Value::Array(values) | Value::Set(values) => {
+            values.iter().for_each(|value| collect(value, bytes));
+        }
+        Value::Map(pairs) => pairs.iter().for_each(|(key, value)| {
+            collect(key, bytes);
+            collect(value, bytes);
+        }),
+        other => bytes.extend_from_slice(format!("{other:?}").as_bytes()),
+    }
+}

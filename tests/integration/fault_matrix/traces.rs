@@ -1,0 +1,199 @@
+//! Whole traces, as a receiver gets them that nobody here wrote.
+
+use std::os::unix::process::ExitStatusExt as _;
+
+use tonic::Request;
+use zentra_sidecar::grpc::proto;
+use zentra_sidecar::simulator::Route;
+
+use super::answers::status;
+use super::lab::{CUSTOMER, Lab, PATIENCE};
+use super::sidecar::{Launch, Sidecar, money};
+use crate::support::rotel::{Rotel, Span};
+
+const CHARGE: &str = "zentra.gateway.v1.PaymentService/Charge";
+const GET_CHARGE: &str = "zentra.gateway.v1.PaymentService/GetCharge";
+const POST: &str = "POST /api/v1/payments/charges";
+const LOOK_UP: &str = "GET /api/v1/payments/charges/{reference}";
+/// The spans of callers: the trace, and the span within it.
+const FIRST: (&str, &str) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+const SECOND: (&str, &str) = ("1bf7651916cd43dd8448eb211c80319c", "c7ad6b7169203331");
+
+fn traced<'a>(lab: &'a Lab, rotel: &Rotel) -> Launch<'a> {
+    lab.sidecar()
+        .variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &format!("http://{}", rotel.grpc))
+        .variable("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+        .variable("OTEL_BSP_SCHEDULE_DELAY", "50")
+}
+
+fn from<T>(message: T, (trace, span): (&str, &str)) -> Request<T> {
+    let mut request = Request::new(message);
+    let parent = format!("00-{trace}-{span}-01");
+    request.metadata_mut().insert("traceparent", parent.parse().unwrap());
+    request.metadata_mut().insert("tracestate", "shop=basket".parse().unwrap());
+    request.metadata_mut().insert("baggage", "customer=secret".parse().unwrap());
+    request.set_timeout(PATIENCE);
+    request
+}
+
+/// Makes the one charge of these stories on behalf of a caller's span.
+async fn charge(sidecar: &Sidecar, caller: (&str, &str)) -> Option<proto::Execution> {
+    let message = proto::ChargeRequest {
+        idempotency_key: "key-order-1".to_owned(),
+        reference: "order-1".to_owned(),
+        amount: Some(money(1000)),
+        customer_id: CUSTOMER.to_owned(),
+        payment_token_id: sidecar.token.clone(),
+        actor: "jo".to_owned(),
+    };
+    let answer = sidecar.client.clone().charge(from(message, caller)).await;
+    answer.ok()?.into_inner().execution
+}
+
+/// All spans up to a last call's, which is made for that alone: whatever ended before it has been
+/// printed wholly once it is seen.
+async fn told(rotel: &Rotel, sidecar: &Sidecar) -> Vec<Span> {
+    let message = proto::GetChargeRequest { reference: "order-1".to_owned() };
+    sidecar.client.clone().get_charge(message).await.unwrap();
+    rotel.spans(GET_CHARGE, 1).await
+}
+
+fn named<'a>(spans: &'a [Span], name: &str, trace: &str) -> Vec<&'a Span> {
+    spans.iter().filter(|span| span.name == name && span.trace_id == trace).collect()
+}
+
+fn only<'a>(spans: &'a [Span], name: &str, trace: &str) -> &'a Span {
+    match named(spans, name, trace)[..] {
+        [span] => span,
+        ref other => panic!("{name} in {trace}: {other:#?} of {spans:#?}"),
+    }
+}
+
+fn says(span: &Span, name: &str) -> String {
+    span.attributes.get(name).cloned().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_charge_that_needed_a_retry_is_one_trace_from_its_caller_to_zentra() {
+    let (lab, rotel) = (Lab::start().await, Rotel::start().await);
+    lab.next_post("order-1", status(503, None, false));
+    let sidecar = traced(&lab, &rotel).start().await;
+    assert_eq!(charge(&sidecar, FIRST).await.unwrap().attempts, 2);
+    let spans = told(&rotel, &sidecar).await;
+    let (trace, caller) = FIRST;
+
+    let server = only(&spans, CHARGE, trace);
+    assert_eq!((&*server.parent_id, &*server.kind), (caller, "SPAN_KIND_SERVER"));
+    assert_eq!(says(server, "rpc.system.name"), "grpc");
+    assert_eq!(says(server, "rpc.method"), CHARGE);
+    assert_eq!(says(server, "rpc.response.status_code"), "OK");
+    assert_eq!(says(server, "zentra_sidecar.caller"), "shop/checkout");
+    assert_eq!(says(server, "zentra_sidecar.payment.reference"), "order-1");
+    assert_eq!(says(server, "zentra_sidecar.execution.path"), "DIRECT");
+    assert_eq!((&*server.status, server.links.len()), ("STATUS_CODE_UNSET", 0));
+
+    let mut below: Vec<&Span> = spans.iter().filter(|span| span.parent_id == server.id).collect();
+    below.sort_by_key(|span| span.start);
+    let names: Vec<&str> = below.iter().map(|span| &*span.name).collect();
+    let steps = ["EVALSHA claim", POST, "EVALSHA doubt", LOOK_UP, POST, "EVALSHA complete"];
+    assert_eq!(names, steps);
+    for span in &below {
+        assert_eq!((&*span.trace_id, &*span.kind), (trace, "SPAN_KIND_CLIENT"), "{span:?}");
+        assert!(server.start <= span.start && span.start <= span.end, "{span:?}");
+    }
+    assert_eq!(says(below[0], "db.system.name"), "redis");
+    assert_eq!(says(below[0], "db.stored_procedure.name"), "claim");
+    for (at, code, error, resends) in
+        [(1, "503", "503", ""), (3, "404", "404", ""), (4, "201", "", "1")]
+    {
+        let span = below[at];
+        assert_eq!(says(span, "http.response.status_code"), code, "{span:?}");
+        assert_eq!(says(span, "error.type"), error, "{span:?}");
+        assert_eq!(says(span, "http.request.resend_count"), resends, "{span:?}");
+        let failed = if error.is_empty() { "STATUS_CODE_UNSET" } else { "STATUS_CODE_ERROR" };
+        assert_eq!(span.status, failed, "{span:?}");
+        assert_eq!(says(span, "server.address"), "127.0.0.1");
+    }
+
+    // What Zentra was told, POST by POST.
+    let ledger = lab.zentra.ledger();
+    let posts: Vec<_> = ledger
+        .posts
+        .iter()
+        .filter(|seen| seen.route == Route::CreateCharge)
+        .map(|seen| (seen.traceparent.clone().unwrap(), seen.headers.clone()))
+        .collect();
+    let parents = [below[1], below[4]].map(|span| format!("00-{trace}-{}-01", span.id));
+    assert_eq!(posts.iter().map(|(parent, _)| parent.clone()).collect::<Vec<_>>(), parents);
+    for (_, headers) in &posts {
+        assert_eq!(headers.get("tracestate").map(String::as_str), Some("shop=basket"));
+        assert_eq!(headers.get("baggage"), None, "it may hold anything");
+    }
+    assert!(!rotel.text().contains("secret"));
+}
+
+#[tokio::test]
+async fn a_replay_leads_to_the_trace_of_the_first_attempt() {
+    let (lab, rotel) = (Lab::start().await, Rotel::start().await);
+    let sidecar = traced(&lab, &rotel).start().await;
+    charge(&sidecar, FIRST).await.unwrap();
+    charge(&sidecar, SECOND).await.unwrap();
+    let spans = told(&rotel, &sidecar).await;
+    let (first, replay) = (only(&spans, CHARGE, FIRST.0), only(&spans, CHARGE, SECOND.0));
+    assert_eq!(replay.parent_id, SECOND.1);
+    assert_eq!(says(replay, "zentra_sidecar.execution.path"), "REPLAYED");
+    assert_eq!(replay.links, [(FIRST.0.to_owned(), first.id.clone(), "replay".to_owned())]);
+    assert!(named(&spans, POST, SECOND.0).is_empty(), "nothing was sent");
+}
+
+#[tokio::test]
+async fn a_recovery_leads_to_the_trace_that_was_lost() {
+    let (lab, rotel) = (Lab::start().await, Rotel::start().await);
+    let mut first = lab.sidecar().failpoint("after_answer:kill").start().await;
+    let second = traced(&lab, &rotel).start().await;
+    assert_eq!(charge(&first, FIRST).await, None, "its process died");
+    assert_eq!(first.ended().await.signal(), Some(9));
+    charge(&second, SECOND).await.unwrap();
+    let spans = told(&rotel, &second).await;
+    let server = only(&spans, CHARGE, SECOND.0);
+    assert_eq!(says(server, "zentra_sidecar.execution.path"), "RECOVERED");
+    // The first process made no spans, so that the caller's own is the last that is known.
+    let lost = (FIRST.0.to_owned(), FIRST.1.to_owned(), "recovery".to_owned());
+    assert_eq!(server.links, [lost]);
+    assert_eq!(only(&spans, LOOK_UP, SECOND.0).parent_id, server.id);
+}
+
+#[tokio::test]
+async fn spans_leave_over_http_too_and_at_the_end_of_the_process() {
+    let (lab, rotel) = (Lab::start().await, Rotel::start().await);
+    let mut sidecar = lab
+        .sidecar()
+        .variable("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{}", rotel.http))
+        .variable("OTEL_METRICS_EXPORTER", "none")
+        // They would wait for longer than any test does.
+        .variable("OTEL_BSP_SCHEDULE_DELAY", "3600000")
+        .start()
+        .await;
+    charge(&sidecar, FIRST).await.unwrap();
+    sidecar.signal("TERM").await;
+    assert!(sidecar.ended().await.success());
+    let spans = rotel.spans(CHARGE, 1).await;
+    assert_eq!(only(&spans, CHARGE, FIRST.0).parent_id, FIRST.1);
+}
+
+#[tokio::test]
+async fn a_callers_decision_not_to_sample_holds_for_all_that_follows() {
+    let (lab, rotel) = (Lab::start().await, Rotel::start().await);
+    let sidecar = traced(&lab, &rotel).start().await;
+    let message = proto::GetChargeRequest { reference: "order-1".to_owned() };
+    let mut request = Request::new(message);
+    let parent = format!("00-{}-{}-00", FIRST.0, FIRST.1);
+    request.metadata_mut().insert("traceparent", parent.parse().unwrap());
+    sidecar.client.clone().get_charge(request).await.unwrap_err();
+    charge(&sidecar, SECOND).await.unwrap();
+    let spans = told(&rotel, &sidecar).await;
+    assert!(spans.iter().all(|span| span.trace_id != FIRST.0), "{spans:#?}");
+    let read = lab.zentra.ledger().reads[0].traceparent.clone().unwrap();
+    assert!(read.starts_with(&format!("00-{}", FIRST.0)) && read.ends_with("-00"), "{read}");
+    assert!(!read.contains(FIRST.1), "Zentra's parent is this process");
+}

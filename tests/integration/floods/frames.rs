@@ -1,0 +1,158 @@
+//! Floods on one connection.
+
+use super::Town;
+use crate::support::http2::{
+    ACK, Attacker, CONTINUATION, DATA, END_HEADERS, ENHANCE_YOUR_CALM, End, GOAWAY, HEADERS,
+    NO_ERROR, PING, REFUSED_STREAM, RST_STREAM, SETTINGS, WINDOW_UPDATE, call_head, frame,
+};
+use crate::support::soon;
+
+const PATH: &str = "/zentra.gateway.v1.PaymentService/ListCharges";
+/// Far more than any limit: who gets so far was not stopped.
+const ENDLESS: u32 = 1_000_000;
+
+fn stream(number: u32) -> u32 {
+    number * 2 + 1
+}
+
+/// CVE-2023-44487.
+#[tokio::test]
+async fn rapid_reset() {
+    let town = Town::start(&[]).await;
+    let head = call_head(PATH);
+    let attacker = Attacker::connect(&town.serving.grpc).await;
+    let (end, sent) = attacker
+        .flood(ENDLESS, move |number| {
+            let mut bytes = frame(HEADERS, END_HEADERS, stream(number), &head);
+            bytes.extend(frame(RST_STREAM, 0, stream(number), &8_u32.to_be_bytes()));
+            bytes
+        })
+        .await;
+    assert_eq!(end, End::Goodbye(ENHANCE_YOUR_CALM), "after {sent}");
+    assert!(sent < ENDLESS);
+    town.stands().await;
+}
+
+/// CVE-2025-8671: the server itself is made to reset, by a window that overflows.
+#[tokio::test]
+async fn made_you_reset() {
+    let town = Town::start(&[]).await;
+    let head = call_head(PATH);
+    let attacker = Attacker::connect(&town.serving.grpc).await;
+    let (end, sent) = attacker
+        .flood(ENDLESS, move |number| {
+            let mut bytes = frame(HEADERS, END_HEADERS, stream(number), &head);
+            bytes.extend(frame(WINDOW_UPDATE, 0, stream(number), &0x7fff_ffff_u32.to_be_bytes()));
+            bytes
+        })
+        .await;
+    assert_eq!(end, End::Goodbye(ENHANCE_YOUR_CALM), "after {sent}");
+    assert!(sent < ENDLESS);
+    town.stands().await;
+}
+
+/// CVE-2024-27316 and its kin: a header block without an end.
+#[tokio::test]
+async fn continuations_without_an_end() {
+    let town = Town::start(&[]).await;
+    for piece in [Vec::new(), [0x00, 0x01, b'x', 0x01, b'y'].repeat(1000)] {
+        let mut attacker = Attacker::connect(&town.serving.grpc).await;
+        attacker.send(&frame(HEADERS, 0, 1, &call_head(PATH))).await.unwrap();
+        let (end, sent) = attacker.flood(ENDLESS, move |_| frame(CONTINUATION, 0, 1, &piece)).await;
+        assert_eq!(end, End::Goodbye(ENHANCE_YOUR_CALM), "after {sent}");
+        assert!(sent < ENDLESS);
+    }
+    town.stands().await;
+}
+
+/// CVE-2019-9518: frames that say nothing.
+#[tokio::test]
+async fn empty_data() {
+    let town = Town::start(&[]).await;
+    let mut attacker = Attacker::connect(&town.serving.grpc).await;
+    attacker.send(&frame(HEADERS, END_HEADERS, 1, &call_head(PATH))).await.unwrap();
+    let (end, sent) = attacker.flood(ENDLESS, |_| frame(DATA, 0, 1, &[])).await;
+    assert_eq!(end, End::Goodbye(ENHANCE_YOUR_CALM), "after {sent}");
+    assert!(sent < ENDLESS);
+    town.stands().await;
+}
+
+/// CVE-2019-9512 and CVE-2019-9515: each of them asks for an answer.
+#[tokio::test]
+async fn pings_and_settings() {
+    let town = Town::start(&[]).await;
+    for kind in [PING, SETTINGS] {
+        let payload = if kind == PING { vec![0; 8] } else { Vec::new() };
+        let attacker = Attacker::connect(&town.serving.grpc).await;
+        let (end, sent) = attacker.flood(ENDLESS, move |_| frame(kind, 0, 0, &payload)).await;
+        assert_eq!(end, End::Goodbye(NO_ERROR), "{kind} after {sent}");
+        assert!(sent < ENDLESS);
+    }
+    town.stands().await;
+}
+
+/// Beyond the limit streams are refused one by one; the connection goes on.
+#[tokio::test]
+async fn more_streams_than_the_connection_has() {
+    const MAX_CONCURRENT_STREAMS: u16 = 3;
+    let town = Town::start(&[]).await;
+    let mut attacker = Attacker::connect(&town.serving.grpc).await;
+    let settings = loop {
+        let frame = attacker.receive().await.unwrap();
+        if frame.kind == SETTINGS && frame.flags & ACK == 0 {
+            break frame.payload;
+        }
+    };
+    let of = |pair: &[u8]| u16::from_be_bytes([pair[0], pair[1]]);
+    let limit = settings.chunks(6).find(|pair| of(pair) == MAX_CONCURRENT_STREAMS).unwrap();
+    assert_eq!(limit[2..], 1024_u32.to_be_bytes());
+    // Until it is agreed to, it does not hold.
+    attacker.send(&frame(SETTINGS, ACK, 0, &[])).await.unwrap();
+    // Calls that do not end, as their messages do not come, all at once.
+    let head = call_head(PATH);
+    let open = |number| frame(HEADERS, END_HEADERS, stream(number), &head);
+    let mut bytes: Vec<u8> = (0..1800).flat_map(open).collect();
+    bytes.extend(frame(PING, 0, 0, b"alive???"));
+    attacker.send(&bytes).await.unwrap();
+    let mut refused = 0;
+    loop {
+        let frame = soon(attacker.receive()).await.expect("the connection goes on");
+        assert_ne!(frame.kind, GOAWAY, "{frame:?}");
+        if frame.kind == RST_STREAM && frame.code() == REFUSED_STREAM {
+            refused += 1;
+        }
+        if frame.kind == PING && frame.payload == b"alive???" {
+            break;
+        }
+    }
+    assert!(refused > 0);
+    drop(attacker);
+    town.stands().await;
+}
+
+/// A part of a message, in far more calls than there is room for. Those that have waited longest
+/// are given up, and the honest client, who does not wait, is none of them.
+#[tokio::test]
+async fn messages_that_never_end_take_bounded_memory() {
+    let town = Town::start(&[]).await;
+    let head = call_head(PATH);
+    let part = [&[0, 0, 0, 0xff, 0xff], vec![0; 512].as_slice()].concat();
+    for _ in 0..4 {
+        let mut attacker = Attacker::connect(&town.serving.grpc).await;
+        // Before that there is room for less than is sent here.
+        while attacker.receive().await.unwrap().kind != WINDOW_UPDATE {}
+        for number in 0..1000 {
+            let mut bytes = frame(HEADERS, END_HEADERS, stream(number), &head);
+            bytes.extend(frame(DATA, 0, stream(number), &part));
+            attacker.send(&bytes).await.unwrap();
+        }
+        // At least those beyond the places for 256 have been answered.
+        let mut given_up = 0;
+        while given_up < 1000 - 256 {
+            let frame = soon(attacker.receive()).await.expect("the connection goes on");
+            assert_ne!(frame.kind, GOAWAY, "{frame:?}");
+            given_up += u32::from(frame.kind == HEADERS);
+        }
+    }
+    town.stands().await;
+}

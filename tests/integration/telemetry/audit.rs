@@ -1,0 +1,123 @@
+//! Each write has its line, whatever became of it and whoever still listens.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tonic::Request;
+use zentra_sidecar::simulator::{self, Options, Simulator};
+
+use super::{Lines, kept};
+use crate::support::requests::{self, DECLINED_CARD, GOOD_CARD};
+use crate::support::sidecar::{Client, Sidecar, StandingClock, transport};
+
+async fn rig(flags: &[&str]) -> (Simulator, Sidecar, Lines) {
+    let (telemetry, _, lines) = kept();
+    let options = Options { seed: 7, ..Options::default() };
+    let simulator = simulator::start(options, std::sync::Arc::new(StandingClock)).await.unwrap();
+    let sidecar = Sidecar::telling(&simulator.url(), flags, transport(), telemetry).await;
+    (simulator, sidecar, lines)
+}
+
+async fn token(client: &mut Client, card: &str) -> String {
+    client.tokenize(requests::card(card)).await.unwrap().into_inner().token.unwrap().id
+}
+
+fn line_of<'a>(lines: &'a [Value], reference: &str) -> &'a Value {
+    let mut found = lines.iter().filter(|line| line["reference"] == reference);
+    let line = found.next().unwrap_or_else(|| panic!("{reference}: {lines:#?}"));
+    assert!(found.next().is_none(), "one line a write: {lines:#?}");
+    line
+}
+
+#[tokio::test]
+async fn one_line_tells_who_refunded_what() {
+    let (_simulator, sidecar, lines) = rig(&[]).await;
+    let mut client = sidecar.client();
+    let payment_token_id = token(&mut client, GOOD_CARD).await;
+    let charge = requests::charge("order-1");
+    client.charge(proto_with(charge, &payment_token_id)).await.unwrap();
+    let mut refund = requests::refund("refund-1", "order-1", Some(2000));
+    refund.actor = "jo@support".to_owned();
+    refund.reason = "it broke".to_owned();
+    let answer = client.refund(refund).await.unwrap().into_inner();
+
+    let lines = lines.all();
+    let line = line_of(&lines, "refund-1");
+    for (field, value) in [
+        ("audit", json!("payment")),
+        ("operation", json!("refund")),
+        ("caller", json!("local")),
+        ("actor", json!("jo@support")),
+        ("account", json!("default")),
+        ("environment", json!("simulated")),
+        ("charge_reference", json!("order-1")),
+        ("amount_minor", json!(2000)),
+        ("currency", json!("NGN")),
+        ("refund_reason", json!("it broke")),
+        ("decision", json!("allowed")),
+        ("outcome", json!("SUCCEEDED")),
+        ("money_moved", json!("yes")),
+        ("path", json!("DIRECT")),
+        ("attempts", json!(1)),
+        ("provider_id", json!(answer.refund.unwrap().id)),
+        ("provider_request_id", json!(answer.execution.unwrap().provider_request_id)),
+    ] {
+        assert_eq!(line[field], value, "{field}: {line:#}");
+    }
+    assert_eq!(line["request_id"].as_str().unwrap().len(), 32);
+    assert_eq!(line["trace_id"].as_str().unwrap().len(), 32);
+    assert_eq!(line["key_digest"].as_str().unwrap().len(), 64);
+    assert!(lines.iter().all(|line| !line.to_string().contains(GOOD_CARD)));
+}
+
+fn proto_with(
+    charge: zentra_sidecar::grpc::proto::ChargeRequest,
+    token: &str,
+) -> zentra_sidecar::grpc::proto::ChargeRequest {
+    zentra_sidecar::grpc::proto::ChargeRequest { payment_token_id: token.to_owned(), ..charge }
+}
+
+#[tokio::test]
+async fn a_decline_and_a_replay_have_their_lines_too() {
+    let (_simulator, sidecar, lines) = rig(&[]).await;
+    let mut client = sidecar.client();
+    let payment_token_id = token(&mut client, DECLINED_CARD).await;
+    let charge = proto_with(requests::charge("order-1"), &payment_token_id);
+    client.charge(charge.clone()).await.unwrap();
+    client.charge(charge).await.unwrap();
+    let lines: Vec<_> =
+        lines.all().into_iter().filter(|line| line["reference"] == "order-1").collect();
+    let told: Vec<_> =
+        lines.iter().map(|line| (&line["outcome"], &line["money_moved"], &line["path"])).collect();
+    let failed = json!("FAILED");
+    let (no, direct, replayed) = (json!("no"), json!("DIRECT"), json!("REPLAYED"));
+    assert_eq!(told, [(&failed, &no, &direct), (&failed, &no, &replayed)]);
+}
+
+#[tokio::test]
+async fn what_was_refused_at_the_door_is_told_with_its_reason() {
+    let (_simulator, sidecar, lines) = rig(&["--card-data=refuse"]).await;
+    let mut client = sidecar.client();
+    client.tokenize(requests::card(GOOD_CARD)).await.unwrap_err();
+    let mut hasty = Request::new(requests::charge("too-hasty"));
+    hasty.set_timeout(Duration::from_millis(1));
+    let _ = client.charge(hasty).await;
+    let mut wrong = requests::charge("wrong");
+    wrong.amount = None;
+    client.charge(wrong).await.unwrap_err();
+    client.get_charge(requests::get_charge("a-read")).await.unwrap_err();
+    let told: Vec<_> = lines
+        .all()
+        .into_iter()
+        .map(|line| {
+            assert_eq!(line["decision"], "refused", "{line:#}");
+            (line["operation"].clone(), line["reason"].clone())
+        })
+        .collect();
+    let wanted = [
+        ("tokenize", "CARD_DATA_REFUSED"),
+        ("charge", "DEADLINE_TOO_SHORT"),
+        ("charge", "INVALID_REQUEST"),
+    ];
+    assert_eq!(told, wanted.map(|(operation, reason)| (json!(operation), json!(reason))));
+}
