@@ -103,7 +103,7 @@ fn lines(calls: &[Call], reached: &[Duration]) -> Vec<Line> {
 fn tell(calls: &[Call], reached: &[Duration], repeats: &[Duration]) {
     let end = CALM + STORM;
     println!(
-        "| time | calls offered | requests at Zentra | of them repeats | answers |\n\
+        "| time | calls offered | requests at Zentra | repeats begun | answers |\n\
          |---|---|---|---|---|"
     );
     for (name, from, until) in

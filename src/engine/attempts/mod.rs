@@ -340,13 +340,13 @@ impl<'a, P: Payment> Session<'a, P> {
         for repeated in tries.repeated() {
             match repeated {
                 Repeated::Answered(status) => {
-                    self.posted(&format!("HTTP {}, sent again", status.as_u16()), &None);
+                    self.posted(&format!("HTTP {}, tried again", status.as_u16()), &None);
                 }
                 Repeated::NotSent => self.note("POST", "not sent, tried again", &None, false),
                 // A write without an answer is not repeated there. Were it, it may have arrived.
                 Repeated::Unanswered => {
                     self.ambiguous = true;
-                    self.posted("no answer, sent again", &None);
+                    self.posted("no answer, tried again", &None);
                 }
             }
         }

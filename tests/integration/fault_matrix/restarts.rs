@@ -20,9 +20,9 @@ use super::told::{Told, order};
 const RESTARTS: usize = 200;
 const CALLERS: usize = 16;
 /// Payments between two restarts, at least.
-const PAYMENTS_BETWEEN: usize = 10;
+const PAYMENTS_BETWEEN: usize = 5;
 /// Of so many restarts one comes while Zentra is slow.
-const SLOW_RESTARTS: usize = 10;
+const SLOW_RESTARTS: usize = 20;
 /// How slow: longer than connections without a call are given at the end.
 const SLOW: Duration = Duration::from_millis(500);
 /// Of so many payments one has a caller that hangs up, and when it does.

@@ -35,7 +35,7 @@ async fn a_429_that_was_sent_again_is_two_posts() {
     assert_eq!((told.outcome().posts, lab.posts("order-1")), (2, 2));
     assert_eq!(
         log(&lab, "order-1").await,
-        ["1.1 POST: HTTP 429, sent again", "1.2 POST: answered"]
+        ["1.1 POST: HTTP 429, tried again", "1.2 POST: answered"]
     );
     let again = sidecar.charge(&order("order-1")).await;
     again.is_paid("REPLAYED");

@@ -1,6 +1,7 @@
 //! HTTP/2 towards Zentra, which its TLS offers: what a refused stream and a goodbye prove.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -9,8 +10,10 @@ use h2::server::SendResponse;
 use http::{Method, Response};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use zentra_sidecar::grpc::proto::{ChargeResponse, ExecutionPath};
 
 use crate::store_tls::Authority;
@@ -24,7 +27,7 @@ use crate::support::told::refused;
 enum Step {
     /// Its stream is refused: Zentra did not begin with it.
     Refuse,
-    /// The connection ends with a goodbye (GOAWAY).
+    /// The connection ends with a goodbye (GOAWAY) that covers no request.
     Goodbye,
     /// It is a charge.
     Pay,
@@ -34,6 +37,7 @@ enum Step {
 struct Zentra {
     steps: Mutex<VecDeque<Step>>,
     seen: Mutex<Vec<Method>>,
+    goodbyes: AtomicUsize,
 }
 
 impl Zentra {
@@ -50,7 +54,9 @@ impl Zentra {
     async fn serve(self: Arc<Self>, acceptor: TlsAcceptor, stream: TcpStream) {
         let stream = acceptor.accept(stream).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-        let mut connection = h2::server::handshake(stream).await.unwrap();
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        tokio::spawn(self.clone().pass(stream, far));
+        let mut connection = h2::server::handshake(near).await.unwrap();
         while let Some(Ok((request, mut answer))) = connection.accept().await {
             self.seen.lock().unwrap().push(request.method().clone());
             if request.method() == Method::GET {
@@ -59,10 +65,31 @@ impl Zentra {
             }
             match self.step() {
                 Step::Refuse => answer.send_reset(Reason::REFUSED_STREAM),
-                Step::Goodbye => connection.abrupt_shutdown(Reason::INTERNAL_ERROR),
+                Step::Goodbye => connection.abrupt_shutdown(Reason::NO_ERROR),
                 Step::Pay => send(&mut answer, 201, PAID),
             }
         }
+    }
+}
+
+impl Zentra {
+    /// Passes all bytes on, and makes each goodbye one that covers no request: the last stream
+    /// that it names is none. So does a server that ended before it looked at the request.
+    async fn pass(self: Arc<Self>, client: TlsStream<TcpStream>, server: DuplexStream) {
+        // The frame's length, type and flags, and the stream that it is of: the connection.
+        const GOAWAY: [u8; 9] = [0, 0, 8, 7, 0, 0, 0, 0, 0];
+        let (mut from_client, mut to_client) = tokio::io::split(client);
+        let (mut from_server, mut to_server) = tokio::io::split(server);
+        tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
+        let mut bytes = vec![0; 64 * 1024];
+        while let Ok(length @ 1..) = from_server.read(&mut bytes).await {
+            if let Some(at) = bytes[..length].windows(9).position(|it| it == GOAWAY) {
+                bytes[at + 9..at + 13].fill(0);
+                self.goodbyes.fetch_add(1, Ordering::Relaxed);
+            }
+            to_client.write_all(&bytes[..length]).await.unwrap();
+        }
+        let _ = to_client.shutdown().await;
     }
 }
 
@@ -89,7 +116,8 @@ async fn start(steps: &[Step]) -> (Arc<Zentra>, Serving) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let steps = Mutex::new(VecDeque::from(steps.to_vec()));
-    let zentra = Arc::new(Zentra { steps, seen: Mutex::default() });
+    let (seen, goodbyes) = (Mutex::default(), AtomicUsize::new(0));
+    let zentra = Arc::new(Zentra { steps, seen, goodbyes });
     let serving = zentra.clone();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
@@ -128,11 +156,12 @@ async fn refused_streams_are_tried_three_times_and_no_more() {
     assert_eq!(posts, 3);
 }
 
-/// Which requests it covers is not told beside it: looked up before it is sent again.
+/// Which requests it covers is not told beside the error: looked up before it is sent again.
 #[tokio::test]
 async fn a_goodbye_is_doubt() {
     let (zentra, serving) = start(&[Step::Goodbye, Step::Pay]).await;
     let execution = charge(&serving).await.execution.unwrap();
     assert_eq!((execution.path(), execution.attempts), (ExecutionPath::Direct, 2));
     assert_eq!(zentra.seen(), [Method::GET, Method::POST, Method::GET, Method::POST]);
+    assert_eq!(zentra.goodbyes.load(Ordering::Relaxed), 1);
 }
