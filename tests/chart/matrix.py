@@ -10,7 +10,7 @@ EVERYTHING = {
     "networkPolicy": {"enabled": True, "callers": [{"podSelector": {}}]},
     "commonLabels": {"team": "payments"},
     "settings": {"callsInFlight": 64, "drainSeconds": 40},
-    "openTelemetry": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317"},
+    "openTelemetry": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"},
     "policy": {"files": {"rules.cedar": "permit (principal, action, resource);\n"}},
 }
 STORE = {

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import fcntl
+import http.server
 import pathlib
 import socket
 import ssl
@@ -54,13 +55,31 @@ def redis(folder: pathlib.Path) -> subprocess.Popen:
 
 
 class Collector(grpc.GenericRpcHandler):
-    """Takes whatever an OTLP exporter sends, and notes the methods."""
+    """Takes whatever OTLP exporters send, by gRPC and by HTTP, and notes the methods."""
 
     def __init__(self):
         self.called: list[str] = []
         self._server = grpc.server(concurrent.futures.ThreadPoolExecutor(2), handlers=[self])
         self._server.add_insecure_port(f"{NAMES['collector.test.']}:4317")
         self._server.start()
+        self._http = http.server.ThreadingHTTPServer((NAMES["collector.test."], 4318), self._answer)
+        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+
+    def _answer(self, *given):
+        called = self.called
+
+        class Answer(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                called.append(self.path)
+                self.rfile.read(int(self.headers["content-length"]))
+                self.send_response(200)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        return Answer(*given)
 
     def service(self, handler_call_details):
         self.called.append(handler_call_details.method)
@@ -69,6 +88,8 @@ class Collector(grpc.GenericRpcHandler):
 
     def stop(self) -> None:
         self._server.stop(0).wait()
+        self._http.shutdown()
+        self._http.server_close()
 
 
 class TlsFront:

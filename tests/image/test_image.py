@@ -19,6 +19,15 @@ START_SECONDS = 30
 API = "127.0.0.1:50051"
 ADMIN = "http://127.0.0.1:9464"
 SIMULATOR = "http://127.0.0.1:8089"
+# One signal by each of the two protocols.
+TELEMETRY = {
+    "OTEL_TRACES_SAMPLER": "always_on",
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://collector.test:4317",
+    "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": "http/protobuf",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://collector.test:4318/v1/metrics",
+    "OTEL_METRIC_EXPORT_INTERVAL": "200",
+}
 CARD = {"number": "4242424242424242", "expiry_month": 12, "expiry_year": 2034, "cvv": "123"}
 
 
@@ -82,8 +91,7 @@ def world(production, dev, loopback, tmp_path, until):
                                      "store": {"url": "redis://redis.test", "passwordSecret": {"name": ""},
                                                "caConfigMap": {"name": ""}},
                                      "policy": {"files": None},
-                                     "openTelemetry": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.test:4317",
-                                                       "OTEL_TRACES_SAMPLER": "always_on"}})
+                                     "openTelemetry": TELEMETRY})
     pod = included(values)
     instance = production.instance(tmp_path / "production")
     secrets = {"zentra": {"zentra-key": "sk_simulated_0000000000000000", "fingerprint-keys": rendered_pod.random_key()}}
@@ -153,8 +161,9 @@ def test_production_starts_pays_by_name_over_tls_and_drains(world, until):
         caller.join(20)
     assert [it.status for it in answers] == [charge_pb2.CHARGE_STATUS_SUCCEEDED], world.instance.log()
     assert code == 0, world.instance.log()
-    # The spans of the payments have left by then.
-    assert "/opentelemetry.proto.collector.trace.v1.TraceService/Export" in world.collector.called
+    # What it had to tell has left by then.
+    told = {"/opentelemetry.proto.collector.trace.v1.TraceService/Export", "/v1/metrics"}
+    assert told <= set(world.collector.called), world.instance.log()
     assert {"zentra.test.", "redis.test.", "collector.test."} <= set(world.names.asked)
 
 
