@@ -15,6 +15,14 @@ use crate::listen::limits::{HANDSHAKE, IDLE, MAX_ASKED};
 const AGE: Duration = Duration::from_secs(3600);
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// Longer than any connection here lives, on the paused clock.
+const FOR_EVER: Duration = Duration::from_secs(86_400);
+
+/// Waits for the end of one side.
+async fn end(side: JoinHandle<()>) {
+    timeout(FOR_EVER, side).await.expect("the connection lives for ever").unwrap();
+}
+
 type Sender = http2::SendRequest<Empty<Bytes>>;
 
 /// A connection to a service that answers after as many seconds as the path says.
@@ -64,8 +72,8 @@ async fn an_old_connection_lets_its_calls_end_and_then_closes() {
     sleep(MINUTE * 2).await;
     assert!(call(&mut sender, 0).await.is_err(), "it takes no more calls");
     assert!(long.await.unwrap().is_ok(), "the one under way ends well");
-    served.await.unwrap();
-    connection.await.unwrap();
+    end(served).await;
+    end(connection).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -74,7 +82,7 @@ async fn a_call_without_end_keeps_no_old_connection() {
     let (mut sender, _connection) = client(io, None).await;
     let began = Instant::now();
     let endless = tokio::spawn(async move { call(&mut sender, 1_000_000).await.map(drop) });
-    served.await.unwrap();
+    end(served).await;
     assert_eq!(began.elapsed(), MINUTE + AGE_GRACE);
     assert!(endless.await.unwrap().is_err());
 }
@@ -86,8 +94,8 @@ async fn an_idle_connection_is_closed_and_a_used_one_is_not() {
     let began = Instant::now();
     call(&mut sender, 1200).await.unwrap();
     assert!(IDLE < Duration::from_secs(1200) && !served.is_finished());
-    connection.await.unwrap();
-    served.await.unwrap();
+    end(connection).await;
+    end(served).await;
     let idle = began.elapsed() - Duration::from_secs(1200);
     assert!((IDLE..IDLE + Duration::from_secs(1)).contains(&idle), "{idle:?}");
 }
@@ -103,7 +111,7 @@ async fn whoever_does_not_begin_to_speak_is_closed() {
             io.write_all(&[*byte]).await.unwrap();
             sleep(Duration::from_secs(1)).await;
         }
-        served.await.unwrap();
+        end(served).await;
         assert_eq!(began.elapsed(), HANDSHAKE);
     }
 }
@@ -115,8 +123,8 @@ async fn a_peer_that_is_gone_without_a_word_is_noticed() {
     let began = Instant::now();
     // It reads and never answers.
     let mut rest = Vec::new();
-    io.read_to_end(&mut rest).await.unwrap();
-    served.await.unwrap();
+    timeout(FOR_EVER, io.read_to_end(&mut rest)).await.unwrap().unwrap();
+    end(served).await;
     let limit = KEEPALIVE_INTERVAL + KEEPALIVE_TIMEOUT;
     assert!((limit..limit + Duration::from_secs(1)).contains(&began.elapsed()));
 }
@@ -139,8 +147,8 @@ async fn a_client_that_pings_without_measure_is_let_go() {
     let (mut sender, connection) = client(io, Some(Duration::from_millis(100))).await;
     call(&mut sender, 0).await.unwrap();
     let began = Instant::now();
-    timeout(MINUTE, connection).await.unwrap().unwrap();
-    timeout(MINUTE, served).await.unwrap().unwrap();
+    end(connection).await;
+    end(served).await;
     let pings = began.elapsed().as_millis() / 100;
     assert!(pings > u128::from(MAX_ASKED), "after {pings} pings");
 }
@@ -153,5 +161,5 @@ async fn at_the_end_of_the_process_calls_end_and_the_connection_closes() {
     sleep(Duration::from_secs(1)).await;
     closing.cancel();
     under_way.await.unwrap().unwrap();
-    served.await.unwrap();
+    end(served).await;
 }

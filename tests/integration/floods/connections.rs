@@ -1,6 +1,7 @@
 //! Floods of connections, and connections that do nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
@@ -80,8 +81,11 @@ async fn handshakes_without_end_keep_no_caller_out() {
     for _ in 0..256 {
         silent.push(TcpStream::connect(address).await.unwrap());
     }
+    let began = Instant::now();
     let mut refused = TcpStream::connect(address).await.unwrap();
     hung_up(&mut refused).await;
+    // Before the others' time for a handshake is over.
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     client.get_charge(requests::get_charge("order-1")).await.unwrap_err();
     assert!(!stub.seen().is_empty(), "who is there goes on being served");
     silent.clear();
