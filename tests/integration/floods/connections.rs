@@ -42,6 +42,9 @@ async fn connections_beyond_the_limit_are_closed_at_once() {
     assert!(metrics.contains("\nzentra_sidecar_connections_open 4\n"), "{metrics}");
     assert!(metrics.contains("\nzentra_sidecar_connections_refused_total 10\n"), "{metrics}");
     drop(held);
+    // Each look is a round trip, until the sidecar has seen that they are gone.
+    let alone = "\nzentra_sidecar_connections_open 1\n";
+    soon(async { while !get(&town.serving.admin, "/metrics").await.1.contains(alone) {} }).await;
     town.stands().await;
 }
 
