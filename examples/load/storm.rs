@@ -1,10 +1,11 @@
 //! Zentra answers everything with 503 for a minute, under steady load.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use zentra_sidecar::clock::{Clock as _, SystemClock};
 
 use super::calls::{Call, charge, read, steady};
@@ -22,7 +23,7 @@ pub(crate) async fn run(program: &str, chart: &str) {
     let world = World::start(program, &[]).await;
     let clients = world.clients(4).await;
     charge(clients[0].clone(), world.token.clone(), "paid".to_owned()).await.unwrap();
-    let (began, began_at) = (SystemClock.now(), Instant::now());
+    let began = SystemClock.now();
     let token = world.token.clone();
     let load = steady(&clients, PER_SECOND, TIME, |number, client| {
         let (token, is_read) = (token.clone(), number % (READS_TO_A_CHARGE + 1) > 0);
@@ -43,21 +44,29 @@ pub(crate) async fn run(program: &str, chart: &str) {
     let (calls, ()) = tokio::join!(load, weather);
     let ledger = world.ledger().await;
     let reached = reached(&ledger, began);
-    let mut repeats: Vec<Duration> =
-        world.repeats.lock().unwrap().iter().map(|at| *at - began_at).collect();
-    repeats.extend(sent_again(&ledger, began));
+    let repeats = repeats(&ledger, began);
     std::fs::write(chart, svg(&lines(&calls, &reached), (CALM, CALM + STORM))).unwrap();
     tell(&calls, &reached, &repeats);
 }
 
-/// When each POST after a payment's first one reached Zentra: those that the engine repeats.
-/// (One that the way to Zentra repeats, as after a 429, is logged by the sidecar and counted twice
-/// then; 503s to POSTs are not repeated there.)
-fn sent_again(ledger: &Value, began: Timestamp) -> Vec<Duration> {
-    let mut known = std::collections::BTreeSet::new();
-    let posts = ledger["posts"].as_array().unwrap().iter();
-    let again = posts.filter(|seen| !known.insert(seen["reference"].as_str().unwrap_or_default()));
-    again.filter_map(|seen| since(seen, began)).collect()
+/// When each repeat reached Zentra: what a call asked for once more, be it by the way to Zentra or
+/// by the engine. Each call has a trace of its own, and the first request of it to each route is
+/// none.
+fn repeats(ledger: &Value, began: Timestamp) -> Vec<Duration> {
+    let mut known = BTreeSet::new();
+    let mut again = Vec::new();
+    for seen in ["posts", "reads"].into_iter().flat_map(|name| ledger[name].as_array().unwrap()) {
+        let Some(at) = since(seen, began) else { continue };
+        // Background look-ups have no caller, and are no repeats.
+        let Some(trace) = seen["traceparent"].as_str().and_then(|it| it.get(3..35)) else {
+            continue;
+        };
+        if !known.insert((trace, seen["route"].as_str().unwrap())) {
+            again.push(at);
+        }
+    }
+    assert!(!known.is_empty(), "no request carries its caller's trace");
+    again
 }
 
 /// When each request reached Zentra, from the start on.
@@ -103,7 +112,7 @@ fn lines(calls: &[Call], reached: &[Duration]) -> Vec<Line> {
 fn tell(calls: &[Call], reached: &[Duration], repeats: &[Duration]) {
     let end = CALM + STORM;
     println!(
-        "| time | calls offered | requests at Zentra | repeats begun | answers |\n\
+        "| time | calls offered | requests at Zentra | of them repeats | answers |\n\
          |---|---|---|---|---|"
     );
     for (name, from, until) in

@@ -1,34 +1,26 @@
 //! The processes under load, ended with this one.
 
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tonic::transport::{Channel, Endpoint};
 use zentra_sidecar::grpc::proto::payment_service_client::PaymentServiceClient;
 
 const KEY: &str = "sk_simulated_0000000000000000";
 pub(crate) const CUSTOMER: &str = "cus_1";
-/// What the sidecar logs, at debug, of each exchange with Zentra that goes out once more.
-const REPEATED: &str = "an exchange with Zentra is repeated";
-const LOG: &str = "info,zentra_sidecar::upstream=debug";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) type Client = PaymentServiceClient<Channel>;
-/// One moment for each repeat.
-type Repeats = Arc<Mutex<Vec<Instant>>>;
 
 /// A Redis, a simulated Zentra and a sidecar.
 pub(crate) struct World {
     /// A saved card that always pays.
     pub(crate) token: String,
-    /// When the way to Zentra has repeated something.
-    pub(crate) repeats: Repeats,
     sidecar: Child,
     grpc: String,
     zentra: String,
@@ -60,22 +52,15 @@ impl World {
         assert!(command.output().await.unwrap().status.success(), "store init");
         let mut command = Command::new(program);
         command.arg("serve").args(&settings).args(flags).env("ZENTRA_SECRET_KEY", KEY);
-        let mut sidecar = spawn(command.env("SIDECAR_LOG", LOG).stderr(Stdio::piped()));
-        let repeats = Repeats::default();
-        let seen = repeats.clone();
-        let watch = move |line: &str| {
-            if line.contains(REPEATED) {
-                seen.lock().unwrap().push(Instant::now());
-            }
-        };
-        let log = sidecar.stderr.take().unwrap();
-        let serving = line_of(log, "\"message\":\"serving\"", watch).await;
+        // Its audit log goes there, and is not for the screen.
+        let mut sidecar = spawn(command.stdout(Stdio::null()).stderr(Stdio::piped()));
+        let serving = line_of(sidecar.stderr.take().unwrap(), "\"message\":\"serving\"").await;
         let serving: Value = serde_json::from_str(&serving).unwrap();
         let grpc = format!("http://{}", serving["grpc"].as_str().unwrap());
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         let (_others, _folder) = ([redis, simulator], folder);
         let mut world =
-            Self { token: String::new(), repeats, sidecar, grpc, zentra, http, _others, _folder };
+            Self { token: String::new(), sidecar, grpc, zentra, http, _others, _folder };
         world.token = world.card().await;
         world
     }
@@ -151,16 +136,12 @@ fn spawn(command: &mut Command) -> Child {
 }
 
 async fn line(output: impl AsyncRead + Unpin + Send + 'static, text: &str) -> String {
-    line_of(output, text, |_| {}).await.split_whitespace().last().unwrap().to_owned()
+    line_of(output, text).await.split_whitespace().last().unwrap().to_owned()
 }
 
-/// Waits for a line with this text; what follows is shown to `watch`, as a full pipe would stop
+/// Waits for a line with this text; what follows is read and dropped, as a full pipe would stop
 /// the process.
-async fn line_of(
-    output: impl AsyncRead + Unpin + Send + 'static,
-    text: &str,
-    watch: impl Fn(&str) + Send + 'static,
-) -> String {
+async fn line_of(output: impl AsyncRead + Unpin + Send + 'static, text: &str) -> String {
     let mut lines = BufReader::new(output).lines();
     let found = async {
         loop {
@@ -171,10 +152,6 @@ async fn line_of(
         }
     };
     let found = timeout(PATIENCE, found).await.expect("the process does not start");
-    tokio::spawn(async move {
-        while let Ok(Some(line)) = lines.next_line().await {
-            watch(&line);
-        }
-    });
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     found
 }
