@@ -4,38 +4,39 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::{Charge, Money, Reference};
+use crate::domain::{Charge, ProviderText, Reference};
 use crate::engine::Engine;
-use crate::gateway::payments::{KeptCommand, charge_outcome, money_moved};
+use crate::gateway::payments::{Audited, KeptCommand, charge_outcome, money_moved};
 use crate::idempotency::{
-    Attempt, CompleteAnswer, Evidence, Lookup, Namespace, Record, Source, Stamped, State,
+    Attempt, CompleteAnswer, Evidence, Lookup, Namespace, Outcome, Record, Source, Stamped, State,
     StoreError, Verdict,
 };
-use crate::telemetry::audit::{Mover, Recorded};
+use crate::telemetry::audit::Mover;
 
 /// The most observations under way; one more is left to the reconciler.
 pub(super) const MAX_UNDER_WAY: usize = 64;
 
-/// Tells the store what a read has shown of a charge. Whatever goes wrong, the reconciler will
-/// find the same.
-pub(super) async fn charge_seen(
-    engine: Engine,
-    reference: Reference,
-    charge: Charge,
-    began: Instant,
-) {
-    let result = store(&engine, &reference, &charge, began).await;
-    if let Err(fault) = result {
+/// What a read has shown of a charge.
+pub(super) struct Seen {
+    /// Under which name.
+    pub(super) reference: Reference,
+    /// The charge.
+    pub(super) charge: Charge,
+    /// Zentra's id of the request.
+    pub(super) request_id: Option<ProviderText>,
+    /// When Zentra was asked.
+    pub(super) began: Instant,
+}
+
+/// Tells the store. Whatever goes wrong, the reconciler will find the same.
+pub(super) async fn charge_seen(engine: Engine, seen: Seen) {
+    if let Err(fault) = store(&engine, &seen).await {
         tracing::debug!(%fault, "an observed status was not stored");
     }
 }
 
-async fn store(
-    engine: &Engine,
-    reference: &Reference,
-    charge: &Charge,
-    began: Instant,
-) -> Result<(), StoreError> {
+async fn store(engine: &Engine, seen: &Seen) -> Result<(), StoreError> {
+    let Seen { reference, charge, began, .. } = seen;
     let lookup = Lookup::Reference(Namespace::Charge, reference.clone());
     let Stamped { now_ms, answer } = engine.store().read(&lookup).await?;
     let Some(record) = answer else { return Ok(()) };
@@ -49,17 +50,16 @@ async fn store(
     if !is_news(&record, &outcome) || !is_same(&record, charge) {
         return Ok(());
     }
-    let money = money_moved(&record, &outcome);
     let evidence = Evidence {
         source: Source::Observer { digest: record.subject.digest, fence: record.fence },
-        verdict: Verdict::Outcome(outcome),
+        verdict: Verdict::Outcome(outcome.clone()),
         attempts: vec![Attempt::new(&format!("read: {}", charge.provider_status), false)],
         next_check_after_ms: engine.reconcile_after_ms(),
         periods: engine.settings().periods,
     };
     let answer = engine.store().complete(&evidence).await?.answer;
     if matches!(answer, CompleteAnswer::Stored { .. }) {
-        tell(engine, &record, charge, money);
+        tell(engine, &record, seen, &outcome);
     }
     if answer == CompleteAnswer::Absent {
         // What was read may be older than the payment.
@@ -68,23 +68,16 @@ async fn store(
     Ok(())
 }
 
-fn tell(engine: &Engine, record: &Record, charge: &Charge, money: Option<Money>) {
-    let digest = record.subject.digest.to_string();
-    let recorded = Recorded {
-        caller: &record.subject.caller,
-        operation: record.subject.operation,
-        reference: record.subject.reference.as_ref(),
-        digest: &digest,
-        outcome: charge.status.as_str(),
-    };
-    engine.telemetry().audit().moved(Mover::Read, recorded);
-    if let Some(money) = money {
+fn tell(engine: &Engine, record: &Record, seen: &Seen, outcome: &Outcome) {
+    let audited = Audited::new(record, Some(outcome));
+    engine.telemetry().audit().moved(Mover::Read, audited.known(seen.request_id.as_ref()));
+    if let Some(money) = money_moved(record, outcome) {
         engine.telemetry().measures().money_moved(record.subject.operation, money);
     }
 }
 
 /// Only what is further on is worth a write.
-fn is_news(record: &Record, outcome: &crate::idempotency::Outcome) -> bool {
+fn is_news(record: &Record, outcome: &Outcome) -> bool {
     match (record.state, &record.outcome) {
         (State::Done, Some(stored)) => {
             (stored.class, stored.phase) != (outcome.class, outcome.phase)

@@ -19,11 +19,11 @@ impl Gateway {
     /// `NOT_FOUND`, `UPSTREAM_UNAVAILABLE` and the other errors of reads.
     pub async fn get_charge(&self, call: Call, reference: Reference) -> Result<Charge, Error> {
         let began = Instant::now();
-        let charge = in_time(&call, self.zentra_for(&call).get_charge(&reference))
+        let reply = in_time(&call, self.zentra_for(&call).get_charge(&reference))
             .await
             .map_err(|error| error.reference(reference.as_str()))?;
-        self.seen(&reference, &charge, began);
-        Ok(charge)
+        self.seen(&reference, &reply, began);
+        Ok(reply.value)
     }
 
     /// Reads a refund, by Zentra's own reference where it gave one. That one is known to the
@@ -45,13 +45,14 @@ impl Gateway {
         };
         let asked = own.as_ref().unwrap_or(&reference);
         let read = in_time(&call, self.zentra_for(&call).get_refund(asked)).await;
-        let mut refund = read.map_err(|error| match error.reason() {
+        let reply = read.map_err(|error| match error.reason() {
             Reason::NotFound if !store_told => Error::new(Reason::UpstreamUnavailable)
                 .money_moved(MoneyMoved::NotApplicable)
                 .operator_text("not found, but the store cannot tell Zentra's own reference")
                 .reference(reference.as_str()),
             _ => error.reference(reference.as_str()),
         })?;
+        let mut refund = reply.value;
         refund.name(reference.as_str());
         Ok(refund)
     }
@@ -61,7 +62,7 @@ impl Gateway {
     /// # Errors
     /// As [`Gateway::get_charge`].
     pub async fn list_charges(&self, call: Call, page: ListPage) -> Result<Page<Charge>, Error> {
-        in_time(&call, self.zentra_for(&call).list_charges(page)).await
+        Ok(in_time(&call, self.zentra_for(&call).list_charges(page)).await?.value)
     }
 
     /// Reads a page of a customer's saved payment methods.
@@ -74,7 +75,7 @@ impl Gateway {
         customer_id: CustomerId,
         page: ListPage,
     ) -> Result<Page<PaymentToken>, Error> {
-        in_time(&call, self.zentra_for(&call).list_tokens(&customer_id, page)).await
+        Ok(in_time(&call, self.zentra_for(&call).list_tokens(&customer_id, page)).await?.value)
     }
 
     fn zentra_for(&self, call: &Call) -> Zentra {
@@ -82,13 +83,18 @@ impl Gateway {
     }
 
     /// Passes on what a read that began at this moment has shown, behind the caller's back.
-    pub(super) fn seen(&self, reference: &Reference, charge: &Charge, began: Instant) {
-        if !charge.status.is_final() {
+    pub(super) fn seen(&self, reference: &Reference, reply: &Reply<Charge>, began: Instant) {
+        if !reply.value.status.is_final() {
             return;
         }
         let Ok(permit) = self.shared.observations.clone().try_acquire_owned() else { return };
-        let seen =
-            observe::charge_seen(self.engine().clone(), reference.clone(), charge.clone(), began);
+        let seen = observe::Seen {
+            reference: reference.clone(),
+            charge: reply.value.clone(),
+            request_id: reply.request_id.clone(),
+            began,
+        };
+        let seen = observe::charge_seen(self.engine().clone(), seen);
         let seen = async move {
             seen.await;
             drop(permit);
@@ -101,9 +107,9 @@ impl Gateway {
 pub(super) async fn in_time<T>(
     call: &Call,
     read: impl Future<Output = Result<Reply<T>, Trouble>>,
-) -> Result<T, Error> {
+) -> Result<Reply<T>, Error> {
     match timeout_at(call.answer_by, read).await {
-        Ok(reply) => reply.map(|reply| reply.value).map_err(trouble::of_read),
+        Ok(reply) => reply.map_err(trouble::of_read),
         Err(_) => Err(Error::new(Reason::UpstreamUnavailable)
             .money_moved(MoneyMoved::NotApplicable)
             .operator_text("the caller's time is over")),

@@ -36,10 +36,11 @@ impl Gateway {
             self.wait_until_final(&call, reference, command.wait).await;
         }
         let began = Instant::now();
-        let charge = in_time(&call, self.engine().zentra().by(call.answer_by).verify(reference))
+        let reply = in_time(&call, self.engine().zentra().by(call.answer_by).verify(reference))
             .await
             .map_err(|error| error.reference(reference.as_str()))?;
-        self.seen(reference, &charge, began);
+        self.seen(reference, &reply, began);
+        let charge = reply.value;
         let token_ready = charge.status == ChargeStatus::Succeeded
             && charge.initiator == Some(Initiator::Customer)
             && charge.payment_token_id.is_some();

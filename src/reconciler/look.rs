@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use crate::domain::{Operation, Reference};
+use crate::domain::{Operation, ProviderText, Reference};
 use crate::engine::Engine;
-use crate::gateway::payments::{self, KeptCharge, KeptCommand, KeptRefund};
+use crate::gateway::payments::{self, Audited, KeptCharge, KeptCommand, KeptRefund};
 use crate::idempotency::{
     Advance, Attempt, CompleteAnswer, Evidence, Outcome, Record, Source, StoreError, Verdict,
 };
-use crate::telemetry::audit::{Mover, Recorded};
-use crate::zentra::{Trouble, TroubleKind};
+use crate::telemetry::audit::Mover;
+use crate::zentra::{Reply, Trouble, TroubleKind};
 
 /// What a look came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,21 @@ pub enum Sighting {
     Nothing,
 }
 
+/// What a look showed, and which of Zentra's answers did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sight {
+    /// What it showed.
+    pub shown: Sighting,
+    /// Zentra's id of the request; none where it gave none, or nothing was found.
+    pub request_id: Option<ProviderText>,
+}
+
+impl Sight {
+    fn nothing() -> Self {
+        Self { shown: Sighting::Nothing, request_id: None }
+    }
+}
+
 /// Looks at Zentra for the payment of a record, and stores nothing. `provider_reference` is
 /// Zentra's own reference of a refund, where somebody knows it and the record does not.
 ///
@@ -44,7 +59,7 @@ pub async fn sight(
     engine: &Engine,
     record: &Record,
     provider_reference: Option<&Reference>,
-) -> Result<Sighting, Trouble> {
+) -> Result<Sight, Trouble> {
     let command = record.subject.command.as_deref().and_then(KeptCommand::read);
     let found = match (command, &record.subject.reference) {
         (Some(KeptCommand::Charge(kept)), Some(reference)) => {
@@ -57,10 +72,10 @@ pub async fn sight(
             refund(engine, &kept, reference, own).await
         }
         // A newer release's command, or one that nobody can look up.
-        _ => return Ok(Sighting::Nothing),
+        _ => return Ok(Sight::nothing()),
     };
     match found {
-        Err(trouble) if trouble.kind == TroubleKind::NotFound => Ok(Sighting::Nothing),
+        Err(trouble) if trouble.kind == TroubleKind::NotFound => Ok(Sight::nothing()),
         found => found,
     }
 }
@@ -71,18 +86,20 @@ pub(super) async fn look(
     record: &Record,
     next: Duration,
 ) -> Result<Looked, StoreError> {
-    match sight(engine, record, None).await {
-        Ok(Sighting::Same(outcome)) => store(engine, record, Verdict::Outcome(outcome), next).await,
-        Ok(Sighting::Other(outcome)) => {
-            store(engine, record, Verdict::Contradiction(outcome), next).await
-        }
-        Ok(Sighting::Nothing) => postpone(engine, record, next).await,
+    let Sight { shown, request_id } = match sight(engine, record, None).await {
+        Ok(sight) => sight,
         Err(trouble) => {
             postpone(engine, record, next).await?;
             let limited = matches!(trouble.kind, TroubleKind::RateLimited(_));
-            Ok(if limited { Looked::RateLimited } else { Looked::Open })
+            return Ok(if limited { Looked::RateLimited } else { Looked::Open });
         }
-    }
+    };
+    let verdict = match shown {
+        Sighting::Same(outcome) => Verdict::Outcome(outcome),
+        Sighting::Other(outcome) => Verdict::Contradiction(outcome),
+        Sighting::Nothing => return postpone(engine, record, next).await,
+    };
+    store(engine, record, verdict, request_id.as_ref(), next).await
 }
 
 async fn charge(
@@ -90,10 +107,10 @@ async fn charge(
     kept: &KeptCharge,
     reference: &Reference,
     strictly: bool,
-) -> Result<Sighting, Trouble> {
-    let found = engine.zentra().get_charge(reference).await?.value;
+) -> Result<Sight, Trouble> {
+    let Reply { value: found, request_id } = engine.zentra().get_charge(reference).await?;
     let outcome = payments::charge_outcome(&found);
-    Ok(sighting(kept.is(&found, strictly), outcome))
+    Ok(Sight { shown: sighting(kept.is(&found, strictly), outcome), request_id })
 }
 
 async fn refund(
@@ -101,11 +118,12 @@ async fn refund(
     kept: &KeptRefund,
     reference: &Reference,
     own: Option<&Reference>,
-) -> Result<Sighting, Trouble> {
-    let mut found = engine.zentra().get_refund(own.unwrap_or(reference)).await?.value;
+) -> Result<Sight, Trouble> {
+    let own = own.unwrap_or(reference);
+    let Reply { value: mut found, request_id } = engine.zentra().get_refund(own).await?;
     found.name(reference.as_str());
     let outcome = payments::refund_outcome(&found);
-    Ok(sighting(kept.is(&found), outcome))
+    Ok(Sight { shown: sighting(kept.is(&found), outcome), request_id })
 }
 
 fn sighting(same: bool, outcome: Outcome) -> Sighting {
@@ -116,6 +134,7 @@ async fn store(
     engine: &Engine,
     record: &Record,
     verdict: Verdict,
+    request_id: Option<&ProviderText>,
     next: Duration,
 ) -> Result<Looked, StoreError> {
     let is_final = matches!(&verdict, Verdict::Outcome(outcome) if outcome.class.is_final());
@@ -137,9 +156,12 @@ async fn store(
         next_check_after_ms: u64::try_from(next.as_millis()).unwrap_or(u64::MAX),
         periods,
     };
+    let audit = engine.telemetry().audit();
     match engine.store().complete(&evidence).await?.answer {
         CompleteAnswer::Conflict { .. } => {
-            moved(engine, record, "CONFLICT");
+            let (Verdict::Outcome(found) | Verdict::Contradiction(found)) = &evidence.verdict;
+            let audited = Audited::new(record, Some(found));
+            audit.moved(Mover::Reconciler, audited.unknown("CONFLICT", request_id));
             let reference = record.subject.reference.as_ref().map(Reference::as_str);
             tracing::error!(
                 reference,
@@ -149,12 +171,13 @@ async fn store(
             Ok(Looked::Conflict)
         }
         CompleteAnswer::Stored { .. } if is_final => {
-            moved(engine, record, word);
             engine.telemetry().measures().recovered(record.subject.operation);
-            if let Verdict::Outcome(outcome) = &evidence.verdict
-                && let Some(money) = payments::money_moved(record, outcome)
-            {
-                engine.telemetry().measures().money_moved(record.subject.operation, money);
+            if let Verdict::Outcome(outcome) = &evidence.verdict {
+                let audited = Audited::new(record, Some(outcome));
+                audit.moved(Mover::Reconciler, audited.known(request_id));
+                if let Some(money) = payments::money_moved(record, outcome) {
+                    engine.telemetry().measures().money_moved(record.subject.operation, money);
+                }
             }
             Ok(Looked::Resolved)
         }
@@ -162,18 +185,6 @@ async fn store(
         // An outcome that says no more than the stored one leaves the record due.
         _ => postpone(engine, record, next).await,
     }
-}
-
-fn moved(engine: &Engine, record: &Record, outcome: &str) {
-    let digest = record.subject.digest.to_string();
-    let recorded = Recorded {
-        caller: &record.subject.caller,
-        operation: record.subject.operation,
-        reference: record.subject.reference.as_ref(),
-        digest: &digest,
-        outcome,
-    };
-    engine.telemetry().audit().moved(Mover::Reconciler, recorded);
 }
 
 async fn postpone(engine: &Engine, record: &Record, next: Duration) -> Result<Looked, StoreError> {

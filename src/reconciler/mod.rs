@@ -10,7 +10,7 @@ use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::TraceContextExt as _;
 use tokio::time::{Instant, sleep_until};
 
-pub use look::{Sighting, sight};
+pub use look::{Sight, Sighting, sight};
 
 use crate::engine::Engine;
 use crate::idempotency::{

@@ -3,6 +3,7 @@
 use crate::domain::{
     Actor, CustomerId, Money, Operation, PaymentTokenId, ProviderText, Reason, Reference,
 };
+use crate::error::MoneyMoved;
 
 /// What a write asks for. It holds no card data.
 #[derive(Clone, Debug)]
@@ -25,6 +26,23 @@ pub struct Asked {
     pub reason: Option<Reason>,
 }
 
+impl Asked {
+    /// A write of which no more is known.
+    #[must_use]
+    pub fn nothing(operation: Operation) -> Self {
+        Self {
+            operation,
+            actor: None,
+            reference: None,
+            charge_reference: None,
+            customer_id: None,
+            payment_token_id: None,
+            amount: None,
+            reason: None,
+        }
+    }
+}
+
 /// What a write came to.
 #[derive(Clone, Debug)]
 pub struct Came {
@@ -36,4 +54,16 @@ pub struct Came {
     pub provider_id: Option<ProviderText>,
     /// What has moved, where money has: taken by a charge, given back by a refund.
     pub moved: Option<Money>,
+}
+
+impl Came {
+    /// Whether money moved, as far as this tells: an outcome that is not final may still do so.
+    #[must_use]
+    pub fn money_moved(&self) -> MoneyMoved {
+        match (&self.moved, self.is_final) {
+            (Some(_), _) => MoneyMoved::Yes,
+            (None, true) => MoneyMoved::No,
+            (None, false) => MoneyMoved::Unknown,
+        }
+    }
 }

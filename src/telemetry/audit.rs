@@ -14,7 +14,7 @@ use tracing_appender::non_blocking::NonBlocking;
 use super::trace::{current_request_id, current_trace_id};
 use super::{Asked, Came};
 use crate::clock::Clock;
-use crate::domain::{Account, Caller, Environment, Execution, Operation, Reference};
+use crate::domain::{Account, Caller, Environment, Execution, Operation};
 use crate::error::{Error, MoneyMoved};
 
 /// The longest line, in bytes; every text in it has a limit of its own.
@@ -67,14 +67,18 @@ pub struct OperatorAct<'a> {
 pub struct Recorded<'a> {
     /// Whose.
     pub caller: &'a Caller,
-    /// Which write.
-    pub operation: Operation,
-    /// The caller's name of it.
-    pub reference: Option<&'a Reference>,
     /// The name of the record.
     pub digest: &'a str,
+    /// What was asked, as far as the record tells.
+    pub asked: &'a Asked,
     /// What became of it.
     pub outcome: &'a str,
+    /// Zentra's id of it, where it has told one.
+    pub provider_id: Option<&'a str>,
+    /// Zentra's id of the request that told of it.
+    pub provider_request_id: Option<&'a str>,
+    /// Whether money moved, as is known now.
+    pub money_moved: MoneyMoved,
 }
 
 #[derive(Default, Serialize)]
@@ -174,15 +178,12 @@ impl Audit {
         match result {
             Ok((came, execution)) => {
                 line.outcome = Some(came.status);
-                line.money_moved = Some(if came.moved.is_some() { "yes" } else { "no" });
+                line.money_moved = Some(came.money_moved().as_str());
                 line.attempts = Some(execution.attempts);
                 line.path = Some(execution.path.as_str());
                 line.provider_id = came.provider_id.as_ref().map(|id| id.as_str());
                 line.provider_request_id =
                     execution.provider_request_id.as_ref().map(|id| id.as_str());
-                if came.moved.is_none() && !came.is_final {
-                    line.money_moved = Some("unknown");
-                }
             }
             Err(error) => failed(&mut line, error),
         }
@@ -275,11 +276,12 @@ impl Inner {
 
     fn recorded<'a>(&'a self, audit: &'static str, recorded: Recorded<'a>) -> Line<'a> {
         Line {
-            caller: Some(recorded.caller.as_str()),
-            reference: recorded.reference.map(Reference::as_str),
             key_digest: Some(recorded.digest),
             outcome: Some(recorded.outcome),
-            ..self.line(audit, recorded.operation)
+            provider_id: recorded.provider_id,
+            provider_request_id: recorded.provider_request_id,
+            money_moved: Some(recorded.money_moved.as_str()),
+            ..self.asked(audit, recorded.caller, recorded.asked)
         }
     }
 

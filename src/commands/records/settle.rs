@@ -4,12 +4,12 @@ use clap::{Args, ValueEnum};
 
 use crate::domain::{Actor, Reason, Reference};
 use crate::engine::{Engine, repeated};
-use crate::gateway::payments::KeptCommand;
+use crate::gateway::payments::{Audited, KeptCommand};
 use crate::idempotency::{
     Class, Fence, Outcome, OwnerId, Record, Settle, SettleAnswer, SettleBegin, WhyNotSettled,
 };
-use crate::reconciler::{Sighting, sight};
-use crate::telemetry::audit::{OperatorAct, Recorded};
+use crate::reconciler::{Sight, Sighting, sight};
+use crate::telemetry::audit::OperatorAct;
 
 /// What the operator says.
 #[derive(Args, Clone, Debug)]
@@ -58,8 +58,8 @@ pub(super) async fn settle(
         }
         None => None,
     };
-    let sighting = sight(engine, &record, own.as_ref()).await;
-    let sighting = sighting
+    let sight = sight(engine, &record, own.as_ref()).await;
+    let Sight { shown: sighting, request_id } = sight
         .map_err(|trouble| format!("the last look-up failed ({}); try again", trouble.detail))?;
     let outcome = match word.outcome {
         Said::Happened => happened(sighting, word.adopt.as_deref())?,
@@ -72,28 +72,21 @@ pub(super) async fn settle(
     let settle = Settle {
         digest: record.subject.digest,
         fence,
-        outcome,
+        outcome: outcome.clone(),
         settled_by: format!("{by}: {reason}"),
         periods: engine.settings().periods,
     };
-    let digest = record.subject.digest.to_string();
-    let recorded = Recorded {
-        caller: &record.subject.caller,
-        operation: record.subject.operation,
-        reference: record.subject.reference.as_ref(),
-        digest: &digest,
-        outcome: class.as_str(),
-    };
-    let audit = |stage| {
+    let audited = Audited::new(&record, Some(&outcome));
+    let audit = |stage, recorded| {
         let act = OperatorAct { act: "settle", stage, by: by.as_str(), why: reason.as_str() };
         engine.telemetry().audit().operator(act, recorded);
     };
     // Before it is done, so that nothing is done unseen.
-    audit("begun");
+    audit("begun", audited.unknown(class.as_str(), request_id.as_ref()));
     let settled = repeated(|| engine.store().settle(&settle)).await;
     match settled.map_err(|fault| fault.to_string())?.answer {
         SettleAnswer::Settled => {
-            audit("done");
+            audit("done", audited.known(request_id.as_ref()));
             Ok(format!("settled as {}", class.as_str()))
         }
         SettleAnswer::Refused(why) => Err(refused(why).to_owned()),

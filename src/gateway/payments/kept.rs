@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::domain::{
-    Charge, ChargeCommand, Initiator, Money, PaymentMethod, Refund, RefundCommand, TokenizeCommand,
+    Actor, Charge, ChargeCommand, Currency, CustomerId, Initiator, Money, Operation, PaymentMethod,
+    PaymentTokenId, Reason, Reference, Refund, RefundCommand, TokenizeCommand,
 };
+use crate::telemetry::Asked;
 
 /// The version of all forms here.
 const VERSION: u8 = 1;
@@ -33,6 +35,8 @@ pub struct KeptCharge {
     customer_id: String,
     payment_token_id: String,
     merchant_initiated: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    actor: Option<String>,
 }
 
 /// A refund as a record keeps it.
@@ -47,6 +51,8 @@ pub struct KeptRefund {
     currency: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    actor: Option<String>,
 }
 
 impl KeptCommand {
@@ -59,6 +65,35 @@ impl KeptCommand {
             Self::Refund(refund) => refund.v,
         };
         (version == VERSION).then_some(command)
+    }
+
+    /// With who is behind it, which is kept for the audit log and compared by nobody.
+    pub(super) fn with_actor(mut self, by: Option<&Actor>) -> Self {
+        let (Self::Charge(KeptCharge { actor, .. }) | Self::Refund(KeptRefund { actor, .. })) =
+            &mut self;
+        *actor = by.map(ToString::to_string);
+        self
+    }
+
+    /// What was asked, as operators read it.
+    pub(super) fn asked(&self, operation: Operation) -> Asked {
+        let nothing = Asked::nothing(operation);
+        match self {
+            Self::Charge(kept) => Asked {
+                actor: kept.actor.as_deref().and_then(|it| Actor::new(it).ok()),
+                customer_id: CustomerId::new(&kept.customer_id).ok(),
+                payment_token_id: PaymentTokenId::new(&kept.payment_token_id).ok(),
+                amount: money(Some(kept.amount_minor), Some(&kept.currency)),
+                ..nothing
+            },
+            Self::Refund(kept) => Asked {
+                actor: kept.actor.as_deref().and_then(|it| Actor::new(it).ok()),
+                charge_reference: Reference::new(&kept.charge_reference).ok(),
+                amount: money(kept.amount_minor, kept.currency.as_deref()),
+                reason: kept.reason.as_deref().and_then(|it| Reason::new(it).ok()),
+                ..nothing
+            },
+        }
     }
 
     pub(super) fn bytes(&self) -> Vec<u8> {
@@ -77,6 +112,7 @@ impl From<&ChargeCommand> for KeptCharge {
             customer_id: command.customer_id.to_string(),
             payment_token_id: command.payment_token_id.to_string(),
             merchant_initiated: command.initiator == Initiator::Merchant,
+            actor: None,
         }
     }
 }
@@ -112,6 +148,7 @@ impl From<&RefundCommand> for KeptRefund {
             amount_minor: command.amount.map(Money::amount_minor),
             currency: command.amount.map(|amount| amount.currency().code().to_owned()),
             reason: command.reason.as_ref().map(ToString::to_string),
+            actor: None,
         }
     }
 }
@@ -132,6 +169,10 @@ impl KeptRefund {
         };
         found.charge_reference.as_str() == self.charge_reference && same_amount
     }
+}
+
+fn money(amount_minor: Option<i64>, currency: Option<&str>) -> Option<Money> {
+    Money::new(amount_minor?, Currency::new(currency?).ok()?).ok()
 }
 
 fn is_money(money: Money, amount_minor: i64, currency: &str) -> bool {
@@ -195,6 +236,7 @@ mod tests {
             customer_id: "cus_1".into(),
             payment_token_id: "tok_1".into(),
             merchant_initiated: true,
+            actor: None,
         });
         let text = String::from_utf8(charge.bytes()).unwrap();
         assert_eq!(

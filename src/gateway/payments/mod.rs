@@ -1,5 +1,6 @@
 //! The writes as payments that the engine makes exactly once.
 
+mod audited;
 mod charge;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -10,25 +11,34 @@ mod tokenize;
 
 pub use kept::{KeptCharge, KeptCommand, KeptRefund};
 
+pub(crate) use audited::Audited;
 pub(crate) use charge::outcome as charge_outcome;
 pub(crate) use refund::outcome as refund_outcome;
 
-use crate::domain::{Money, ProviderText, Refund};
+use crate::domain::{Money, Operation, ProviderText, Refund, TokenizeCommand};
+use crate::engine::Payment as _;
 use crate::idempotency::{Class, Namespace, Outcome, Record};
+use crate::telemetry::Came;
 
-/// The reference that Zentra gave a refund, where it gave one of its own.
+/// What a stored outcome says to operators; none where a newer release wrote it.
+pub(crate) fn came(operation: Operation, outcome: &Outcome) -> Option<Came> {
+    match Namespace::of(operation) {
+        Some(Namespace::Charge) => Some(charge::came(&stored::read(&outcome.payload)?)),
+        Some(Namespace::Refund) => Some(refund::came(&stored::read(&outcome.payload)?)),
+        None => Some(TokenizeCommand::came(&stored::read(&outcome.payload)?)),
+    }
+}
+
 /// The money that an outcome has moved, where a record had not told so before.
 pub(crate) fn money_moved(record: &Record, outcome: &Outcome) -> Option<Money> {
     let was_told = record.outcome.as_ref().is_some_and(|before| before.class == Class::Succeeded);
     if was_told || outcome.class != Class::Succeeded {
         return None;
     }
-    match Namespace::of(record.subject.operation)? {
-        Namespace::Charge => charge::came(&stored::read(&outcome.payload)?).moved,
-        Namespace::Refund => refund::came(&stored::read(&outcome.payload)?).moved,
-    }
+    came(record.subject.operation, outcome)?.moved
 }
 
+/// The reference that Zentra gave a refund, where it gave one of its own.
 pub(crate) fn own_reference(outcome: &Outcome) -> Option<ProviderText> {
     stored::read::<Refund>(&outcome.payload)?.provider_reference
 }

@@ -27,6 +27,7 @@ mod refusals;
 mod restarts;
 mod scopes;
 mod second_answers;
+mod settling;
 mod store_faults;
 mod store_loss;
 mod tokens;

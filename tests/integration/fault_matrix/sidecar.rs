@@ -19,6 +19,7 @@ use zentra_sidecar::simulator::Simulator;
 
 use super::lab::{CUSTOMER, GOOD_CARD, KEY, Lab, PATIENCE};
 use super::told::{Order, Told};
+use crate::support::process::{Ended, run};
 
 /// How a sidecar is started.
 pub(crate) struct Launch<'a> {
@@ -80,6 +81,13 @@ impl<'a> Launch<'a> {
     pub(crate) fn key_file(mut self, path: &std::path::Path) -> Self {
         self.variables.retain(|(name, _)| *name != "ZENTRA_SECRET_KEY");
         self.flag("--zentra-key-file", &path.display().to_string())
+    }
+
+    /// Runs an operator's command with the same settings to its end.
+    pub(crate) async fn operate(self, command: &[&str]) -> Ended {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_zentra-sidecar"));
+        process.args(command).args(&self.flags).env_clear().envs(self.variables);
+        run(process).await
     }
 
     /// Starts it, and waits until it serves.

@@ -142,7 +142,7 @@ async fn messages_that_never_end_take_bounded_memory() {
     town.remember_memory();
     // Held open, as what was given up must be gone while the connection is not.
     let mut held = Vec::new();
-    for _ in 0..12 {
+    for _ in 0..8 {
         held.push(leave_messages_unfinished(&town).await);
     }
     town.stands().await;

@@ -14,6 +14,7 @@ use crate::support::requests;
 use crate::support::sidecar::StandingClock;
 
 /// What a flood may add to the memory of the process, in KiB.
+const MOST_ADDED_KIB: u64 = 16 * 1024;
 
 /// The real binary, and a client that calls it all the time.
 struct Town {
@@ -61,5 +62,6 @@ impl Town {
         self.done.store(true, Ordering::Relaxed);
         self.honest.await.unwrap();
         let added = self.serving.resident_kib().saturating_sub(self.resident_kib);
+        assert!(added < MOST_ADDED_KIB, "{added} KiB were added");
     }
 }

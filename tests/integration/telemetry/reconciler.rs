@@ -46,7 +46,11 @@ fn zentra(is_back: Arc<AtomicBool>) -> Upstream {
     BoxCloneSyncService::new(tower::service_fn(move |request: Request<Bytes>| {
         let found = request.method() == Method::GET && is_back.load(Ordering::Relaxed);
         let answer = match found {
-            true => Ok(Response::builder().status(StatusCode::OK).body(body.clone()).unwrap()),
+            true => Ok(Response::builder()
+                .status(StatusCode::OK)
+                .header("x-request-id", "req_9")
+                .body(body.clone())
+                .unwrap()),
             false => Err(TransportError::Broken),
         };
         async move { answer }
@@ -96,7 +100,20 @@ async fn it_is_linked_told_to_the_audit_log_and_counted() {
     assert_eq!((&call["actor"], &call["reason"]), (&json!("jo"), &json!("OUTCOME_UNKNOWN")));
     assert_eq!((&found["audit"], &found["by"]), (&json!("moved"), &json!("reconciler")));
     assert_eq!((&found["reference"], &found["outcome"]), (&json!("order-1"), &json!("SUCCEEDED")));
-    assert_eq!(found["caller"], json!("shop/checkout"));
+    for (field, value) in [
+        ("caller", json!("shop/checkout")),
+        ("actor", json!("jo")),
+        ("customer_id", json!("cus_1")),
+        ("payment_token_id", json!("tok_1")),
+        ("amount_minor", json!(50_000)),
+        ("currency", json!("NGN")),
+        ("money_moved", json!("yes")),
+        ("provider_id", json!("chg_1")),
+        ("provider_request_id", json!("req_9")),
+        ("key_digest", call["key_digest"].clone()),
+    ] {
+        assert_eq!(found[field], value, "{field}: {found:#}");
+    }
 
     let text = telemetry.prometheus_text();
     for line in [

@@ -1,0 +1,70 @@
+//! A payment as its record tells it, for lines of the audit log that no call of its own writes.
+
+use super::{KeptCommand, came};
+use crate::domain::{Caller, ProviderText};
+use crate::error::MoneyMoved;
+use crate::idempotency::{Class, Outcome, Record};
+use crate::telemetry::audit::Recorded;
+use crate::telemetry::{Asked, Came};
+
+/// What the audit log is told of a record.
+pub(crate) struct Audited<'a> {
+    caller: &'a Caller,
+    digest: String,
+    asked: Asked,
+    outcome: Option<&'a Outcome>,
+    came: Option<Came>,
+}
+
+impl<'a> Audited<'a> {
+    /// The payment of `record`, and what was found out about it.
+    pub(crate) fn new(record: &'a Record, outcome: Option<&'a Outcome>) -> Self {
+        let subject = &record.subject;
+        let command = subject.command.as_deref().and_then(KeptCommand::read);
+        let asked = match command {
+            Some(command) => command.asked(subject.operation),
+            None => Asked::nothing(subject.operation),
+        };
+        let asked = Asked { reference: subject.reference.clone(), ..asked };
+        let came = outcome.and_then(|outcome| came(subject.operation, outcome));
+        Self { caller: &subject.caller, digest: subject.digest.to_string(), asked, outcome, came }
+    }
+
+    /// The line's part about the payment, as it stands now.
+    pub(crate) fn known(&self, request_id: Option<&'a ProviderText>) -> Recorded<'_> {
+        let class = self.outcome.map(|it| it.class);
+        let money_moved = match (class, &self.came) {
+            (Some(Class::NotHappened), _) => MoneyMoved::No,
+            (_, Some(came)) => came.money_moved(),
+            (_, None) => MoneyMoved::Unknown,
+        };
+        let word = self.came.as_ref().map(|came| came.status);
+        let outcome = word.or(class.map(Class::as_str)).unwrap_or("UNKNOWN");
+        Recorded { money_moved, ..self.recorded(outcome, request_id) }
+    }
+
+    /// The same, where it is not known whether money moved.
+    pub(crate) fn unknown(
+        &self,
+        outcome: &'a str,
+        request_id: Option<&'a ProviderText>,
+    ) -> Recorded<'_> {
+        self.recorded(outcome, request_id)
+    }
+
+    fn recorded<'b>(
+        &'b self,
+        outcome: &'b str,
+        request_id: Option<&'b ProviderText>,
+    ) -> Recorded<'b> {
+        Recorded {
+            caller: self.caller,
+            digest: &self.digest,
+            asked: &self.asked,
+            outcome,
+            provider_id: self.outcome.and_then(|it| it.provider_id.as_deref()),
+            provider_request_id: request_id.map(ProviderText::as_str),
+            money_moved: MoneyMoved::Unknown,
+        }
+    }
+}
