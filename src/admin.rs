@@ -7,7 +7,7 @@ use axum::http::{StatusCode, header};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-pub use states::States;
+pub use states::{Doors, States};
 
 use crate::readiness::Readiness;
 use crate::telemetry::Telemetry;

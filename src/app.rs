@@ -10,6 +10,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
+mod reconciling;
+
+pub use reconciling::{Reconciling, reconcile};
+
 use crate::admin;
 use crate::admission::Admission;
 use crate::clock::Clock;
@@ -205,14 +209,17 @@ pub async fn start_over(
     let telemetry = parts.telemetry.clone();
     let states = admin::States {
         readiness: readiness.clone(),
-        admission: admission.clone(),
         upstream: parts.upstream_state.clone(),
         key: settings.zentra_key.clone(),
         account: (settings.account.clone(), settings.environment()),
+    };
+    states.show(&telemetry);
+    let doors = admin::Doors {
+        admission: admission.clone(),
         connections: door.clone(),
         tls: settings.tls.clone(),
     };
-    states.show(&telemetry);
+    doors.show(&telemetry);
     let engine = engine(&settings, clock.clone(), parts);
     let gateway = Gateway::new(engine.clone(), settings.card_data, readiness.clone());
     let calls = CallSettings {

@@ -21,24 +21,45 @@ use crate::zentra::KeyRing;
 pub struct States {
     /// Whether calls are taken.
     pub readiness: Readiness,
-    /// The door for calls.
-    pub admission: Admission,
     /// The way to Zentra.
     pub upstream: StackState,
     /// Zentra's key in use.
     pub key: Arc<KeyRing>,
     /// Whom the process serves.
     pub account: (Account, Environment),
+}
+
+/// What calls come in by, where they do.
+#[derive(Clone)]
+pub struct Doors {
+    /// The door for calls.
+    pub admission: Admission,
     /// The door for connections.
     pub connections: Connections,
     /// The terms of mutual TLS, where a listener has it.
     pub tls: Option<Arc<Terms>>,
 }
 
+impl Doors {
+    /// Shows them among the instruments of `telemetry`.
+    pub fn show(self, telemetry: &Telemetry) {
+        let Self { admission, connections, tls } = self;
+        let meter = telemetry.meter();
+        let door = admission.clone();
+        gauge(meter, metric::CALL_PLACES_FREE, "Free places for calls.", move || {
+            Some(count(door.free()))
+        });
+        counter(meter, metric::CALLS_REFUSED, "Calls refused at the door.", move || {
+            admission.refused()
+        });
+        show_connections(meter, connections, tls);
+    }
+}
+
 impl States {
     /// Shows them among the instruments of `telemetry`.
     pub fn show(self, telemetry: &Telemetry) {
-        let Self { readiness, admission, upstream, key, account, connections, tls } = self;
+        let Self { readiness, upstream, key, account } = self;
         let meter = telemetry.meter();
         show_account(meter, account);
         let ready = readiness.clone();
@@ -48,13 +69,6 @@ impl States {
         gauge(meter, metric::STORE_REACHABLE, "Whether the store answers (1) or not.", move || {
             Some(u64::from(readiness.store_answers()))
         });
-        let door = admission.clone();
-        gauge(meter, metric::CALL_PLACES_FREE, "Free places for calls.", move || {
-            Some(count(door.free()))
-        });
-        counter(meter, metric::CALLS_REFUSED, "Calls refused at the door.", move || {
-            admission.refused()
-        });
         let _gauge = meter
             .u64_observable_gauge(metric::KEY_INFO)
             .with_description("Zentra's key in use: always 1, the label tells which.")
@@ -63,7 +77,6 @@ impl States {
             })
             .build();
         show_upstream(meter, upstream);
-        show_connections(meter, connections, tls);
     }
 }
 

@@ -9,10 +9,11 @@ use tokio::time::Instant;
 use super::{failed, settings, wrong_settings};
 use crate::app::{self, End, Running};
 use crate::clock::SystemClock;
-use crate::config::ServeArgs;
+use crate::config::{ServeArgs, Settings};
 use crate::idempotency::redis::StoreUrl;
 use crate::shutdown::Signals;
-use crate::telemetry::logs;
+use crate::telemetry::Telemetry;
+use crate::telemetry::logs::{self, Lines};
 use crate::telemetry::start::{self, Exports, FLUSH};
 
 /// How long spans and metrics have to leave where the calls took all the time there was.
@@ -20,14 +21,9 @@ const LEAST_FLUSH: Duration = Duration::from_millis(250);
 
 /// Serves until SIGTERM or SIGINT, then drains.
 pub async fn run(args: &ServeArgs) -> ExitCode {
-    let settings = match settings(args) {
-        Ok(settings) => settings,
-        Err(faults) => return wrong_settings(faults),
-    };
-    let (mut lines, signals) = match (logs::start_queued("info"), Signals::listen()) {
-        (Ok(lines), Ok(signals)) => (lines, signals),
-        (Err(fault), _) => return wrong_settings(fault),
-        (_, Err(fault)) => return failed(format!("cannot listen for signals: {fault}")),
+    let Begun { settings, signals, telemetry, exports, lines: _lines } = match begin(args) {
+        Ok(begun) => begun,
+        Err(code) => return code,
     };
     if settings.store.url == StoreUrl::Memory {
         tracing::warn!(
@@ -36,15 +32,7 @@ pub async fn run(args: &ServeArgs) -> ExitCode {
         );
     }
     let (zentra, caller) = (settings.zentra_url.clone(), settings.caller.clone());
-    let clock = Arc::new(SystemClock);
-    let scope = (settings.account.clone(), settings.environment());
-    let audit = settings.audit.open(&mut lines, clock.clone(), scope);
-    let started = audit.and_then(|audit| start::start(&settings.otel, audit, &lines));
-    let (telemetry, exports) = match started {
-        Ok(started) => started,
-        Err(fault) => return failed(fault),
-    };
-    match app::start(settings, clock, telemetry).await {
+    match app::start(settings, Arc::new(SystemClock), telemetry).await {
         Ok(running) => {
             let grpc = running.addresses().join(",");
             let admin = running.admin_address();
@@ -53,6 +41,33 @@ pub async fn run(args: &ServeArgs) -> ExitCode {
         }
         Err(fault) => failed(fault),
     }
+}
+
+/// What a process that goes on until it is signalled begins with.
+pub(super) struct Begun {
+    /// The settings, all of them right.
+    pub(super) settings: Settings,
+    /// What ends the process.
+    pub(super) signals: Signals,
+    /// Where operators are told.
+    pub(super) telemetry: Telemetry,
+    /// What has to be sent before the end.
+    pub(super) exports: Exports,
+    /// The log's and the audit log's queues, which end when this is dropped.
+    pub(super) lines: Lines,
+}
+
+/// Reads the settings, and sets up log, audit log, signals and telemetry.
+pub(super) fn begin(args: &ServeArgs) -> Result<Begun, ExitCode> {
+    let settings = settings(args).map_err(wrong_settings)?;
+    let mut lines = logs::start_queued("info").map_err(wrong_settings)?;
+    let signals =
+        Signals::listen().map_err(|fault| failed(format!("cannot listen for signals: {fault}")))?;
+    let scope = (settings.account.clone(), settings.environment());
+    let audit = settings.audit.open(&mut lines, Arc::new(SystemClock), scope);
+    let started = audit.and_then(|audit| start::start(&settings.otel, audit, &lines));
+    let (telemetry, exports) = started.map_err(failed)?;
+    Ok(Begun { settings, signals, telemetry, exports, lines })
 }
 
 /// Serves until a signal, then drains and sends what is left to tell. A second signal ends the

@@ -24,6 +24,8 @@ pub const FLUSH: Duration = Duration::from_secs(3);
 pub struct Exports {
     tasks: JoinSet<()>,
     end: CancellationToken,
+    /// The instruments, which could not be read once the last to use them is gone.
+    telemetry: Option<Telemetry>,
 }
 
 /// Starts the telemetry of a process. Needs a runtime, on which the exporters live.
@@ -60,6 +62,7 @@ pub fn start(
     }
     let telemetry = Telemetry::new(tracer, audit, readers);
     show_losses(&telemetry, dropped, lines);
+    exports.telemetry = Some(telemetry.clone());
     Ok((telemetry, exports))
 }
 
@@ -71,6 +74,7 @@ impl Exports {
         // What does not leave in time is lost, and was counted.
         let _ = tokio::time::timeout(limit, all).await;
         self.tasks.shutdown().await;
+        drop(self.telemetry);
     }
 }
 

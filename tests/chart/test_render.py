@@ -55,7 +55,7 @@ def test_an_unknown_kind_is_a_failure():
 
 
 def test_an_unknown_field_of_a_foreign_kind_is_a_failure():
-    monitor = helm.one(helm.objects(rendered("include with everything", "1.37.0")), "PodMonitor")
+    monitor = helm.one(helm.objects(rendered("include with everything", "1.37.0")), "PodMonitor", "trial-zentra-sidecar")
     schemas.validate(monitor, "1.37.0")
     monitor["spec"]["podMetricsEndpoints"][0]["intervall"] = "30s"
     with pytest.raises(jsonschema.ValidationError):
@@ -84,18 +84,31 @@ def test_no_secret_is_made_and_none_is_mounted_in_part():
 
 def test_selectors_find_their_pods():
     things = helm.objects(rendered("gateway with everything", "1.37.0"))
-    labels = helm.one(things, "Deployment", "trial-zentra-sidecar-gateway")["spec"]["template"]["metadata"]["labels"]
+    labels = {name: helm.one(things, "Deployment", name)["spec"]["template"]["metadata"]["labels"]
+              for name in ("trial-zentra-sidecar-gateway", "trial-zentra-sidecar-reconciler")}
     service = helm.one(things, "Service")
-    selectors = [
-        service["spec"]["selector"],
-        helm.one(things, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
-        helm.one(things, "PodMonitor")["spec"]["selector"]["matchLabels"],
-        helm.one(things, "NetworkPolicy", "trial-zentra-sidecar-gateway")["spec"]["podSelector"]["matchLabels"],
-    ]
-    for selector in selectors:
-        assert selector.items() <= labels.items()
+    budget = helm.one(things, "PodDisruptionBudget")
+    selectors = {
+        "trial-zentra-sidecar-gateway": [
+            service["spec"]["selector"],
+            budget["spec"]["selector"]["matchLabels"],
+            helm.one(things, "PodMonitor", "trial-zentra-sidecar")["spec"]["selector"]["matchLabels"],
+            helm.one(things, "NetworkPolicy", "trial-zentra-sidecar-gateway")["spec"]["podSelector"]["matchLabels"],
+        ],
+        "trial-zentra-sidecar-reconciler": [
+            helm.one(things, "PodMonitor", "trial-zentra-sidecar-reconciler")["spec"]["selector"]["matchLabels"],
+            helm.one(things, "NetworkPolicy", "trial-zentra-sidecar-reconciler")["spec"]["podSelector"]["matchLabels"],
+        ],
+    }
+    for chosen in selectors:
+        for name, its in labels.items():
+            for selector in selectors[chosen]:
+                assert (selector.items() <= its.items()) == (name == chosen), (selector, name)
     assert service["spec"]["clusterIP"] == "None"
     gateway = helm.sidecar(dict(helm.pods(things))["trial-zentra-sidecar-gateway"])
-    named = {port["name"] for port in gateway["ports"]}
-    assert service["spec"]["ports"][0]["targetPort"] in named
-    assert helm.one(things, "PodMonitor")["spec"]["podMetricsEndpoints"][0]["port"] in named
+    assert service["spec"]["ports"][0]["targetPort"] in {port["name"] for port in gateway["ports"]}
+    for monitor in ("trial-zentra-sidecar", "trial-zentra-sidecar-reconciler"):
+        endpoint, = helm.one(things, "PodMonitor", monitor)["spec"]["podMetricsEndpoints"]
+        for name, pod in helm.pods(things):
+            if name in labels:
+                assert endpoint["port"] in {port["name"] for port in helm.sidecar(pod)["ports"]}

@@ -31,7 +31,7 @@ seccompProfile:
 {{- end -}}
 
 {{- define "zentra-sidecar.programContainer" -}}
-{{- $ports := ternary .values.gateway .values.sidecar (eq .component "gateway") -}}
+{{- $ports := index .values .component -}}
 name: zentra-sidecar
 image: {{ include "zentra-sidecar.image" . | quote }}
 imagePullPolicy: {{ .values.image.pullPolicy }}
@@ -42,7 +42,6 @@ env:
 {{- if eq .component "sidecar" }}
 restartPolicy: Always
 {{- end }}
-{{- if ne .component "reconciler" }}
 ports:
   {{- if eq .component "gateway" }}
   - name: zentra-grpc
@@ -53,7 +52,6 @@ ports:
     containerPort: {{ $ports.adminPort }}
     protocol: TCP
 {{- include "zentra-sidecar.probes" . }}
-{{- end }}
 {{- if eq .component "gateway" }}
 {{- with (int $ports.preStopSleepSeconds) }}
 lifecycle:

@@ -38,6 +38,9 @@
   value: {{ $values.gateway.tls.trustDomain | quote }}
 - name: SIDECAR_TLS_ALLOWED_IDS
   value: {{ join "," $values.gateway.tls.allowedIds | quote }}
+{{- else }}
+- name: SIDECAR_ADMIN_LISTEN
+  value: {{ printf "%s:%d" $values.reconciler.bindAddress (int $values.reconciler.adminPort) | quote }}
 {{- end }}
 - name: SIDECAR_ACCOUNT
   value: {{ $values.account | quote }}

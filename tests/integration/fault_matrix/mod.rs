@@ -22,6 +22,7 @@ mod observers;
 mod open_outcomes;
 mod pauses;
 mod production_build;
+mod reconciling;
 mod refunds;
 mod refusals;
 mod restarts;

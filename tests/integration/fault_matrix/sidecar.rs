@@ -83,6 +83,18 @@ impl<'a> Launch<'a> {
         self.flag("--zentra-key-file", &path.display().to_string())
     }
 
+    /// Starts the background look-ups as a process of their own.
+    pub(crate) async fn reconcile(self) -> Reconciling {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_zentra-sidecar"));
+        command.arg("reconcile").args(&self.flags).env_clear().envs(self.variables);
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut process = command.spawn().unwrap();
+        let said = Said::listen(process.stderr.take().unwrap(), None);
+        let line = said.until("\"message\":\"reconciling\"").await;
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        Reconciling { admin: line["admin"].as_str().unwrap().to_owned(), process, said }
+    }
+
     /// Runs an operator's command with the same settings to its end.
     pub(crate) async fn operate(self, command: &[&str]) -> Ended {
         let mut process = Command::new(env!("CARGO_BIN_EXE_zentra-sidecar"));
@@ -117,6 +129,29 @@ impl<'a> Launch<'a> {
             process,
             said,
         }
+    }
+}
+
+/// A process that only looks up.
+pub(crate) struct Reconciling {
+    /// Where health over HTTP is served.
+    pub(crate) admin: String,
+    process: Child,
+    said: Said,
+}
+
+impl Reconciling {
+    /// Waits until it has said this, and gives the line.
+    pub(crate) async fn said(&self, text: &str) -> String {
+        self.said.until(text).await
+    }
+
+    /// Ends it by SIGTERM.
+    pub(crate) async fn end(mut self) -> ExitStatus {
+        let id = self.process.id().unwrap().to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().await.unwrap();
+        assert!(sent.success());
+        timeout(PATIENCE, self.process.wait()).await.unwrap().unwrap()
     }
 }
 

@@ -182,6 +182,24 @@ async fn spans_leave_over_http_too_and_at_the_end_of_the_process() {
 }
 
 #[tokio::test]
+async fn metrics_leave_over_otlp_at_the_end_of_the_process() {
+    let (lab, rotel) = (Lab::start().await, Rotel::printing("metrics").await);
+    let mut sidecar = lab
+        .sidecar()
+        .variable("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{}", rotel.http))
+        .variable("OTEL_TRACES_EXPORTER", "none")
+        // They would wait for longer than any test does.
+        .variable("OTEL_METRIC_EXPORT_INTERVAL", "3600000")
+        .start()
+        .await;
+    charge(&sidecar, FIRST).await.unwrap();
+    sidecar.signal("TERM").await;
+    assert!(sidecar.ended().await.success());
+    rotel.printed("zentra_sidecar.payments").await;
+    rotel.printed("rpc.server.call.duration").await;
+}
+
+#[tokio::test]
 async fn a_callers_decision_not_to_sample_holds_for_all_that_follows() {
     let (lab, rotel) = (Lab::start().await, Rotel::start().await);
     let sidecar = traced(&lab, &rotel).start().await;

@@ -41,10 +41,16 @@ pub(crate) struct Span {
 }
 
 impl Rotel {
+    /// One that prints spans.
     pub(crate) async fn start() -> Self {
+        Self::printing("traces").await
+    }
+
+    /// One that prints what it gets of a signal: `traces` or `metrics`.
+    pub(crate) async fn printing(signal: &str) -> Self {
         let [grpc, http] = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}"));
         let mut command = Command::new(on_path("rotel-agent"));
-        command.args(["start", "--exporter", "blackhole", "--debug-log", "traces"]);
+        command.args(["start", "--exporter", "blackhole", "--debug-log", signal]);
         command.args(["--debug-log-verbosity", "detailed"]);
         command.args(["--otlp-grpc-endpoint", &grpc, "--otlp-http-endpoint", &http]);
         command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
