@@ -17,6 +17,7 @@ pub mod grpc;
 pub mod idempotency;
 pub mod listen;
 pub mod mutants;
+pub mod policy;
 pub mod process;
 pub mod readiness;
 pub mod reconciler;

@@ -1,0 +1,317 @@
+use std::path::Path;
+
+use super::*;
+use crate::domain::{Account, Caller, Currency, Environment, Initiator, Money};
+
+fn place() -> (Account, Environment) {
+    (Account::new("default").unwrap(), Environment::Live)
+}
+
+fn files(rules: &[(&str, &str)], limits: Option<&str>) -> Files {
+    let rules = rules.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    Files { rules, limits: limits.map(str::to_owned) }
+}
+
+fn policy(rules: &str) -> Policy {
+    Policy::new(&files(&[("a.cedar", rules)], None), place()).unwrap()
+}
+
+fn complaints(rules: &[(&str, &str)], limits: Option<&str>) -> String {
+    let told = Policy::new(&files(rules, limits), place());
+    told.err().map(|complaints| complaints.to_string()).unwrap_or_default()
+}
+
+fn charge<'a>(caller: &'a Caller, amount: i64, currency: &str) -> Question<'a> {
+    let amount = Money::new(amount, Currency::new(currency).unwrap()).unwrap();
+    let fields = Fields {
+        reference: Some("order-1"),
+        amount: Some(amount),
+        customer: Some("cust_1"),
+        token: Some("tok_1"),
+        initiator: Some(Initiator::Customer),
+        ..Fields::default()
+    };
+    Question { caller, action: Action::Charge, fields }
+}
+
+fn caller(name: &str) -> Caller {
+    Caller::new(name).unwrap()
+}
+
+#[test]
+fn a_policy_denies_what_no_rule_permits() {
+    let policy = policy(
+        r#"@id("checkout") permit(principal == Service::"shop/checkout", action == Action::"Charge",
+           resource) when { context.currency == "NGN" && context.amount <= 5000 };"#,
+    );
+    let checkout = caller("shop/checkout");
+    let asked = charge(&checkout, 5000, "NGN");
+    assert_eq!(policy.decide(&asked).rule_id(), Some("checkout"));
+    assert!(policy.decide(&asked).is_permitted());
+    assert!(policy.check(&asked).is_ok());
+    for (name, amount, currency) in
+        [("shop/checkout", 5001, "NGN"), ("shop/checkout", 1, "USD"), ("shop/cart", 1, "NGN")]
+    {
+        let caller = caller(name);
+        let asked = charge(&caller, amount, currency);
+        let decision = policy.decide(&asked);
+        assert_eq!(decision.verdict, Verdict::NoRule, "{name} {amount} {currency}");
+        assert_eq!(decision.message(&asked), format!("no rule permits {name} to Charge"));
+    }
+}
+
+#[test]
+fn a_forbid_beats_a_permit_and_tells_its_message() {
+    let policy = policy(
+        r#"permit(principal, action, resource);
+           @id("freeze") @message("no payments today")
+           forbid(principal, action in Action::"Write", resource);
+           @id("later") forbid(principal, action, resource);"#,
+    );
+    let checkout = caller("shop/checkout");
+    let asked = charge(&checkout, 1, "NGN");
+    let decision = policy.decide(&asked);
+    assert_eq!((decision.verdict, decision.rule_id()), (Verdict::Forbidden, Some("freeze")));
+    assert_eq!(decision.rules.len(), 2);
+    assert_eq!(decision.message(&asked), "no payments today");
+}
+
+/// Cedar passes over a rule that it cannot evaluate: this one would then have forbidden nothing.
+#[test]
+fn an_overflowing_forbid_denies() {
+    let policy = policy(
+        r#"permit(principal, action, resource);
+           @id("sum") forbid(principal, action == Action::"Charge", resource)
+             when { context.amount + 9223372036854775807 > 10 };"#,
+    );
+    let checkout = caller("shop/checkout");
+    let decision = policy.decide(&charge(&checkout, 1, "NGN"));
+    assert_eq!((decision.verdict, decision.rule_id()), (Verdict::Failed, Some("sum")));
+    let reads = Question { caller: &checkout, action: Action::ListCharges, fields: Fields::default() };
+    assert!(policy.decide(&reads).is_permitted());
+}
+
+#[test]
+fn an_overflowing_permit_denies_though_another_permits() {
+    let policy = policy(
+        r#"permit(principal, action, resource);
+           permit(principal, action == Action::"Charge", resource)
+             when { context.amount * 9223372036854775807 > 10 };"#,
+    );
+    let checkout = caller("shop/checkout");
+    assert_eq!(policy.decide(&charge(&checkout, 2, "NGN")).verdict, Verdict::Failed);
+}
+
+#[test]
+fn rules_may_speak_of_namespaces_accounts_and_what_may_be_absent() {
+    let policy = policy(
+        r#"permit(principal in Namespace::"shop", action, resource == Account::"default")
+             when { resource.environment == "live" };
+           forbid(principal, action == Action::"Charge", resource)
+             when { context has actor && context.actor == "intern" };"#,
+    );
+    for (name, permitted) in [("shop/cart", true), ("shopping/cart", false), ("shop", false)] {
+        let caller = caller(name);
+        assert_eq!(policy.decide(&charge(&caller, 1, "NGN")).is_permitted(), permitted, "{name}");
+    }
+    let cart = caller("shop/cart");
+    let asked = charge(&cart, 1, "NGN");
+    let fields = Fields { actor: Some("intern"), ..asked.fields };
+    assert_eq!(policy.decide(&Question { fields, ..asked }).verdict, Verdict::Forbidden);
+}
+
+/// The context as a whole, which no list of attributes stands for.
+#[test]
+fn a_rule_may_look_at_the_whole_context() {
+    let policy = policy(
+        r#"permit(principal, action, resource);
+           forbid(principal, action == Action::"ListTokens", resource)
+             when { context == {customer: "cust_1"} };"#,
+    );
+    let cart = caller("shop/cart");
+    let fields = Fields { customer: Some("cust_1"), ..Fields::default() };
+    let asked = Question { caller: &cart, action: Action::ListTokens, fields };
+    assert_eq!(policy.decide(&asked).verdict, Verdict::Forbidden);
+}
+
+#[test]
+fn every_fault_of_rules_is_told_with_its_place() {
+    let broken = r#"// A comment; with a semicolon.
+permit(principal == User::"alice", action == Action::"Charge", resource);
+permit(principal, action == Action::"Capture", resource);
+@id("one") permit(principal, action == Action::"Charge", resource) when { context.amount < "5" };
+@id("one") permit(principal, action == Action::"Charge", resource) when { context.colour == "red" };
+permit(principal, action == Action::"Refund", resource) when { context.charge_age_seconds < 5 };
+@mesage("typo") permit(principal, action == Action::"Charge", resource);
+@id("a b") permit(principal, action == Action::"Renew", resource);
+permit(principal == ?principal, action, resource);
+permit(principal, action, resource) when { context.amount > 5 };
+"#;
+    let half = "permit(principal, action, resource);\npermit(principal,";
+    insta::assert_snapshot!(complaints(&[("broken.cedar", broken), ("half.cedar", half)], None));
+}
+
+#[test]
+fn every_fault_of_limits_is_told_with_its_place() {
+    let limits = r#"
+[[limit]]
+name = "double"
+measure = "amount"
+most = 0
+window = "0h"
+actions = ["Charge"]
+
+[[limit]]
+name = "double"
+measure = "count"
+most = 5
+window = "7h"
+actions = ["Verify"]
+
+[[limit]]
+name = "mixed"
+measure = "amount"
+most = 9007199254740992
+window = "1d"
+actions = ["Charge", "Charge"]
+by = ["customers"]
+
+[[limit]]
+name = "sums"
+measure = "amount"
+most = 99999999999999999999999999
+window = "32d"
+actions = ["Refund", "Tokenize"]
+by = ["customer"]
+
+[[limit]]
+name = "several"
+measure = "amount"
+most = 5
+window = "1d"
+actions = ["Charge"]
+currencies = ["NGN", "usd"]
+per = "caller"
+
+[[limit]]
+name = "same"
+measure = "amount"
+most = 5
+window = "1d"
+actions = ["Refund", "Tokenize"]
+by = ["customer"]
+
+[[limit]]
+name = "same"
+measure = "count"
+most = 5
+window = "1d"
+actions = ["Charge"]
+"#;
+    insta::assert_snapshot!(complaints(&[("a.cedar", "")], Some(limits)));
+}
+
+#[test]
+fn limits_that_are_no_toml_are_complained_of() {
+    insta::assert_snapshot!(complaints(&[("a.cedar", "")], Some("[[limit]]\nname = \"a\nmost = =\n")));
+}
+
+#[test]
+fn a_limit_says_what_a_call_takes_from_which_count() {
+    let limits = r#"
+[[limit]]
+name = "checkout-hour"
+measure = "amount"
+most = 100
+window = "1h"
+actions = ["Charge"]
+callers = ["shop/checkout"]
+by = ["caller", "customer", "currency", "action", "token"]
+"#;
+    let policy = Policy::new(&files(&[("a.cedar", "")], Some(limits)), place()).unwrap();
+    let [limit] = policy.limits() else { panic!("one limit") };
+    assert_eq!((limit.window_seconds, limit.window(7200), limit.window(7199)), (3600, 2, 1));
+    let checkout = caller("shop/checkout");
+    let taking = limit.taking(&charge(&checkout, 40, "NGN")).unwrap();
+    assert_eq!((taking.key.as_str(), taking.amount), ("shop/checkout|cust_1|NGN|Charge|tok_1", 40));
+    assert_eq!(limit.taking(&charge(&caller("shop/cart"), 40, "NGN")), None);
+}
+
+#[test]
+fn a_folder_that_is_no_policy_is_complained_of() {
+    let told = |folder: &Path| {
+        let complaints = Policy::load(folder, place()).err().unwrap().to_string();
+        complaints.replace(&folder.display().to_string(), "FOLDER")
+    };
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("policy");
+    assert_eq!(told(&folder), "FOLDER: cannot be read: No such file or directory (os error 2)");
+    std::fs::write(&folder, "").unwrap();
+    assert_eq!(told(&folder), "FOLDER: cannot be read: Not a directory (os error 20)");
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    assert!(told(&folder).starts_with("FOLDER: holds no rules"));
+    std::fs::write(folder.join("big.cedar"), vec![b' '; 300 * 1024]).unwrap();
+    assert_eq!(told(&folder), "big.cedar: cannot be read: it is larger than 262144 bytes");
+    std::fs::write(folder.join("big.cedar"), [0xff, 0xfe]).unwrap();
+    assert_eq!(told(&folder), "big.cedar: cannot be read: it is not UTF-8");
+    std::fs::remove_file(folder.join("big.cedar")).unwrap();
+    std::fs::create_dir(folder.join("dir.cedar")).unwrap();
+    std::fs::write(folder.join("limit.toml"), "").unwrap();
+    std::os::unix::fs::symlink("nowhere", folder.join("limits.toml")).unwrap();
+    insta::assert_snapshot!(told(&folder));
+    std::fs::remove_dir(folder.join("dir.cedar")).unwrap();
+    for number in 0..=100 {
+        std::fs::write(folder.join(format!("{number}.cedar")), "").unwrap();
+    }
+    assert!(told(&folder).contains("FOLDER: holds more than 100 files ending in .cedar"));
+}
+
+#[test]
+fn the_hash_tells_every_change() {
+    let one = files(&[("a.cedar", "x")], None).hash();
+    let others = [
+        files(&[("b.cedar", "x")], None),
+        files(&[("a.cedar", "y")], None),
+        files(&[("a.cedar", "x")], Some("")),
+        files(&[("a.cedar", "x"), ("b.cedar", "")], None),
+    ];
+    others.iter().for_each(|other| assert_ne!(other.hash(), one));
+    assert_eq!(one.len(), 64);
+}
+
+/// Nesting that a parser could run out of stack on is a complaint.
+#[test]
+fn deep_nesting_is_a_complaint() {
+    let within = |head: &str, tail: &str, times: usize| {
+        let (head, tail) = (head.repeat(times), tail.repeat(times));
+        format!("permit(principal,action,resource) when {{ {head}true{tail} }};")
+    };
+    let deep = [within("(", ")", 50_000), within("[", "]", 60), within("true&&", "", 20_000)];
+    for rule in deep {
+        assert!(complaints(&[("deep.cedar", &rule)], None).starts_with("deep.cedar:1:1: the rule"));
+    }
+    // As deep as a rule can be, each is read, or complained of.
+    for rule in [
+        within("(", ")", 45),
+        within("true&&", "", 1300),
+        within("if true then true else ", "", 350),
+        within("!", "", 8000),
+        within("!(", ")", 45),
+        within("true==", "", 1300),
+    ] {
+        complaints(&[("deep.cedar", &rule)], None);
+    }
+}
+
+#[test]
+fn the_schema_knows_every_action() {
+    for action in Action::ALL {
+        let rule = format!(
+            r#"permit(principal, action == Action::"{}", resource); permit(principal, action in Action::"{}", resource);"#,
+            action.as_str(),
+            action.group()
+        );
+        assert_eq!(complaints(&[("a.cedar", &rule)], None), "");
+    }
+}
