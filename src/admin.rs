@@ -1,5 +1,6 @@
 //! Health and states over HTTP, for probes that cannot speak gRPC and for Prometheus.
 
+mod policies;
 mod states;
 
 use axum::Router;
@@ -7,6 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+pub use policies::show_policies;
 pub use states::{Doors, States};
 
 use crate::readiness::Readiness;

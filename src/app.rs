@@ -214,6 +214,7 @@ pub async fn start_over(
         account: (settings.account.clone(), settings.environment()),
     };
     states.show(&telemetry);
+    admin::show_policies(&telemetry, &settings.policies);
     let doors = admin::Doors {
         admission: admission.clone(),
         connections: door.clone(),
@@ -221,7 +222,12 @@ pub async fn start_over(
     };
     doors.show(&telemetry);
     let engine = engine(&settings, clock.clone(), parts);
-    let gateway = Gateway::new(engine.clone(), settings.card_data, readiness.clone());
+    let gateway = Gateway::new(
+        engine.clone(),
+        settings.card_data,
+        readiness.clone(),
+        settings.policies.clone(),
+    );
     let calls = CallSettings {
         deadlines: settings.deadlines,
         draining: draining.clone(),
@@ -258,6 +264,13 @@ pub async fn start_over(
             }
         });
     }
+    let (policies, end) = (settings.policies, draining.clone());
+    engine.spawn(async move {
+        tokio::select! {
+            () = end.begun() => {}
+            () = policies.watch() => {}
+        }
+    });
     let reconciler = Reconciler::new(engine.clone(), settings.reconciler);
     engine.spawn(reconciler.run(draining.clone()));
     let drain = settings.drain;

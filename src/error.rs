@@ -7,6 +7,8 @@ mod facts;
 use std::fmt;
 use std::time::Duration;
 
+pub use facts::Ruled;
+
 use crate::domain::{ProviderText, Violations};
 
 /// What went wrong, as callers see it in `google.rpc.ErrorInfo.reason`.
@@ -46,6 +48,8 @@ pub enum Reason {
     ChargeNotRefundable,
     /// Card data is not accepted by this sidecar.
     CardDataRefused,
+    /// The payment policy denies it.
+    PolicyDenied,
     /// Who calls may not.
     CallerNotAllowed,
     /// Nobody knows whether the payment was made, and Zentra can no longer tell.
@@ -127,6 +131,7 @@ struct Details {
     violations: Violations,
     remaining_minor: Option<i64>,
     status: Option<&'static str>,
+    ruled: Option<Ruled>,
     operator_text: Box<str>,
     is_audited: bool,
 }
@@ -145,6 +150,7 @@ impl Error {
             violations: Violations::default(),
             remaining_minor: None,
             status: None,
+            ruled: None,
             operator_text: "".into(),
             is_audited: false,
         };
@@ -249,6 +255,7 @@ impl Error {
     pub fn metadata(&self) -> impl Iterator<Item = (&'static str, String)> {
         let details = &*self.details;
         let write = details.money_moved != MoneyMoved::NotApplicable;
+        let ruled = details.ruled.as_ref();
         let remaining = details.remaining_minor.map(|amount| amount.to_string());
         [
             ("money_moved", write.then(|| details.money_moved.as_str().to_owned())),
@@ -258,6 +265,9 @@ impl Error {
             ("provider_code", details.provider.code.map(str::to_owned)),
             ("remaining_minor", remaining),
             ("status", details.status.map(str::to_owned)),
+            ("rule_id", ruled.and_then(|it| it.rule_id.as_deref()).map(str::to_owned)),
+            ("rule_message", ruled.map(|it| it.message.to_string())),
+            ("policy_hash", ruled.map(|it| it.policy_hash.to_string())),
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))
@@ -286,6 +296,7 @@ impl Reason {
             Self::RefundExceedsCharge => "REFUND_EXCEEDS_CHARGE",
             Self::ChargeNotRefundable => "CHARGE_NOT_REFUNDABLE",
             Self::CardDataRefused => "CARD_DATA_REFUSED",
+            Self::PolicyDenied => "POLICY_DENIED",
             Self::CallerNotAllowed => "CALLER_NOT_ALLOWED",
             Self::OutcomeUnresolved => "OUTCOME_UNRESOLVED",
             Self::OutcomeSettled => "OUTCOME_SETTLED",
@@ -313,6 +324,7 @@ impl Reason {
             | Self::RefundExceedsCharge
             | Self::ChargeNotRefundable
             | Self::CardDataRefused
+            | Self::PolicyDenied
             | Self::CallerNotAllowed
             | Self::OutcomeSettled
             | Self::DeadlineTooShort => Culprit::Caller,
@@ -345,6 +357,7 @@ impl Reason {
             | Self::RefundExceedsCharge
             | Self::ChargeNotRefundable
             | Self::CardDataRefused
+            | Self::PolicyDenied
             | Self::CallerNotAllowed
             | Self::OutcomeUnresolved
             | Self::OutcomeSettled => Retry::Never,
@@ -406,6 +419,7 @@ impl Reason {
             Self::CardDataRefused => {
                 "This sidecar does not accept card data; tokenize through the gateway that does."
             }
+            Self::PolicyDenied => "The payment policy denies this call.",
             Self::CallerNotAllowed => {
                 "This caller may not call this sidecar; whoever runs it has to allow it."
             }

@@ -31,6 +31,7 @@ pub async fn run(args: &ServeArgs) -> ExitCode {
              own idempotency keeps a payment from being made twice"
         );
     }
+    tell_policy(&settings);
     let (zentra, caller) = (settings.zentra_url.clone(), settings.caller.clone());
     match app::start(settings, Arc::new(SystemClock), telemetry).await {
         Ok(running) => {
@@ -40,6 +41,26 @@ pub async fn run(args: &ServeArgs) -> ExitCode {
             until_signalled(running, signals, exports).await
         }
         Err(fault) => failed(fault),
+    }
+}
+
+/// Says which policy calls are decided by; loudly where there is none.
+fn tell_policy(settings: &Settings) {
+    let policies = &settings.policies;
+    if policies.active().is_none() {
+        tracing::warn!("there is no payment policy: every caller may do everything (--policy)");
+    }
+    for watched in policies.watched() {
+        let policy = watched.policy();
+        tracing::info!(
+            role = watched.role().as_str(),
+            mode = policies.mode().as_str(),
+            folder = %watched.folder().display(),
+            rules = policy.rules().len(),
+            limits = policy.limits().len(),
+            policy_hash = policy.hash(),
+            "a payment policy is in force"
+        );
     }
 }
 

@@ -169,6 +169,20 @@ pub struct ServeArgs {
     #[arg(long, env = "SIDECAR_CARD_DATA", default_value = "refuse", value_name = "MODE")]
     pub card_data: String,
 
+    /// The folder of the payment policy: `*.cedar` rules and `limits.toml`; all calls are allowed
+    /// where not given
+    #[arg(long, env = "SIDECAR_POLICY", value_name = "FOLDER")]
+    pub policy: Option<String>,
+
+    /// The folder of a policy on trial, which is asked beside the one in force; differences are
+    /// counted and logged
+    #[arg(long, env = "SIDECAR_POLICY_CANDIDATE", value_name = "FOLDER")]
+    pub policy_candidate: Option<String>,
+
+    /// Whether the policy's denials are enforced: `enforce` or `observe`
+    #[arg(long, env = "SIDECAR_POLICY_MODE", default_value = "enforce", value_name = "MODE")]
+    pub policy_mode: String,
+
     /// Calls with a shorter deadline than this are refused, in milliseconds
     #[arg(
         long,

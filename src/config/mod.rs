@@ -3,6 +3,7 @@
 
 mod args;
 mod listen;
+mod policy;
 mod secret_file;
 mod show;
 mod store;
@@ -29,6 +30,7 @@ use crate::gateway::CardData;
 use crate::grpc::Deadlines;
 use crate::listen::tls::Terms;
 use crate::listen::{ConnectionLimits, TrustedUids};
+use crate::policy::Policies;
 use crate::reconciler::ReconcilerSettings;
 use crate::telemetry::AuditTarget;
 use crate::telemetry::settings::OtelSettings;
@@ -59,6 +61,8 @@ pub struct Settings {
     pub connections: ConnectionLimits,
     /// Whether `Tokenize` is served.
     pub card_data: CardData,
+    /// The payment policy.
+    pub policies: Arc<Policies>,
     /// How deadlines are dealt with.
     pub deadlines: Deadlines,
     /// How requests to Zentra are limited and repeated.
@@ -118,6 +122,8 @@ impl Settings {
             "accept" => Some(CardData::Accept),
             _ => faults.add("--card-data", "must be refuse or accept"),
         };
+        let environment = key.as_ref().map(KeyRing::environment);
+        let policies = policy::read(args, account.as_ref(), environment, &mut faults);
         let deadlines = read_deadlines(args, &mut faults);
         let drain = faults.seconds("--drain-seconds", &args.drain_seconds, 0..=3600);
         let audit = faults.check("--audit-log", AuditTarget::new(&args.audit_log));
@@ -134,6 +140,7 @@ impl Settings {
                 unix_peer_uids: unix_peer_uids?,
                 connections: connections?,
                 card_data: card_data?,
+                policies: policies?,
                 deadlines: deadlines?,
                 upstream: stack?,
                 admission: admission?,

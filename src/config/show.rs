@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::Settings;
 use crate::gateway::CardData;
+use crate::policy::{Policies, Role};
 use crate::telemetry::settings::Protocol;
 
 /// One line a setting, `name = value`.
@@ -13,6 +14,7 @@ pub fn show(settings: &Settings) -> String {
         CardData::Refuse => "refuse",
         CardData::Accept => "accept",
     };
+    let policy = |role| shown_policy(&settings.policies, role);
     let limits = settings.upstream.limits;
     let proxy = settings.zentra_proxy.as_ref().map_or("none".to_owned(), ToString::to_string);
     let none = || "none".to_owned();
@@ -41,6 +43,9 @@ pub fn show(settings: &Settings) -> String {
         ("account", settings.account.as_str().to_owned()),
         ("caller", settings.caller.to_string()),
         ("card-data", card_data.to_owned()),
+        ("policy", policy(Role::Active)),
+        ("policy-candidate", policy(Role::Candidate)),
+        ("policy-mode", settings.policies.mode().as_str().to_owned()),
         ("minimum-deadline-ms", settings.deadlines.minimum.as_millis().to_string()),
         ("deadline-margin-ms", settings.deadlines.margin.as_millis().to_string()),
         ("default-deadline-seconds", settings.deadlines.default.as_secs().to_string()),
@@ -61,6 +66,13 @@ pub fn show(settings: &Settings) -> String {
         let _ = writeln!(text, "{name:width$} = {value}");
         text
     })
+}
+
+fn shown_policy(policies: &Policies, role: Role) -> String {
+    let Some(watched) = policies.watched().find(|it| it.role() == role) else {
+        return "none".to_owned();
+    };
+    format!("{} ({})", watched.folder().display(), watched.policy().hash())
 }
 
 fn joined(values: &[impl ToString]) -> String {

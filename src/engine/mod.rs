@@ -131,6 +131,12 @@ impl Engine {
         &self.shared.store
     }
 
+    /// What time it is.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared.clock
+    }
+
     /// The engine's limits.
     #[must_use]
     pub fn settings(&self) -> &EngineSettings {

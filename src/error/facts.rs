@@ -1,6 +1,19 @@
 //! What log lines and the audit log read off an error.
 
+use std::sync::Arc;
+
 use super::{Error, MoneyMoved, Reason};
+
+/// What the policy decided of a call that it denies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ruled {
+    /// The first rule that denies it; none where no rule permits it.
+    pub rule_id: Option<Arc<str>>,
+    /// What the caller reads: the rule's own message where it has one.
+    pub message: Arc<str>,
+    /// The policy, by its content.
+    pub policy_hash: Arc<str>,
+}
 
 impl Error {
     /// Whether the key's payment was made, as far as this error tells.
@@ -13,6 +26,19 @@ impl Error {
     #[must_use]
     pub fn was_sent(&self) -> bool {
         self.details.sent
+    }
+
+    /// Says what the policy decided, and by which rule.
+    #[must_use]
+    pub fn ruled(mut self, ruled: Ruled) -> Self {
+        self.details.ruled = Some(ruled);
+        self
+    }
+
+    /// What the policy decided, where it denied the call.
+    #[must_use]
+    pub fn policy(&self) -> Option<&Ruled> {
+        self.details.ruled.as_ref()
     }
 
     /// The audit log has a line of this error, or will have one when the work ends.
@@ -38,6 +64,7 @@ impl Reason {
             | Self::RefundExceedsCharge
             | Self::ChargeNotRefundable
             | Self::CardDataRefused
+            | Self::PolicyDenied
             | Self::CallerNotAllowed
             | Self::IdempotencyStoreUnavailable
             | Self::DeadlineTooShort

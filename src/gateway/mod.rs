@@ -5,7 +5,9 @@
 mod charge_facts;
 mod observe;
 pub mod payments;
+mod policy;
 mod reads;
+mod seldom;
 mod trouble;
 mod verify;
 mod writes;
@@ -15,11 +17,13 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use seldom::Seldom;
 pub use verify::Verified;
 
 use crate::admission::Admitted;
 use crate::domain::Caller;
 use crate::engine::Engine;
+use crate::policy::Policies;
 use crate::readiness::Readiness;
 
 /// Whether `Tokenize` is served.
@@ -53,14 +57,23 @@ struct Shared {
     card_data: CardData,
     readiness: Readiness,
     paid_charges: charge_facts::PaidCharges,
+    policies: Arc<Policies>,
+    failed: Seldom,
+    observed: Seldom,
+    differing: Seldom,
     /// Bounds the writes that follow reads.
     observations: Arc<Semaphore>,
 }
 
 impl Gateway {
-    /// Serves one account over `engine`.
+    /// Serves one account over `engine`, as far as `policies` permit.
     #[must_use]
-    pub fn new(engine: Engine, card_data: CardData, readiness: Readiness) -> Self {
+    pub fn new(
+        engine: Engine,
+        card_data: CardData,
+        readiness: Readiness,
+        policies: Arc<Policies>,
+    ) -> Self {
         let observations = Arc::new(Semaphore::new(observe::MAX_UNDER_WAY));
         Self {
             shared: Arc::new(Shared {
@@ -68,6 +81,10 @@ impl Gateway {
                 card_data,
                 readiness,
                 paid_charges: charge_facts::PaidCharges::default(),
+                policies,
+                failed: Seldom::default(),
+                observed: Seldom::default(),
+                differing: Seldom::default(),
                 observations,
             }),
         }

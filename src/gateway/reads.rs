@@ -6,18 +6,22 @@ use opentelemetry::context::FutureExt as _;
 use tokio::time::{Instant, timeout_at};
 
 use super::payments::own_reference;
-use super::{Call, Gateway, observe, trouble};
-use crate::domain::{Charge, CustomerId, ListPage, Page, PaymentToken, Reference, Refund};
+use super::{Call, Gateway, observe, policy, trouble};
+use crate::domain::{
+    Charge, CustomerId, ListPage, Operation, Page, PaymentToken, Reference, Refund,
+};
 use crate::error::{Error, MoneyMoved, Reason};
 use crate::idempotency::{Lookup, Namespace};
+use crate::policy::Fields;
 use crate::zentra::{Reply, Trouble, Zentra};
 
 impl Gateway {
     /// Reads a charge.
     ///
     /// # Errors
-    /// `NOT_FOUND`, `UPSTREAM_UNAVAILABLE` and the other errors of reads.
+    /// `POLICY_DENIED`, `NOT_FOUND`, `UPSTREAM_UNAVAILABLE` and the other errors of reads.
     pub async fn get_charge(&self, call: Call, reference: Reference) -> Result<Charge, Error> {
+        self.permit(&call, Operation::GetCharge, policy::of_reference(&reference))?;
         let began = Instant::now();
         let reply = in_time(&call, self.zentra_for(&call).get_charge(&reference))
             .await
@@ -32,6 +36,7 @@ impl Gateway {
     /// # Errors
     /// As [`Gateway::get_charge`].
     pub async fn get_refund(&self, call: Call, reference: Reference) -> Result<Refund, Error> {
+        self.permit(&call, Operation::GetRefund, policy::of_reference(&reference))?;
         let lookup = Lookup::Reference(Namespace::Refund, reference.clone());
         let record = timeout_at(call.answer_by, self.engine().store().read(&lookup)).await;
         let store_told = matches!(record, Ok(Ok(_)));
@@ -62,6 +67,7 @@ impl Gateway {
     /// # Errors
     /// As [`Gateway::get_charge`].
     pub async fn list_charges(&self, call: Call, page: ListPage) -> Result<Page<Charge>, Error> {
+        self.permit(&call, Operation::ListCharges, Fields::default())?;
         Ok(in_time(&call, self.zentra_for(&call).list_charges(page)).await?.value)
     }
 
@@ -75,6 +81,7 @@ impl Gateway {
         customer_id: CustomerId,
         page: ListPage,
     ) -> Result<Page<PaymentToken>, Error> {
+        self.permit(&call, Operation::ListTokens, policy::of_customer(&customer_id))?;
         Ok(in_time(&call, self.zentra_for(&call).list_tokens(&customer_id, page)).await?.value)
     }
 

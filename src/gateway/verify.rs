@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{Call, Gateway, reads::in_time};
-use crate::domain::{Charge, ChargeStatus, Initiator, Reference, VerifyCommand};
+use super::{Call, Gateway, policy, reads::in_time};
+use crate::domain::{Charge, ChargeStatus, Initiator, Operation, Reference, VerifyCommand};
 use crate::error::Error;
 use crate::zentra::TroubleKind;
 
@@ -32,6 +32,7 @@ impl Gateway {
     /// As a read's.
     pub async fn verify(&self, call: Call, command: VerifyCommand) -> Result<Verified, Error> {
         let reference = &command.reference;
+        self.permit(&call, Operation::Verify, policy::of_reference(reference))?;
         if !command.wait.is_zero() {
             self.wait_until_final(&call, reference, command.wait).await;
         }

@@ -1,8 +1,11 @@
 //! The four writes.
 
+use opentelemetry::Context;
+use opentelemetry::context::FutureExt as _;
 use tokio::time::{Instant, timeout_at};
 
 use super::charge_facts::ChargeFacts;
+use super::policy::{self, Ruling};
 use super::{Call, CardData, Gateway, trouble};
 use crate::domain::{
     Charge, ChargeCommand, Fault, PaymentToken, Reference, Refund, RefundCommand, TokenizeCommand,
@@ -10,6 +13,7 @@ use crate::domain::{
 };
 use crate::engine::{Executed, Payment};
 use crate::error::{Error, MoneyMoved, Reason, Retry};
+use crate::policy::Action;
 
 impl Gateway {
     /// Saves a payment method.
@@ -26,7 +30,8 @@ impl Gateway {
             return Err(self.refuse(&call, &command, error));
         }
         self.admit(&call, &command)?;
-        self.execute(call, command, None).await
+        let ruling = self.rule(&call, Action::Tokenize, policy::of_tokenize(&command));
+        self.execute(call, command, ruling).await
     }
 
     /// Takes money, for `Charge` and `Renew`. A decline is a charge that failed, not an error.
@@ -39,7 +44,8 @@ impl Gateway {
         command: ChargeCommand,
     ) -> Result<Executed<Charge>, Error> {
         self.admit(&call, &command)?;
-        self.execute(call, command, None).await
+        let ruling = self.rule(&call, command.operation().into(), policy::of_charge(&command));
+        self.execute(call, command, ruling).await
     }
 
     /// Gives money back. The charge is read first: a refund has no currency of its own at
@@ -54,14 +60,18 @@ impl Gateway {
         mut command: RefundCommand,
     ) -> Result<Executed<Refund>, Error> {
         self.admit(&call, &command)?;
-        let refusal = match self.charge_facts(&call, &command.charge_reference).await {
+        let ruling = match self.charge_facts(&call, &command.charge_reference).await {
             Ok(charge) => {
                 command.charge_amount = Some(charge.amount);
-                check_refund(&command, charge).err()
+                let now = self.engine().clock().now();
+                let fields = policy::of_refund(&command, charge, now);
+                let ruling = self.rule(&call, Action::Refund, fields);
+                let refusal = ruling.refusal.or_else(|| check_refund(&command, charge).err());
+                Ruling { refusal, ..ruling }
             }
-            Err(error) => Some(error),
+            Err(error) => Ruling { refusal: Some(error), note: None },
         };
-        self.execute(call, command, refusal).await
+        self.execute(call, command, ruling).await
     }
 
     fn admit(&self, call: &Call, payment: &impl Payment) -> Result<(), Error> {
@@ -75,20 +85,26 @@ impl Gateway {
         error.audited()
     }
 
-    /// A circuit that is open is one more refusal, which a payment under way beats.
+    /// A circuit that is open is one more refusal beside the policy's, which a payment under way beats.
     async fn execute<P: Payment>(
         &self,
         call: Call,
         payment: P,
-        refusal: Option<Error>,
+        ruling: Ruling,
     ) -> Result<Executed<P::Value>, Error> {
         let Call { caller, answer_by, admitted } = call;
         let circuit = || {
             let wait = self.engine().zentra().refuses_for()?;
             Some(Error::new(Reason::CircuitOpen).retry(Retry::After(wait)))
         };
+        let Ruling { refusal, note } = ruling;
         let refusal = refusal.or_else(circuit);
-        self.engine().execute(&caller, answer_by, payment, refusal, admitted).await
+        let work = self.engine().execute(&caller, answer_by, payment, refusal, admitted);
+        match note {
+            // It goes where the lines of the audit log are written.
+            Some(note) => work.with_context(Context::current_with_value(note)).await,
+            None => work.await,
+        }
     }
 
     async fn charge_facts(&self, call: &Call, reference: &Reference) -> Result<ChargeFacts, Error> {

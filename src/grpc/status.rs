@@ -62,7 +62,9 @@ fn code(reason: Reason) -> Code {
         Reason::UpstreamAuth => Code::Internal,
         Reason::NotFound => Code::NotFound,
         Reason::UpstreamRateLimited | Reason::Overloaded => Code::ResourceExhausted,
-        Reason::CardDataRefused | Reason::CallerNotAllowed => Code::PermissionDenied,
+        Reason::CardDataRefused | Reason::CallerNotAllowed | Reason::PolicyDenied => {
+            Code::PermissionDenied
+        }
         Reason::DeadlineTooShort => Code::DeadlineExceeded,
     }
 }

@@ -30,7 +30,7 @@ const STACK_BYTES: usize = 64 * 1024 * 1024;
 
 /// The rules and limits of one folder. It never changes; another one takes its place.
 pub struct Policy {
-    hash: String,
+    hash: Arc<str>,
     rules: Rules,
     limits: Vec<Limit>,
     place: (Account, Environment),
@@ -72,7 +72,7 @@ impl Policy {
         let limits = limits.unwrap_or_default();
         let rules = read_rules(files, &mut complaints);
         let policy = Self {
-            hash: files.hash(),
+            hash: files.hash().into(),
             rules,
             limits,
             place,
@@ -86,6 +86,12 @@ impl Policy {
     #[must_use]
     pub fn hash(&self) -> &str {
         &self.hash
+    }
+
+    /// The same, to be kept.
+    #[must_use]
+    pub fn hash_kept(&self) -> Arc<str> {
+        self.hash.clone()
     }
 
     /// Its rules, in the order of files and lines.

@@ -49,7 +49,7 @@ impl Decision<'_> {
     /// The first of the rules that decided.
     #[must_use]
     pub fn rule_id(&self) -> Option<&str> {
-        self.rules.first().map(|rule| rule.id.as_str())
+        self.rules.first().map(|rule| &*rule.id)
     }
 
     /// What the caller of a denied call reads.
@@ -58,8 +58,8 @@ impl Decision<'_> {
         let Question { caller, action, .. } = question;
         match (self.verdict, self.rules.first()) {
             (Verdict::Failed, _) => "the rule could not be evaluated".to_owned(),
-            (_, Some(rule)) if rule.message.is_some() => rule.message.clone().unwrap_or_default(),
             (Verdict::NoRule, _) => no_rule(caller, *action),
+            (_, Some(Rule { message: Some(message), .. })) => message.to_string(),
             (_, Some(rule)) => format!("the rule {} decides so", rule.id),
             (_, None) => String::new(),
         }

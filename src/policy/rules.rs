@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use cedar_policy::{Effect, Policy, PolicyId, PolicySet, ValidationMode, Validator};
 use serde_json::json;
@@ -13,9 +14,9 @@ use super::schema::schema;
 
 /// The most rules of a policy.
 const MOST_RULES: usize = 1000;
-/// The longest rule, in bytes, and the deepest brackets in one. The parser has no bounds of its own,
-/// and would run out of stack.
-const MOST_RULE_BYTES: usize = 8 * 1024;
+/// The most words and signs of one rule, and brackets within one another. Cedar's parser has no
+/// bounds of its own: it would run out of stack, and its checks take the square of a rule's length.
+const MOST_WORDS: usize = 500;
 const MOST_DEPTH: usize = 50;
 /// The longest message of a rule, in characters.
 pub(super) const LONGEST_MESSAGE: usize = 200;
@@ -24,9 +25,9 @@ pub(super) const LONGEST_MESSAGE: usize = 200;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// Its `@id`; where it has none, its file's name and its number there, such as `checkout#2`.
-    pub id: String,
+    pub id: Arc<str>,
     /// Its `@message`.
-    pub message: Option<String>,
+    pub message: Option<Arc<str>>,
     /// True where it forbids.
     pub forbids: bool,
     /// Its file.
@@ -112,7 +113,7 @@ impl Rules {
             let stem = source.file.strip_suffix(".cedar").unwrap_or(source.file);
             let id = policy.annotation("id").map(str::to_owned);
             let id = id.unwrap_or_else(|| format!("{stem}#{}", number + 1));
-            let message = policy.annotation("message").map(str::to_owned);
+            let message = policy.annotation("message").map(Arc::from);
             let line = source.text[..start].matches('\n').count() + 1;
             check_annotations(policy, source, start, complaints);
             if let Some(other) = places.insert(id.clone(), format!("{}:{line}", source.file)) {
@@ -124,6 +125,7 @@ impl Rules {
                 Err(fault) => complaints.at(source, start, fault),
             }
             let forbids = policy.effect() == Effect::Forbid;
+            let id = id.into();
             self.list.push(Rule { id, message, forbids, file: source.file.to_owned(), line });
         }
     }
@@ -140,10 +142,10 @@ fn is_bounded(
     source: Source<'_>,
     complaints: &mut Complaints,
 ) -> bool {
-    let is_good = |it: &Statement| it.end - it.start <= MOST_RULE_BYTES && it.depth <= MOST_DEPTH;
+    let is_good = |it: &Statement| it.words <= MOST_WORDS && it.depth <= MOST_DEPTH;
     for Statement { start, .. } in statements.iter().filter(|it| !is_good(it)) {
         let text = format!(
-            "the rule is longer than {MOST_RULE_BYTES} bytes, or has more than {MOST_DEPTH} \
+            "the rule has more than {MOST_WORDS} words and operators, or more than {MOST_DEPTH} \
              brackets within one another"
         );
         complaints.at(source, *start, text);

@@ -9,13 +9,15 @@ pub(super) struct Statement {
     pub(super) end: usize,
     /// How many brackets stand within one another.
     pub(super) depth: usize,
+    /// Its words and the characters of its operators; texts and lists of them count for nothing.
+    pub(super) words: usize,
 }
 
 /// The statements of a file, comments and texts left aside.
 pub(super) fn scan(text: &str) -> Vec<Statement> {
     let bytes = text.as_bytes();
     let mut statements: Vec<Statement> = Vec::new();
-    let (mut at, mut depth, mut is_open) = (0, 0_usize, false);
+    let (mut at, mut depth, mut is_open, mut in_word) = (0, 0_usize, false, false);
     while at < bytes.len() {
         let byte = bytes[at];
         if bytes[at..].starts_with(b"//") {
@@ -23,7 +25,7 @@ pub(super) fn scan(text: &str) -> Vec<Statement> {
             continue;
         }
         if !is_open && !byte.is_ascii_whitespace() {
-            statements.push(Statement { start: at, end: at, depth: 0 });
+            statements.push(Statement { start: at, end: at, depth: 0, words: 0 });
             (depth, is_open) = (0, true);
         }
         match byte {
@@ -34,14 +36,21 @@ pub(super) fn scan(text: &str) -> Vec<Statement> {
             _ => {}
         }
         at += 1;
+        let was_in_word = std::mem::replace(&mut in_word, is_of_word(byte));
         if let Some(statement) = statements.last_mut()
             && !byte.is_ascii_whitespace()
         {
+            let begins = in_word && !was_in_word || b"&|+-*=!<>.".contains(&byte);
+            statement.words += usize::from(begins);
             statement.end = at;
             statement.depth = statement.depth.max(depth);
         }
     }
     statements
+}
+
+fn is_of_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
 /// How far the end of a text in quotes is from its beginning.
@@ -61,7 +70,8 @@ mod tests {
     fn statements_are_told_apart_as_the_parser_does() {
         let text = "// a; b\n f(\"x;\\\";(\"); // c\n g((()))";
         let statements = scan(text);
-        let found: Vec<_> = statements.iter().map(|it| (&text[it.start..it.end], it.depth)).collect();
-        assert_eq!(found, [("f(\"x;\\\";(\");", 1), ("g((()))", 3)]);
+        let found: Vec<_> = statements.iter().map(|it| (&text[it.start..it.end], it.depth, it.words)).collect();
+        assert_eq!(found, [("f(\"x;\\\";(\");", 1, 1), ("g((()))", 3, 1)]);
+        assert_eq!(scan("a_1 && b.c in [\"d\", \"e\"]")[0].words, 7);
     }
 }

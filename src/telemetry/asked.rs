@@ -1,5 +1,7 @@
 //! What a write asks for and what it comes to, as an operator reads it.
 
+use std::sync::Arc;
+
 use crate::domain::{
     Actor, CustomerId, Money, Operation, PaymentTokenId, ProviderText, Reason, Reference,
 };
@@ -41,6 +43,17 @@ impl Asked {
             reason: None,
         }
     }
+}
+
+/// What the policy decided of a write, kept in the call's context for the audit log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyNote {
+    /// The verdict, by its word.
+    pub verdict: &'static str,
+    /// The first rule that decided.
+    pub rule_id: Option<Arc<str>>,
+    /// The policy, by its content.
+    pub policy_hash: Arc<str>,
 }
 
 /// What a write came to.

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
+use opentelemetry::Context;
 use serde::Serialize;
 use tracing_appender::non_blocking::NonBlocking;
 
 use super::trace::{current_request_id, current_trace_id};
-use super::{Asked, Came};
+use super::{Asked, Came, PolicyNote};
 use crate::clock::Clock;
 use crate::domain::{Account, Caller, Environment, Execution, Operation};
 use crate::error::{Error, MoneyMoved};
@@ -110,6 +111,12 @@ struct Line<'a> {
     decision: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule_id: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy_hash: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -247,12 +254,16 @@ fn failed(line: &mut Line<'_>, error: &Error) {
 
 impl Inner {
     fn line(&self, audit: &'static str, operation: Operation) -> Line<'_> {
+        let note = Context::map_current(|current| current.get::<PolicyNote>().cloned());
         Line {
             time: at(self.clock.now()),
             audit,
             account: self.account.as_str(),
             environment: self.environment.as_str(),
             operation: operation.as_str(),
+            policy: note.as_ref().map(|note| note.verdict),
+            rule_id: note.as_ref().and_then(|note| note.rule_id.clone()),
+            policy_hash: note.map(|note| note.policy_hash),
             request_id: current_request_id(),
             trace_id: current_trace_id(),
             ..Line::default()

@@ -31,6 +31,8 @@ pub struct Measures {
     recoveries: Counter<u64>,
     waited: Counter<u64>,
     not_stored: Counter<u64>,
+    decisions: Counter<u64>,
+    trials: Counter<u64>,
     pending: Arc<PendingCells>,
 }
 
@@ -108,6 +110,11 @@ impl Measures {
             not_stored: count(
                 metric::OUTCOMES_NOT_STORED,
                 "Outcomes of Zentra's that the store did not take.",
+            ),
+            decisions: count(metric::POLICY_DECISIONS, "What the policy decided."),
+            trials: count(
+                metric::POLICY_TRIALS,
+                "What the policy decided, beside what the one on trial would.",
             ),
             pending,
         }
@@ -187,6 +194,27 @@ impl Measures {
     /// Zentra has told an outcome, and the store did not take it.
     pub fn outcome_not_stored(&self, operation: Operation) {
         self.not_stored.add(1, &[of(operation)]);
+    }
+
+    /// The policy has decided.
+    pub fn policy_decision(&self, action: &'static str, effect: &'static str) {
+        let labels = [KeyValue::new(label::ACTION, action), KeyValue::new(label::EFFECT, effect)];
+        self.decisions.add(1, &labels);
+    }
+
+    /// The policy on trial has decided too.
+    pub fn policy_trial(
+        &self,
+        action: &'static str,
+        effect: &'static str,
+        candidate: &'static str,
+    ) {
+        let labels = [
+            KeyValue::new(label::ACTION, action),
+            KeyValue::new(label::EFFECT, effect),
+            KeyValue::new(label::CANDIDATE_EFFECT, candidate),
+        ];
+        self.trials.add(1, &labels);
     }
 
     /// What the account's leading reconciler counts; none where another process leads.

@@ -44,8 +44,18 @@ pub mod attribute {
     pub const REASON: &str = "zentra_sidecar.reason";
     /// How the outcome came about.
     pub const EXECUTION_PATH: &str = "zentra_sidecar.execution.path";
+    /// What the policy's rules came to, by its verdict.
+    pub const POLICY_EFFECT: &str = "zentra_sidecar.policy.effect";
+    /// The first rule that decided.
+    pub const POLICY_RULE_ID: &str = "zentra_sidecar.policy.rule_id";
     /// Why a link is there: `replay` or `recovery`.
     pub const LINK: &str = "zentra_sidecar.link";
+}
+
+/// Spans that are neither a call nor a request.
+pub mod span {
+    /// The policy decides.
+    pub const POLICY: &str = "policy";
 }
 
 /// Labels of the product's own metrics.
@@ -58,6 +68,20 @@ pub mod label {
     pub const REASON: &str = "reason";
     /// An ISO 4217 code.
     pub const CURRENCY: &str = "currency";
+    /// What a policy decides of, by the name that rules use, such as `Charge`.
+    pub const ACTION: &str = "action";
+    /// What a policy's rules came to: `permitted`, `forbidden`, `no_rule` or `failed`.
+    pub const EFFECT: &str = "effect";
+    /// The same of the policy on trial.
+    pub const CANDIDATE_EFFECT: &str = "candidate_effect";
+    /// A policy by its content: SHA-256 in hex.
+    pub const HASH: &str = "hash";
+    /// What a policy is there for: `active` or `candidate`.
+    pub const ROLE: &str = "role";
+    /// Whether denials are enforced: `enforce` or `observe`.
+    pub const MODE: &str = "mode";
+    /// What came of something: `taken` or `refused`.
+    pub const RESULT: &str = "result";
     /// A circuit's state: `closed`, `open` or `half_open`.
     pub const STATE: &str = "state";
     /// A short name of a key, which tells nothing of it.
@@ -101,6 +125,17 @@ pub mod metric {
     pub const PAYMENTS_OPEN: &str = "zentra_sidecar.payments.open";
     /// Payments with contradictory answers; from the leading reconciler.
     pub const PAYMENTS_CONFLICT: &str = "zentra_sidecar.payments.conflict";
+
+    /// What the policy decided, by action and effect.
+    pub const POLICY_DECISIONS: &str = "zentra_sidecar.policy.decisions";
+    /// The same calls decided by the policy on trial too, by both effects.
+    pub const POLICY_TRIALS: &str = "zentra_sidecar.policy.trials";
+    /// The policies of the process.
+    pub const POLICY_INFO: &str = "zentra_sidecar.policy.info";
+    /// Whether a policy's folder holds what is no policy.
+    pub const POLICY_STALE: &str = "zentra_sidecar.policy.stale";
+    /// Changed folders, by role and result.
+    pub const POLICY_RELOADS: &str = "zentra_sidecar.policy.reloads";
 
     /// Which account this process serves, for joining the others with.
     pub const ACCOUNT_INFO: &str = "zentra_sidecar.account.info";

@@ -59,14 +59,28 @@ impl Tracer {
         outside.with_span(span)
     }
 
-    /// A span below the current one; none where that is not sampled.
+    /// A span of work of our own below the current one; none where that is not sampled.
+    #[must_use]
+    pub fn internal(&self, name: &'static str) -> Option<ClientSpan> {
+        self.below(SpanKind::Internal, || Cow::Borrowed(name))
+    }
+
+    /// A span of a request below the current one; none where that is not sampled.
     pub fn client(&self, name: impl FnOnce() -> Cow<'static, str>) -> Option<ClientSpan> {
+        self.below(SpanKind::Client, name)
+    }
+
+    fn below(
+        &self,
+        kind: SpanKind,
+        name: impl FnOnce() -> Cow<'static, str>,
+    ) -> Option<ClientSpan> {
         let tracer = self.0.as_ref()?;
         if !Context::map_current(|current| current.span().span_context().is_sampled()) {
             return None;
         }
         let current = Context::current();
-        let builder = tracer.span_builder(name()).with_kind(SpanKind::Client);
+        let builder = tracer.span_builder(name()).with_kind(kind);
         let span = tracer.build_with_context(builder, &current);
         Some(ClientSpan(current.with_span(span)))
     }
