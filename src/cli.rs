@@ -34,6 +34,8 @@ enum Command {
     Reconcile(commands::reconcile::ReconcileArgs),
     /// Look into the records of payments, and settle those that nothing else can end
     Records(commands::records::RecordsArgs),
+    /// Look at a payment policy before it is in force
+    Policy(commands::policy::PolicyArgs),
     /// Look after the store
     Store(commands::store::StoreArgs),
     /// Show the effective settings of `serve`, secrets masked
@@ -71,6 +73,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Simulate(args) => commands::simulate::run(args).await,
         Command::Reconcile(args) => commands::reconcile::run(args).await,
         Command::Records(args) => commands::records::run(args).await,
+        Command::Policy(args) => commands::policy::run(&args),
         Command::Store(args) => commands::store::run(args).await,
         Command::Config(args) => commands::config::run(&args),
         Command::Health(args) => commands::health::run(args).await,

@@ -5,6 +5,7 @@ pub mod config;
 pub mod dev;
 pub mod health;
 mod operator;
+pub mod policy;
 pub mod proto;
 pub mod reconcile;
 pub mod records;

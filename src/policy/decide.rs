@@ -17,7 +17,7 @@ use super::decision::{Decision, Verdict};
 use super::folder::Files;
 use super::limits::{self, Limit};
 use super::needs::Needs;
-use super::rules::{Rule, Rules};
+use super::rules::{Parts, Rule, Rules};
 use super::schema::schema;
 use super::{Action, Question};
 use crate::domain::{Account, Caller, Environment};
@@ -36,6 +36,19 @@ pub struct Policy {
     place: (Account, Environment),
     authorizer: Authorizer,
     callers: Mutex<LruCache<Caller, Arc<Known>>>,
+}
+
+/// How a rule stands to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weighed {
+    /// It is for other callers, actions or accounts.
+    OutOfScope,
+    /// It is for such calls, but not for this one.
+    ConditionsNotMet,
+    /// It applies.
+    Applies,
+    /// It cannot be evaluated.
+    Failed,
 }
 
 /// A caller, with what the rules come to for it.
@@ -119,6 +132,32 @@ impl Policy {
         let response =
             self.authorizer.is_authorized(&request, &narrowed.conditions, &known.entities);
         self.told(&response)
+    }
+
+    /// How each rule stands to a call, for those who want to know why it was decided so.
+    #[must_use]
+    pub fn weigh(&self, question: &Question<'_>) -> Vec<(&Rule, Weighed)> {
+        let weigh = |parts: &Parts| {
+            let known = self.known(question.caller)?;
+            let action = uid("Action", question.action.as_str())?;
+            let ask = |rule: &cedar_policy::Policy, context: Context| {
+                let set = PolicySet::from_policies([rule.clone()]).ok()?;
+                let request = known.request(&action, context)?;
+                let response = self.authorizer.is_authorized(&request, &set, &known.entities);
+                let diagnostics = response.diagnostics();
+                if diagnostics.errors().next().is_some() {
+                    return Some(Weighed::Failed);
+                }
+                let applies = diagnostics.reason().next().is_some();
+                Some(if applies { Weighed::Applies } else { Weighed::ConditionsNotMet })
+            };
+            if ask(&parts.scope, Context::empty())? != Weighed::Applies {
+                return Some(Weighed::OutOfScope);
+            }
+            ask(&parts.conditions, question.fields.context(&Needs::all()).ok()?)
+        };
+        let weighed = self.rules.parts.iter().map(|parts| weigh(parts).unwrap_or(Weighed::Failed));
+        self.rules.list.iter().zip(weighed).collect()
     }
 
     /// True where the call has all that the schema asks for, and nothing else: for scenarios,

@@ -16,19 +16,22 @@ mod live;
 mod needs;
 mod question;
 mod rules;
+mod sample;
 mod scan;
+pub mod scenarios;
 mod schema;
 mod table;
 
 pub use action::Action;
 pub use complaint::{Complaint, Complaints};
-pub use decide::Policy;
+pub use decide::{Policy, Weighed};
 pub use decision::{Decision, Verdict};
 pub use folder::{Files, read_scenarios};
 pub use limits::{By, Limit, Measure, Taking};
 pub use live::{Mode, Policies, Role, Watched};
 pub use question::{ChargeOf, Fields, Question};
 pub use rules::Rule;
+pub use sample::Sample;
 pub use schema::SCHEMA;
 
 #[cfg(test)]

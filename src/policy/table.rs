@@ -57,6 +57,25 @@ impl<'i, 'c> Entry<'i, 'c> {
     /// A whole number.
     pub(super) fn number(&mut self, name: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
         let value = self.take(name, true)?;
+        self.whole(name, &value, range)
+    }
+
+    /// A whole number that may be left out.
+    pub(super) fn number_or_none(
+        &mut self,
+        name: &'static str,
+        range: RangeInclusive<u64>,
+    ) -> Option<u64> {
+        let value = self.take(name, false)?;
+        self.whole(name, &value, range)
+    }
+
+    fn whole(
+        &mut self,
+        name: &str,
+        value: &DeValue<'_>,
+        range: RangeInclusive<u64>,
+    ) -> Option<u64> {
         let number = value.as_integer().and_then(whole).filter(|number| range.contains(number));
         if number.is_none() {
             let (least, most) = (range.start(), range.end());
@@ -95,30 +114,6 @@ impl<'i, 'c> Entry<'i, 'c> {
             is_whole = false;
         }
         is_whole.then_some(values)
-    }
-
-    /// True or false; none where it is not there.
-    pub(super) fn truth(&mut self, name: &'static str) -> Option<bool> {
-        let value = self.take(name, false)?;
-        let truth = value.as_bool();
-        if truth.is_none() {
-            self.complain(name, "must be true or false");
-        }
-        truth
-    }
-
-    /// A table of the table.
-    pub(super) fn table(&mut self, name: &'static str) -> Option<Spanned<DeTable<'i>>> {
-        self.known.push(name);
-        let value = self.table.get(name)?.clone();
-        let span = value.span();
-        match value.into_inner() {
-            DeValue::Table(table) => Some(Spanned::new(span, table)),
-            _ => {
-                self.complain(name, "must be a table");
-                None
-            }
-        }
     }
 
     /// The tables that `[[name]]` begins.

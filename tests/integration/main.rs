@@ -38,6 +38,7 @@ mod life;
 mod lost_claim;
 mod old_reads;
 #[cfg(feature = "simulator")]
+mod policies;
 mod process;
 #[cfg(feature = "simulator")]
 mod refunds;

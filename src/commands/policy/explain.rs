@@ -1,0 +1,137 @@
+//! `policy explain`: how one call would be decided, and why.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::super::{say, wrong_settings};
+use super::load;
+use crate::domain::{Caller, Currency, Environment};
+use crate::policy::{
+    Action, Complaints, Decision, Files, Policy, Question, Rule, Sample, Verdict, Weighed,
+};
+
+/// A folder, and a call as it may come.
+#[derive(Args)]
+pub(super) struct ExplainArgs {
+    /// The policy's folder
+    #[arg(value_name = "FOLDER")]
+    folder: PathBuf,
+    /// Who calls, such as `shop/checkout`
+    #[arg(long)]
+    caller: String,
+    /// What for: `Charge`, `Refund` and so on
+    #[arg(long)]
+    action: String,
+    /// How much, in the minor unit
+    #[arg(long)]
+    amount: Option<i64>,
+    /// An ISO 4217 code
+    #[arg(long)]
+    currency: Option<String>,
+    /// The customer
+    #[arg(long)]
+    customer: Option<String>,
+    /// The payment token
+    #[arg(long)]
+    token: Option<String>,
+    /// The person or job behind the call
+    #[arg(long)]
+    actor: Option<String>,
+    /// Of a refund: its reason
+    #[arg(long)]
+    reason: Option<String>,
+    /// Of a refund: what the charge was for, in the minor unit
+    #[arg(long)]
+    charge_amount: Option<i64>,
+    /// Of a refund: the charge's age
+    #[arg(long)]
+    charge_age_seconds: Option<i64>,
+    /// `simulated`, `sandbox` or `live`
+    #[arg(long, default_value = "live")]
+    environment: String,
+}
+
+pub(super) fn run(args: &ExplainArgs) -> Result<ExitCode, Complaints> {
+    let (sample, environment) = match read(args) {
+        Ok(read) => read,
+        Err(fault) => return Ok(wrong_settings(fault)),
+    };
+    let policy = load(&Files::read(&args.folder)?, environment)?;
+    let question = match sample.question() {
+        Ok(question) => question,
+        Err(fault) => return Ok(wrong_settings(fault)),
+    };
+    let decision = policy.decide(&question);
+    tell(&policy, &question, &decision);
+    Ok(if decision.is_permitted() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn read(args: &ExplainArgs) -> Result<(Sample, Environment), String> {
+    let caller = Caller::new(&args.caller).map_err(|fault| format!("--caller {fault}"))?;
+    let names = Action::ALL.map(Action::as_str).join(", ");
+    let action =
+        Action::named(&args.action).ok_or_else(|| format!("--action must be of {names}"))?;
+    let currency = args.currency.as_deref().map(Currency::new).transpose();
+    let environment = match args.environment.as_str() {
+        "simulated" => Environment::Simulated,
+        "sandbox" => Environment::Sandbox,
+        "live" => Environment::Live,
+        _ => return Err("--environment must be simulated, sandbox or live".to_owned()),
+    };
+    let sample = Sample {
+        amount: args.amount,
+        currency: currency.map_err(|fault| format!("--currency {fault}"))?,
+        customer: args.customer.clone(),
+        token: args.token.clone(),
+        actor: args.actor.clone(),
+        reason: args.reason.clone(),
+        charge_amount: args.charge_amount,
+        charge_age_seconds: args.charge_age_seconds,
+        ..Sample::new(caller, action)
+    };
+    Ok((sample, environment))
+}
+
+fn tell(policy: &Policy, question: &Question<'_>, decision: &Decision<'_>) {
+    let (caller, action) = (question.caller, question.action.as_str());
+    say(match decision.verdict {
+        Verdict::Permitted => format!("permitted: {caller} may {action}, as far as rules go"),
+        Verdict::Forbidden | Verdict::NoRule => {
+            format!("denied ({}): {}", decision.verdict.as_str(), decision.message(question))
+        }
+        Verdict::Failed => "denied (failed): a rule could not be evaluated".to_owned(),
+    });
+    let weighed = policy.weigh(question);
+    let with = |wanted: Weighed, text: &str| {
+        let rules: Vec<&Rule> =
+            weighed.iter().filter(|(_, it)| *it == wanted).map(|(rule, _)| *rule).collect();
+        if !rules.is_empty() {
+            say(format!("{text}:"));
+        }
+        for rule in rules {
+            let effect = if rule.forbids { "forbid" } else { "permit" };
+            say(format!("  {effect} {} ({}:{})", rule.id, rule.file, rule.line));
+        }
+    };
+    with(Weighed::Failed, "rules that could not be evaluated, which denies");
+    with(Weighed::Applies, "rules that apply");
+    with(Weighed::ConditionsNotMet, "rules for such calls whose conditions are not met");
+    let takings: Vec<_> =
+        policy.limits().iter().filter_map(|limit| limit.taking(question)).collect();
+    if !takings.is_empty() {
+        say("limits that it takes from:");
+    }
+    for taking in takings {
+        let limit = taking.limit;
+        let (most, seconds) = (limit.most, limit.window_seconds);
+        let key = if taking.key.is_empty() { "all together" } else { &taking.key };
+        say(format!("  {} ({key}): {} of {most} in {seconds} s", limit.name, taking.amount));
+    }
+    if decision.verdict == Verdict::NoRule {
+        say("needed: a permit that applies to it");
+    } else if decision.verdict == Verdict::Forbidden {
+        say("needed: that none of the forbids that apply does, and a permit that applies");
+    }
+}

@@ -1,0 +1,180 @@
+//! A team's scenarios: calls in a row, and what the policy is to say of each.
+
+mod read;
+
+use std::collections::HashMap;
+use std::fmt;
+
+use super::complaint::{Complaints, Source, place};
+use super::{Files, Limit, Policy, Sample, Verdict};
+use crate::domain::{Account, Environment};
+
+/// When every scenario begins, in seconds of Unix time: 2026-01-01T00:00:00Z, at which every window
+/// of a day or less begins too.
+const BEGINNING: u64 = 1_767_225_600;
+
+/// A story of one or more calls. What its limits count begins at nothing.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// What it is about.
+    pub name: String,
+    /// Which environment it takes place in.
+    pub environment: Environment,
+    /// The calls, in order.
+    pub steps: Vec<Step>,
+}
+
+/// A call, and what is to come of it.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The call.
+    pub call: Sample,
+    /// How often it is made, each time with the same outcome.
+    pub times: u64,
+    /// How long after the call before it, in seconds.
+    pub after_seconds: u64,
+    /// What is to come of it.
+    pub expect: Outcome,
+    /// The rule or the limit that is to decide; none for any.
+    pub by: Option<String>,
+    /// Where it stands: file, line and column.
+    pub place: String,
+}
+
+/// What comes of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The rules denied or permitted it.
+    Rules(Verdict),
+    /// The rules permit it, and a limit is full.
+    LimitExceeded,
+}
+
+/// What came of a scenario.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The scenario's name.
+    pub name: String,
+    /// What came otherwise than expected; empty where it passed.
+    pub failures: Vec<String>,
+}
+
+/// What limits have counted, by limit, key and window.
+type Counts = HashMap<(String, String, u64), u64>;
+
+/// Reads the scenarios of files.
+///
+/// # Errors
+/// All that is wrong with them.
+pub fn read(files: &[(String, String)]) -> Result<Vec<Scenario>, Complaints> {
+    let mut complaints = Complaints::default();
+    let mut scenarios = Vec::new();
+    for (file, text) in files {
+        read::read(Source { file, text }, &mut scenarios, &mut complaints);
+    }
+    complaints.or(scenarios)
+}
+
+/// Plays scenarios against the policy of `files`.
+///
+/// # Errors
+/// All that is wrong with the policy.
+pub fn play(files: &Files, scenarios: &[Scenario]) -> Result<Vec<Report>, Complaints> {
+    let account = Account::new("default").map_err(|_| Complaints::default())?;
+    let mut policies = Vec::with_capacity(3);
+    for environment in [Environment::Simulated, Environment::Sandbox, Environment::Live] {
+        policies.push((environment, Policy::new(files, (account.clone(), environment))?));
+    }
+    let reports = scenarios.iter().map(|scenario| {
+        let policy = policies.iter().find(|(environment, _)| *environment == scenario.environment);
+        let failures = policy.map(|(_, policy)| failures(policy, scenario)).unwrap_or_default();
+        Report { name: scenario.name.clone(), failures }
+    });
+    Ok(reports.collect())
+}
+
+fn failures(policy: &Policy, scenario: &Scenario) -> Vec<String> {
+    let (mut counts, mut now, mut failures) = (Counts::new(), BEGINNING, Vec::new());
+    for step in &scenario.steps {
+        now = now.saturating_add(step.after_seconds);
+        for time in 1..=step.times {
+            if let Err(fault) = play_step(policy, step, now, &mut counts) {
+                let times = if step.times > 1 { format!(" (time {time})") } else { String::new() };
+                failures.push(format!("{}{times}: {fault}", step.place));
+                break;
+            }
+        }
+    }
+    failures
+}
+
+fn play_step(policy: &Policy, step: &Step, now: u64, counts: &mut Counts) -> Result<(), String> {
+    let question = step.call.question()?;
+    policy.check(&question)?;
+    let decision = policy.decide(&question);
+    let full = decision.is_permitted().then(|| take(policy, &step.call, now, counts)).transpose()?;
+    let (outcome, by) = match full.flatten() {
+        Some(limit) => (Outcome::LimitExceeded, vec![limit.name.as_str()]),
+        None => {
+            let rules = decision.rules.iter().map(|rule| &*rule.id).collect();
+            (Outcome::Rules(decision.verdict), rules)
+        }
+    };
+    let is_by = step.by.as_ref().is_none_or(|name| by.contains(&name.as_str()));
+    if outcome == step.expect && is_by {
+        return Ok(());
+    }
+    let expected = match &step.by {
+        Some(name) => format!("{} by {name}", step.expect),
+        None => step.expect.to_string(),
+    };
+    let by = if by.is_empty() { String::new() } else { format!(" by {}", by.join(", ")) };
+    Err(format!("expected {expected}, was {outcome}{by}"))
+}
+
+/// Takes from every limit, or where one is full from none; gives the full one.
+fn take<'a>(
+    policy: &'a Policy,
+    call: &Sample,
+    now: u64,
+    counts: &mut Counts,
+) -> Result<Option<&'a Limit>, String> {
+    let question = call.question()?;
+    let mut takings = Vec::new();
+    for taking in policy.limits().iter().filter_map(|limit| limit.taking(&question)) {
+        let limit = taking.limit;
+        let count = (limit.name.clone(), taking.key, limit.window(now));
+        let taken = counts.get(&count).copied().unwrap_or(0).saturating_add(taking.amount);
+        if taken > limit.most {
+            return Ok(Some(limit));
+        }
+        takings.push((count, taken));
+    }
+    counts.extend(takings);
+    Ok(None)
+}
+
+impl Outcome {
+    const ALL: [Self; 5] = [
+        Self::Rules(Verdict::Permitted),
+        Self::Rules(Verdict::Forbidden),
+        Self::Rules(Verdict::NoRule),
+        Self::Rules(Verdict::Failed),
+        Self::LimitExceeded,
+    ];
+
+    /// The word in scenarios.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rules(verdict) => verdict.as_str(),
+            Self::LimitExceeded => "limit_exceeded",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
