@@ -151,3 +151,19 @@ async fn a_number_below_zero_is_a_fault_of_its_setting() {
         assert!(ended.stderr.contains(&fault), "{flag}: {}", ended.stderr);
     }
 }
+
+/// Each complaint about a policy is told among the settings' faults, and nothing is served.
+#[tokio::test]
+async fn a_broken_policy_ends_with_2_and_every_complaint() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = "permit(principal, action, resource) when { context.colour };\npermit(";
+    std::fs::write(folder.path().join("a.cedar"), rules).unwrap();
+    std::fs::write(folder.path().join("limits.toml"), "[[limit]]\nname = \"day\"\n").unwrap();
+    let mut serve = command(&["serve", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"]);
+    serve.args(["--store=memory:", "--policy-mode=perhaps", "--policy-candidate=/nowhere"]);
+    serve.arg(format!("--policy={}", folder.path().display()));
+    serve.env("ZENTRA_SECRET_KEY", "sk_sandbox_a1");
+    let ended = run(serve).await;
+    assert_eq!((ended.code, &*ended.stdout), (Some(2), ""), "{ended:?}");
+    insta::assert_snapshot!(ended.stderr.replace(&folder.path().display().to_string(), "FOLDER"));
+}

@@ -54,3 +54,57 @@ fn every_worked_policy_passes_and_each_rule_removed_makes_a_scenario_fail() {
     }
     assert_eq!((rules, limits), (11, 4));
 }
+
+#[cfg(feature = "simulator")]
+mod commands {
+    use crate::support::process::{command, run};
+
+    fn folder(name: &str) -> String {
+        format!("{}/examples/policies/{name}", env!("CARGO_MANIFEST_DIR"))
+    }
+
+    #[tokio::test]
+    async fn a_policy_is_checked_tested_and_explained() {
+        let schema = run(command(&["policy", "schema"])).await;
+        assert!(schema.code == Some(0) && schema.stdout.contains("entity Service"), "{schema:?}");
+        let checked = run(command(&["policy", "check", &folder("refund-window")])).await;
+        assert_eq!(checked.code, Some(0), "{checked:?}");
+        insta::assert_snapshot!("check", checked.stdout);
+        let tested = run(command(&["policy", "test", &folder("checkout-ngn")])).await;
+        assert_eq!(tested.code, Some(0), "{tested:?}");
+        insta::assert_snapshot!("test", tested.stdout);
+        let refunds = folder("refund-window");
+        let mut explain = command(&["policy", "explain", &refunds, "--caller=support/desk"]);
+        explain.args(["--action=Refund", "--amount=20000000", "--currency=NGN"]);
+        explain.args(["--charge-amount=30000000", "--charge-age-seconds=60"]);
+        let explained = run(explain).await;
+        assert_eq!(explained.code, Some(1), "{explained:?}");
+        insta::assert_snapshot!("explain", explained.stdout);
+    }
+
+    #[tokio::test]
+    async fn a_failing_scenario_ends_with_1_and_a_wrong_policy_with_2() {
+        let copy = tempfile::tempdir().unwrap();
+        let (rules, tests) = (copy.path().join("a.cedar"), copy.path().join("tests"));
+        std::fs::write(&rules, "permit(principal, action, resource);").unwrap();
+        std::fs::create_dir(&tests).unwrap();
+        let story = "[[scenario]]\nname = \"nobody lists\"\n[[scenario.call]]\ncaller = \"a\"\n\
+                     action = \"ListCharges\"\nexpect = \"no_rule\"\n";
+        std::fs::write(tests.join("a.toml"), story).unwrap();
+        let path = copy.path().display().to_string();
+        let failed = run(command(&["policy", "test", &path])).await;
+        assert_eq!(failed.code, Some(1), "{failed:?}");
+        let told = "tests/a.toml:3:1: expected no_rule, was permitted by a#1";
+        assert!(failed.stdout.contains(told), "{}", failed.stdout);
+        std::fs::write(tests.join("a.toml"), story.replace("\"a\"", "5")).unwrap();
+        let wrong = run(command(&["policy", "test", &path])).await;
+        assert_eq!(wrong.code, Some(2), "{wrong:?}");
+        assert!(wrong.stderr.contains("tests/a.toml:4:10: caller: must be a text"), "{wrong:?}");
+        std::fs::write(&rules, "permit(principal, action").unwrap();
+        for act in ["check", "test"] {
+            let wrong = run(command(&["policy", act, &path])).await;
+            assert_eq!(wrong.code, Some(2), "{wrong:?}");
+            assert!(wrong.stderr.contains("a.cedar:1:"), "{wrong:?}");
+        }
+    }
+}

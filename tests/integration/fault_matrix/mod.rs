@@ -24,6 +24,7 @@ mod pauses;
 mod production_build;
 mod reconciling;
 mod refunds;
+mod policy;
 mod refusals;
 mod restarts;
 mod scopes;

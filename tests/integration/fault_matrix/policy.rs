@@ -1,0 +1,137 @@
+//! A payment that exists beats every denial of the policy; and what the policy denies is never sent.
+
+use std::path::{Path, PathBuf};
+
+use tonic::Code;
+use zentra_sidecar::grpc::proto;
+
+use super::lab::Lab;
+use super::sidecar::Sidecar;
+use super::told::order;
+
+const DENIED: &str = "POLICY_DENIED";
+const OPEN: &str = "permit(principal, action, resource);";
+const FREEZE: &str = r#"permit(principal, action, resource);
+    @id("freeze") @message("payments are frozen")
+    forbid(principal, action in [Action::"Charge", Action::"Refund"], resource);"#;
+
+fn policy(lab: &Lab, rules: &str) -> PathBuf {
+    let folder = lab.folder.path().join("policy");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("rules.cedar"), rules).unwrap();
+    folder
+}
+
+async fn under(lab: &Lab, folder: &Path) -> Sidecar {
+    lab.sidecar().flag("--policy", &folder.display().to_string()).start().await
+}
+
+/// A charge whose first sidecar ended at a point, and a second one under a freeze.
+async fn charge_killed_at(lab: &Lab, point: &str) -> Sidecar {
+    let folder = policy(lab, OPEN);
+    let mut first = lab
+        .sidecar()
+        .flag("--policy", &folder.display().to_string())
+        .failpoint(&format!("{point}:kill"))
+        .start()
+        .await;
+    first.charge(&order("order-1")).await.is_cut_off();
+    first.ended().await;
+    under(lab, &policy(lab, FREEZE)).await
+}
+
+/// Row 33: it happened.
+#[tokio::test]
+async fn an_unknown_charge_is_found_though_the_policy_denies_a_new_one() {
+    let lab = Lab::start().await;
+    let frozen = charge_killed_at(&lab, "after_answer").await;
+    let told = frozen.charge(&order("order-1")).await;
+    told.is_paid("RECOVERED");
+    // And again, from the store alone.
+    frozen.charge(&order("order-1")).await.is_paid("REPLAYED");
+    assert_eq!((lab.charges("order-1"), lab.posts("order-1")), (1, 1));
+    frozen.charge(&order("order-2")).await.is_fault(Code::PermissionDenied, DENIED, "no");
+    assert_eq!(lab.posts("order-2"), 0);
+}
+
+/// Row 33: it did not, but nobody can know that yet; and nothing is sent under the denial.
+#[tokio::test]
+async fn an_unknown_charge_that_is_not_found_is_not_sent_under_a_denial() {
+    let lab = Lab::start().await;
+    let frozen = charge_killed_at(&lab, "before_send").await;
+    frozen.charge(&order("order-1")).await.is_unknown();
+    assert_eq!(lab.posts("order-1"), 0);
+    // The freeze is over: the same key makes the payment.
+    under(&lab, &policy(&lab, OPEN)).await.charge(&order("order-1")).await.is_paid("DIRECT");
+    assert_eq!(lab.charges("order-1"), 1);
+}
+
+/// Row 37.
+#[tokio::test]
+async fn after_a_store_loss_a_denial_says_unknown_and_never_no() {
+    let lab = Lab::start().await;
+    let sidecar = under(&lab, &policy(&lab, OPEN)).await;
+    sidecar.charge(&order("order-1")).await.is_paid("DIRECT");
+    let frozen = under(&lab, &policy(&lab, FREEZE)).await;
+    frozen.charge(&order("order-2")).await.is_fault(Code::PermissionDenied, DENIED, "no");
+    lab.redis().ask::<()>(&["FLUSHALL"]).await;
+    for reference in ["order-1", "order-2"] {
+        let told = frozen.charge(&order(reference)).await;
+        told.is_fault(Code::PermissionDenied, DENIED, "unknown");
+    }
+    assert_eq!((lab.posts("order-1"), lab.posts("order-2")), (1, 0));
+}
+
+/// The rule reaches the caller, the log and the audit log; reads are decided too, before anything
+/// is sent; and a changed folder is in force without a restart, a broken one is not.
+#[tokio::test]
+async fn a_denial_names_its_rule_and_a_changed_folder_is_taken_while_serving() {
+    let lab = Lab::start().await;
+    let folder = policy(&lab, FREEZE);
+    let (audit, log) = (lab.folder.path().join("audit"), lab.folder.path().join("log"));
+    let flag = folder.display().to_string();
+    let sidecar =
+        lab.sidecar().flag("--policy", &flag).lines_to(&audit, &log).start().await;
+    let told = sidecar.charge(&order("order-1")).await;
+    told.is_fault(Code::PermissionDenied, DENIED, "no");
+    let line = sidecar.said("\"rule_id\":\"freeze\"").await;
+    assert!(line.contains("\"rule_message\":\"payments are frozen\""), "{line}");
+    let reads = r#"permit(principal, action in Action::"Write", resource);"#;
+    std::fs::write(folder.join("rules.cedar"), "permit(").unwrap();
+    sidecar.said("the last good policy stays").await;
+    sidecar.charge(&order("order-1")).await.is_fault(Code::PermissionDenied, DENIED, "no");
+    std::fs::write(folder.join("rules.cedar"), reads).unwrap();
+    sidecar.said("a new policy is in force").await;
+    sidecar.charge(&order("order-1")).await.is_paid("DIRECT");
+    let look_ups = lab.look_ups("order-1");
+    let request = proto::VerifyRequest { reference: "order-1".to_owned(), wait: None };
+    let status = sidecar.client.clone().verify(request).await.unwrap_err();
+    let info = tonic_types::StatusExt::get_details_error_info(&status).unwrap();
+    assert_eq!((status.code(), &*info.reason), (Code::PermissionDenied, DENIED));
+    assert_eq!(info.metadata["rule_message"], "no rule permits shop/checkout to Verify");
+    assert!(!info.metadata.contains_key("money_moved") && !info.metadata.contains_key("rule_id"));
+    assert_eq!((info.metadata["policy_hash"].len(), lab.look_ups("order-1")), (64, look_ups));
+}
+
+/// Observed and on trial: told and counted, never enforced.
+#[tokio::test]
+async fn a_policy_that_observes_and_one_on_trial_refuse_nothing() {
+    let lab = Lab::start().await;
+    let folder = policy(&lab, FREEZE).display().to_string();
+    let observing =
+        lab.sidecar().flag("--policy", &folder).flag("--policy-mode", "observe").start().await;
+    observing.charge(&order("order-1")).await.is_paid("DIRECT");
+    observing.said("the policy would deny a call, and only observes").await;
+    let open = lab.folder.path().join("open");
+    std::fs::create_dir(&open).unwrap();
+    std::fs::write(open.join("rules.cedar"), OPEN).unwrap();
+    let open = open.display().to_string();
+    let trying =
+        lab.sidecar().flag("--policy", &open).flag("--policy-candidate", &folder).start().await;
+    trying.charge(&order("order-2")).await.is_paid("DIRECT");
+    let line = trying.said("the policy on trial decides otherwise").await;
+    assert!(line.contains("\"candidate_rule_id\":\"freeze\""), "{line}");
+    let (_, metrics) = crate::support::process::get(&trying.admin, "/metrics").await;
+    let trial = r#"zentra_sidecar_policy_trials_total{action="Charge",candidate_effect="forbidden",effect="permitted"} 1"#;
+    assert!(metrics.contains(trial), "{metrics}");
+}
