@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::args::ServeArgs;
 use super::Faults;
+use super::args::ServeArgs;
 use crate::domain::{Account, Environment};
 use crate::policy::{Mode, Policies, Role, Watched};
 

@@ -47,8 +47,7 @@ impl Gateway {
             rule_id: ruled.rule_id.clone(),
             policy_hash: policy.hash_kept(),
         };
-        let is_refused =
-            !decision.is_permitted() && self.shared.policies.mode() == Mode::Enforce;
+        let is_refused = !decision.is_permitted() && self.shared.policies.mode() == Mode::Enforce;
         let refusal = is_refused.then(|| Error::new(Reason::PolicyDenied).ruled(ruled));
         Ruling { refusal, note: Some(note) }
     }
@@ -79,16 +78,30 @@ impl Gateway {
         if decision.verdict == Verdict::Failed
             && let Some(unsaid) = self.shared.failed.now()
         {
-            let text = "a rule could not be evaluated, as where a sum exceeds 64 bits: it denies";
-            tracing::error!(action, caller, rule_id, policy_hash, unsaid, "{text}");
+            tracing::error!(
+                action,
+                caller,
+                rule_id,
+                policy_hash,
+                unsaid,
+                "a rule could not be evaluated, as where a sum exceeds 64 bits: it denies"
+            );
         }
         if !decision.is_permitted()
             && self.shared.policies.mode() == Mode::Observe
             && let Some(unsaid) = self.shared.observed.now()
         {
             let message = decision.message(question);
-            let text = "the policy would deny a call, and only observes";
-            tracing::warn!(action, caller, verdict, rule_id, message, policy_hash, unsaid, "{text}");
+            tracing::warn!(
+                action,
+                caller,
+                verdict,
+                rule_id,
+                message,
+                policy_hash,
+                unsaid,
+                "the policy would deny a call, and only observes"
+            );
         }
         let Some(candidate) = self.shared.policies.candidate() else { return };
         let other = candidate.decide(question);

@@ -7,8 +7,8 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Decision as Effect, Entities, Entity, EntityId, EntityTypeName, EntityUid,
-    PolicySet, Request, Response, RestrictedExpression,
+    AuthorizationError, Authorizer, Context, Decision as Effect, Entities, Entity, EntityId,
+    EntityTypeName, EntityUid, PolicySet, Request, Response, RestrictedExpression,
 };
 use lru::LruCache;
 
@@ -167,8 +167,7 @@ impl Policy {
     /// What the schema says.
     pub(super) fn check(&self, question: &Question<'_>) -> Result<(), String> {
         let known = self.known(question.caller).ok_or("the caller cannot be named")?;
-        let context =
-            question.fields.context(&Needs::all()).map_err(|fault| fault.to_string())?;
+        let context = question.fields.context(&Needs::all()).map_err(|fault| fault.to_string())?;
         let (principal, resource) = (known.principal.clone(), known.resource.clone());
         let action = uid("Action", question.action.as_str()).ok_or("no such action")?;
         let request = Request::new(principal, action, resource, context, Some(schema()?));

@@ -105,7 +105,8 @@ fn read_kind(
         }
     };
     if names.len() > MOST_FILES {
-        complaints.about(shown, format!("holds more than {MOST_FILES} files ending in .{extension}"));
+        complaints
+            .about(shown, format!("holds more than {MOST_FILES} files ending in .{extension}"));
         return Vec::new();
     }
     let read = |name: String| {
@@ -149,7 +150,9 @@ fn read_text(
             return Some(text);
         }
         // A link to nothing is no missing file, but a folder that is not whole.
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(path).is_err() => {
+        Err(fault)
+            if fault.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(path).is_err() =>
+        {
             if name != LIMITS {
                 complaints.about(name, "is gone");
             }

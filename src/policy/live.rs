@@ -177,8 +177,7 @@ impl Watched {
     pub async fn look_again(&self) {
         let folder = self.folder.clone();
         let waiting = lock(&self.look).take();
-        let mut look =
-            waiting.unwrap_or_else(|| spawn_blocking(move || read_settled(&folder)));
+        let mut look = waiting.unwrap_or_else(|| spawn_blocking(move || read_settled(&folder)));
         let Ok(read) = timeout(LOOK_TIMEOUT, &mut look).await else {
             *lock(&self.look) = Some(look);
             let text = format!("not read in {} s", LOOK_TIMEOUT.as_secs());

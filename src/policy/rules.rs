@@ -102,7 +102,8 @@ impl Rules {
         complaints: &mut Complaints,
     ) {
         if set.templates().next().is_some() {
-            complaints.about(source.file, "holds a template (?principal or ?resource); write rules");
+            complaints
+                .about(source.file, "holds a template (?principal or ?resource); write rules");
         }
         // Cedar numbers what it parses: policy0, policy1 and so on.
         for (number, Statement { start, .. }) in statements.iter().enumerate() {
@@ -137,11 +138,7 @@ impl Rules {
     }
 }
 
-fn is_bounded(
-    statements: &[Statement],
-    source: Source<'_>,
-    complaints: &mut Complaints,
-) -> bool {
+fn is_bounded(statements: &[Statement], source: Source<'_>, complaints: &mut Complaints) -> bool {
     let is_good = |it: &Statement| it.words <= MOST_WORDS && it.depth <= MOST_DEPTH;
     for Statement { start, .. } in statements.iter().filter(|it| !is_good(it)) {
         let text = format!(

@@ -70,7 +70,8 @@ mod tests {
     fn statements_are_told_apart_as_the_parser_does() {
         let text = "// a; b\n f(\"x;\\\";(\"); // c\n g((()))";
         let statements = scan(text);
-        let found: Vec<_> = statements.iter().map(|it| (&text[it.start..it.end], it.depth, it.words)).collect();
+        let found: Vec<_> =
+            statements.iter().map(|it| (&text[it.start..it.end], it.depth, it.words)).collect();
         assert_eq!(found, [("f(\"x;\\\";(\");", 1, 1), ("g((()))", 3, 1)]);
         assert_eq!(scan("a_1 && b.c in [\"d\", \"e\"]")[0].words, 7);
     }

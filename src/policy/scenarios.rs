@@ -112,7 +112,8 @@ fn play_step(policy: &Policy, step: &Step, now: u64, counts: &mut Counts) -> Res
     let question = step.call.question()?;
     policy.check(&question)?;
     let decision = policy.decide(&question);
-    let full = decision.is_permitted().then(|| take(policy, &step.call, now, counts)).transpose()?;
+    let full =
+        decision.is_permitted().then(|| take(policy, &step.call, now, counts)).transpose()?;
     let (outcome, by) = match full.flatten() {
         Some(limit) => (Outcome::LimitExceeded, vec![limit.name.as_str()]),
         None => {

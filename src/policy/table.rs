@@ -95,7 +95,8 @@ impl<'i, 'c> Entry<'i, 'c> {
         let Some(value) = self.take(name, is_required) else {
             return (!is_required).then(Vec::new);
         };
-        let Some(list) = value.as_array().filter(|list| !list.is_empty() && list.len() <= most) else {
+        let Some(list) = value.as_array().filter(|list| !list.is_empty() && list.len() <= most)
+        else {
             self.complain(name, format!("must be a list of 1 to {most} texts"));
             return None;
         };
@@ -145,7 +146,8 @@ impl<'i, 'c> Entry<'i, 'c> {
     pub(super) fn end(self) {
         let Self { table, source, complaints, known, .. } = self;
         for (name, _) in table.iter().filter(|(name, _)| !known.contains(&&**name.get_ref())) {
-            let text = format!("{} is not known here; known are: {}", name.get_ref(), known.join(", "));
+            let text =
+                format!("{} is not known here; known are: {}", name.get_ref(), known.join(", "));
             complaints.at(source, name.span().start, text);
         }
     }

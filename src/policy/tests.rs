@@ -87,7 +87,8 @@ fn an_overflowing_forbid_denies() {
     let checkout = caller("shop/checkout");
     let decision = policy.decide(&charge(&checkout, 1, "NGN"));
     assert_eq!((decision.verdict, decision.rule_id()), (Verdict::Failed, Some("sum")));
-    let reads = Question { caller: &checkout, action: Action::ListCharges, fields: Fields::default() };
+    let reads =
+        Question { caller: &checkout, action: Action::ListCharges, fields: Fields::default() };
     assert!(policy.decide(&reads).is_permitted());
 }
 
@@ -213,7 +214,10 @@ actions = ["Charge"]
 
 #[test]
 fn limits_that_are_no_toml_are_complained_of() {
-    insta::assert_snapshot!(complaints(&[("a.cedar", "")], Some("[[limit]]\nname = \"a\nmost = =\n")));
+    insta::assert_snapshot!(complaints(
+        &[("a.cedar", "")],
+        Some("[[limit]]\nname = \"a\nmost = =\n")
+    ));
 }
 
 #[test]

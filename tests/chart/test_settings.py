@@ -18,9 +18,6 @@ LEFT_OUT = {
     "SIDECAR_POLICY_CANDIDATE": "a candidate is tried out by whoever changes the policy",
 }
 
-# What the chart sets and the program is about to learn.
-COMING = {"SIDECAR_POLICY", "SIDECAR_POLICY_MODE"}
-
 
 def known(command: str) -> set[str]:
     """The variables that the program's help names."""
@@ -53,8 +50,7 @@ def settings() -> dict[str, dict]:
 def test_the_program_knows_every_variable_that_the_chart_sets():
     for command, names in rendered_variables().items():
         # The log's filter is a variable alone.
-        assert names - known(command) - {"SIDECAR_LOG"} - COMING == set(), command
-    assert not COMING & known("serve"), "the program knows it by now: take it off the list"
+        assert names - known(command) - {"SIDECAR_LOG"} == set(), command
 
 
 def test_the_chart_has_a_value_for_every_setting_of_the_program():

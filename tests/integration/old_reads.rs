@@ -60,7 +60,12 @@ async fn a_read_that_is_older_than_the_payment_does_not_end_it() {
     store.init().await.unwrap();
     let (ready, _) = readiness::checked(store.clone(), keys, Draining::default()).await;
     let engine = app::engine(&settings, clock, parts);
-    let gateway = Gateway::new(engine, CardData::Refuse, ready, std::sync::Arc::new(zentra_sidecar::policy::Policies::none()));
+    let gateway = Gateway::new(
+        engine,
+        CardData::Refuse,
+        ready,
+        std::sync::Arc::new(zentra_sidecar::policy::Policies::none()),
+    );
     let call = |seconds| Call {
         caller: Caller::new("local").unwrap(),
         answer_by: Instant::now() + Duration::from_secs(seconds),

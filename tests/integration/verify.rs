@@ -49,7 +49,15 @@ async fn scripted(words: &'static [&'static str]) -> (Gateway, Exchanges) {
     let (store, keys) = (parts.store.clone(), parts.keys.checks());
     let (readiness, _) = readiness::checked(store, keys, Draining::default()).await;
     let engine = app::engine(&settings, Arc::new(StandingClock), parts);
-    (Gateway::new(engine, CardData::Accept, readiness, std::sync::Arc::new(zentra_sidecar::policy::Policies::none())), exchanges)
+    (
+        Gateway::new(
+            engine,
+            CardData::Accept,
+            readiness,
+            std::sync::Arc::new(zentra_sidecar::policy::Policies::none()),
+        ),
+        exchanges,
+    )
 }
 
 fn charge(word: &str) -> Value {

@@ -19,6 +19,8 @@ from zentra.gateway.v1 import payment_service_pb2 as api, payment_service_pb2_gr
 
 CERTIFICATES = ROOT / "tests" / "clients" / "certificates"
 SLOW_MILLISECONDS = 1000
+# What the policy denies.
+DENIED_AMOUNT = 4242
 # A collector that nobody listens at: spans are lost, and counted.
 NO_COLLECTOR = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:9/v1/traces"}
 
@@ -44,7 +46,7 @@ class World(Fleet):
         out, err = self.folder / "audit.jsonl", self.folder / "log.jsonl"
         with out.open("w") as stdout, err.open("w") as stderr:
             listen = "--listen=127.0.0.1:0,tls://127.0.0.1:0"
-            flags = [listen, "--reconcile-seconds=1", *self._flags]
+            flags = [listen, "--reconcile-seconds=1", *policies(self.folder), *self._flags]
             environment = self._environment() | NO_COLLECTOR | certificates(self.folder)
             self._processes.append(
                 subprocess.Popen([self._program, "serve", *flags], env=environment, stdout=stdout, stderr=stderr)
@@ -155,6 +157,9 @@ class World(Fleet):
         Wallet(payments, DECLINED_CARD).charge(self.order())
         with refused():
             wallet.charge("..")
+        with refused() as denial:
+            wallet.charge(self.order(), DENIED_AMOUNT)
+        assert denial.code == grpc.StatusCode.PERMISSION_DENIED
         with refused():
             payments.GetCharge(api.GetChargeRequest(reference=fresh("nowhere")), timeout=TIMEOUT_SECONDS)
 
@@ -175,6 +180,18 @@ class World(Fleet):
             assert refusal.code == grpc.StatusCode.UNAVAILABLE
         self.scraped()
         self.texts.append(self.metrics())
+
+
+def policies(folder: pathlib.Path) -> list[str]:
+    """A policy that denies one amount, and one on trial beside it."""
+    rules = 'permit(principal, action, resource);'
+    denial = f'@id("odd") forbid(principal, action == Action::"Charge", resource) when {{ context.amount == {DENIED_AMOUNT} }};'
+    flags = []
+    for flag, text in (("policy", rules + denial), ("policy-candidate", rules)):
+        (folder / flag).mkdir()
+        (folder / flag / "rules.cedar").write_text(text)
+        flags.append(f"--{flag}={folder / flag}")
+    return flags
 
 
 def certificates(folder: pathlib.Path) -> dict[str, str]:

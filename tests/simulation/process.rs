@@ -80,7 +80,12 @@ impl Process {
             Telemetry::quiet(),
         );
         let (ready, _) = readiness::checked(store, checks, Draining::default()).await;
-        let gateway = Gateway::new(engine.clone(), CardData::Accept, ready, std::sync::Arc::new(zentra_sidecar::policy::Policies::none()));
+        let gateway = Gateway::new(
+            engine.clone(),
+            CardData::Accept,
+            ready,
+            std::sync::Arc::new(zentra_sidecar::policy::Policies::none()),
+        );
         let reconciler = Reconciler::new(engine.clone(), ReconcilerSettings::default());
         Self { life, engine, gateway, reconciler: Arc::new(reconciler) }
     }

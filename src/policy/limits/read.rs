@@ -124,7 +124,8 @@ fn check(limit: &Limit, entry: &mut Entry<'_, '_>) {
     }
     let is_of_one = limit.currencies.len() == 1 || limit.by.contains(&By::Currency);
     if limit.measure == Measure::Amount && !is_of_one {
-        let text = "adds amounts of several currencies: name one in currencies, or count by currency";
+        let text =
+            "adds amounts of several currencies: name one in currencies, or count by currency";
         entry.complain("measure", text);
     }
 }

@@ -75,9 +75,8 @@ fn read_step(mut entry: Entry<'_, '_>, place: String) -> Option<Step> {
         outcome.ok_or_else(|| format!("must be of {names}"))
     });
     let reference = entry.text("reference", false, text);
-    let currency = entry.text("currency", false, |text| {
-        Currency::new(text).map_err(|fault| fault.to_string())
-    });
+    let currency = entry
+        .text("currency", false, |text| Currency::new(text).map_err(|fault| fault.to_string()));
     let customer = entry.text("customer", false, text);
     let token = entry.text("token", false, text);
     let method = entry.text("method", false, |text| match text {

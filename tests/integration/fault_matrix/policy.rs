@@ -90,8 +90,7 @@ async fn a_denial_names_its_rule_and_a_changed_folder_is_taken_while_serving() {
     let folder = policy(&lab, FREEZE);
     let (audit, log) = (lab.folder.path().join("audit"), lab.folder.path().join("log"));
     let flag = folder.display().to_string();
-    let sidecar =
-        lab.sidecar().flag("--policy", &flag).lines_to(&audit, &log).start().await;
+    let sidecar = lab.sidecar().flag("--policy", &flag).lines_to(&audit, &log).start().await;
     let told = sidecar.charge(&order("order-1")).await;
     told.is_fault(Code::PermissionDenied, DENIED, "no");
     let line = sidecar.said("\"rule_id\":\"freeze\"").await;
@@ -131,7 +130,8 @@ async fn a_policy_that_observes_and_one_on_trial_refuse_nothing() {
     trying.charge(&order("order-2")).await.is_paid("DIRECT");
     let line = trying.said("the policy on trial decides otherwise").await;
     assert!(line.contains("\"candidate_rule_id\":\"freeze\""), "{line}");
-    let (_, metrics) = crate::support::process::get(&trying.admin, "/metrics").await;
+    let admin = trying.admin.trim_start_matches("http://");
+    let (_, metrics) = crate::support::process::get(admin, "/metrics").await;
     let trial = r#"zentra_sidecar_policy_trials_total{action="Charge",candidate_effect="forbidden",effect="permitted"} 1"#;
     assert!(metrics.contains(trial), "{metrics}");
 }
