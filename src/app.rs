@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,9 @@ use crate::grpc::{CallSettings, Server};
 use crate::idempotency::machine::Format;
 use crate::idempotency::redis::{RedisSettings, RedisStore, StoreUrl};
 use crate::idempotency::{FingerprintKeys, MemoryStore, ObservedStore, Store};
+use crate::listen::tls::Terms;
 use crate::listen::{Connections, Listener};
+use crate::policy::Policies;
 use crate::readiness;
 use crate::reconciler::Reconciler;
 use crate::shutdown::Draining;
@@ -248,29 +251,7 @@ pub async fn start_over(
         let health = health.clone();
         async move { health.set_serving(serving).await }
     }));
-    let (key, end) = (engine.zentra().key().clone(), draining.clone());
-    engine.spawn(async move {
-        tokio::select! {
-            () = end.begun() => {}
-            () = key.watch() => {}
-        }
-    });
-    if let Some(terms) = settings.tls {
-        let end = draining.clone();
-        engine.spawn(async move {
-            tokio::select! {
-                () = end.begun() => {}
-                () = terms.watch(clock) => {}
-            }
-        });
-    }
-    let (policies, end) = (settings.policies, draining.clone());
-    engine.spawn(async move {
-        tokio::select! {
-            () = end.begun() => {}
-            () = policies.watch() => {}
-        }
-    });
+    watch_files(&engine, settings.tls, settings.policies, &draining, clock);
     let reconciler = Reconciler::new(engine.clone(), settings.reconciler);
     engine.spawn(reconciler.run(draining.clone()));
     let drain = settings.drain;
@@ -328,6 +309,31 @@ impl Running {
             Some(Err(fault)) => fault.to_string(),
             Some(Ok(())) | None => "a listener ended".to_owned(),
         }
+    }
+}
+
+/// Takes new keys, certificates and policies when their files change, until the end begins.
+fn watch_files(
+    engine: &Engine,
+    tls: Option<Arc<Terms>>,
+    policies: Arc<Policies>,
+    draining: &Draining,
+    clock: Arc<dyn Clock>,
+) {
+    let until_the_end = |watch: Pin<Box<dyn Future<Output = ()> + Send>>| {
+        let end = draining.clone();
+        engine.spawn(async move {
+            tokio::select! {
+                () = end.begun() => {}
+                () = watch => {}
+            }
+        });
+    };
+    let key = engine.zentra().key().clone();
+    until_the_end(Box::pin(async move { key.watch().await }));
+    until_the_end(Box::pin(async move { policies.watch().await }));
+    if let Some(terms) = tls {
+        until_the_end(Box::pin(async move { terms.watch(clock).await }));
     }
 }
 

@@ -416,13 +416,9 @@ impl Reason {
             }
             Self::RefundExceedsCharge => "The refund is larger than its charge.",
             Self::ChargeNotRefundable => "The charge did not succeed: there is nothing to refund.",
-            Self::CardDataRefused => {
-                "This sidecar does not accept card data; tokenize through the gateway that does."
-            }
+            Self::CardDataRefused => CARD_DATA_REFUSED,
             Self::PolicyDenied => "The payment policy denies this call.",
-            Self::CallerNotAllowed => {
-                "This caller may not call this sidecar; whoever runs it has to allow it."
-            }
+            Self::CallerNotAllowed => CALLER_NOT_ALLOWED,
             Self::OutcomeUnresolved => {
                 "It is not known whether the payment was made, and the provider can no longer \
                  tell; an operator has to settle it."
@@ -453,6 +449,11 @@ impl Reason {
         }
     }
 }
+
+const CARD_DATA_REFUSED: &str =
+    "This sidecar does not accept card data; tokenize through the gateway that does.";
+const CALLER_NOT_ALLOWED: &str =
+    "This caller may not call this sidecar; whoever runs it has to allow it.";
 
 impl MoneyMoved {
     /// The word in `google.rpc.ErrorInfo.metadata`.

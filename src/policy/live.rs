@@ -272,6 +272,7 @@ fn enforceable(files: &Files, place: (Account, Environment)) -> Result<Policy, C
 }
 
 /// The folder's files, once two readings agree.
+#[expect(clippy::disallowed_methods, reason = "a thread for reading, or the start of the process")]
 fn read_settled(folder: &Path) -> Result<Files, Complaints> {
     let mut last = Files::read(folder);
     for _ in 1..MOST_READINGS {

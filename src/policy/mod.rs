@@ -11,6 +11,8 @@ mod complaint;
 mod decide;
 mod decision;
 mod folder;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod limits;
 mod live;
 mod needs;

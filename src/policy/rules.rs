@@ -121,7 +121,7 @@ impl Rules {
                 complaints.at(source, start, format!("the id \"{id}\" is that of {other} too"));
                 continue;
             }
-            match take_apart(policy, PolicyId::new(self.list.len().to_string())) {
+            match take_apart(policy, &PolicyId::new(self.list.len().to_string())) {
                 Ok(parts) => self.parts.push(parts),
                 Err(fault) => complaints.at(source, start, fault),
             }
@@ -195,7 +195,7 @@ pub(super) fn is_message(text: &str) -> bool {
     (1..=LONGEST_MESSAGE).contains(&length) && !text.chars().any(char::is_control)
 }
 
-fn take_apart(policy: &Policy, id: PolicyId) -> Result<Parts, String> {
+fn take_apart(policy: &Policy, id: &PolicyId) -> Result<Parts, String> {
     let mut conditions = policy.to_json().map_err(|fault| fault.to_string())?;
     let mut scope = conditions.clone();
     let needs = Needs::of(&conditions["conditions"]);

@@ -27,7 +27,7 @@ enum Command {
     /// Play the scenarios in the folder's `tests`
     Test(Folder),
     /// Tell how a call would be decided, and why
-    Explain(explain::ExplainArgs),
+    Explain(Box<explain::ExplainArgs>),
 }
 
 #[derive(Args)]
@@ -49,10 +49,10 @@ pub fn run(args: &PolicyArgs) -> ExitCode {
         Command::Test(args) => test(args),
         Command::Explain(args) => explain::run(args),
     };
-    result.unwrap_or_else(wrong_policy)
+    result.unwrap_or_else(|complaints| wrong_policy(&complaints))
 }
 
-fn wrong_policy(complaints: Complaints) -> ExitCode {
+fn wrong_policy(complaints: &Complaints) -> ExitCode {
     wrong_settings(format!("the policy is wrong:\n{complaints}"))
 }
 
