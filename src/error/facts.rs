@@ -39,6 +39,9 @@ impl Reason {
             | Self::ChargeNotRefundable
             | Self::CardDataRefused
             | Self::CallerNotAllowed
+            | Self::PolicyDenied
+            | Self::LimitExceeded
+            | Self::Stopped
             | Self::IdempotencyStoreUnavailable
             | Self::DeadlineTooShort
             | Self::ShuttingDown

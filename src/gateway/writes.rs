@@ -5,11 +5,12 @@ use tokio::time::{Instant, timeout_at};
 use super::charge_facts::ChargeFacts;
 use super::{Call, CardData, Gateway, trouble};
 use crate::domain::{
-    Charge, ChargeCommand, Fault, PaymentToken, Reference, Refund, RefundCommand, TokenizeCommand,
-    Violations,
+    Charge, ChargeCommand, Fault, Money, PaymentToken, Reference, Refund, RefundCommand,
+    TokenizeCommand, Violations,
 };
-use crate::engine::{Executed, Payment};
+use crate::engine::{Executed, Payment, Terms};
 use crate::error::{Error, MoneyMoved, Reason, Retry};
+use crate::idempotency::{CounterId, LimitName, MAX_SUM, Quantity, Take};
 
 impl Gateway {
     /// Saves a payment method.
@@ -26,7 +27,7 @@ impl Gateway {
             return Err(self.refuse(&call, &command, error));
         }
         self.admit(&call, &command)?;
-        self.execute(call, command, None).await
+        self.execute(call, command, Terms::default()).await
     }
 
     /// Takes money, for `Charge` and `Renew`. A decline is a charge that failed, not an error.
@@ -39,7 +40,7 @@ impl Gateway {
         command: ChargeCommand,
     ) -> Result<Executed<Charge>, Error> {
         self.admit(&call, &command)?;
-        self.execute(call, command, None).await
+        self.execute(call, command, Terms::default()).await
     }
 
     /// Gives money back. The charge is read first: a refund has no currency of its own at
@@ -54,14 +55,15 @@ impl Gateway {
         mut command: RefundCommand,
     ) -> Result<Executed<Refund>, Error> {
         self.admit(&call, &command)?;
-        let refusal = match self.charge_facts(&call, &command.charge_reference).await {
+        let terms = match self.charge_facts(&call, &command.charge_reference).await {
             Ok(charge) => {
                 command.charge_amount = Some(charge.amount);
-                check_refund(&command, charge).err()
+                let refusal = check_refund(&command, charge).err();
+                Terms { refusal, takes: vec![refunded(&command, charge)] }
             }
-            Err(error) => Some(error),
+            Err(error) => Terms::refused(Some(error)),
         };
-        self.execute(call, command, refusal).await
+        self.execute(call, command, terms).await
     }
 
     fn admit(&self, call: &Call, payment: &impl Payment) -> Result<(), Error> {
@@ -80,15 +82,15 @@ impl Gateway {
         &self,
         call: Call,
         payment: P,
-        refusal: Option<Error>,
+        mut terms: Terms,
     ) -> Result<Executed<P::Value>, Error> {
         let Call { caller, answer_by, admitted } = call;
         let circuit = || {
             let wait = self.engine().zentra().refuses_for()?;
             Some(Error::new(Reason::CircuitOpen).retry(Retry::After(wait)))
         };
-        let refusal = refusal.or_else(circuit);
-        self.engine().execute(&caller, answer_by, payment, refusal, admitted).await
+        terms.refusal = terms.refusal.or_else(circuit);
+        self.engine().execute(&caller, answer_by, payment, terms, admitted).await
     }
 
     async fn charge_facts(&self, call: &Call, reference: &Reference) -> Result<ChargeFacts, Error> {
@@ -106,6 +108,18 @@ impl Gateway {
         let facts = ChargeFacts::of(&reply.map_err(trouble::of_charge_to_refund)?.value);
         self.shared.paid_charges.note(reference, facts);
         Ok(facts)
+    }
+}
+
+/// What a refund takes from what is left of its charge, over all sidecars of the account.
+fn refunded(command: &RefundCommand, charge: ChargeFacts) -> Take {
+    let minor = |money: Money| u64::try_from(money.amount_minor()).unwrap_or(MAX_SUM);
+    Take {
+        limit: LimitName::refunds_of_a_charge(),
+        counter: CounterId::refunded(&command.charge_reference),
+        window_ms: 0,
+        quantity: command.amount.map_or(Quantity::Rest, |it| Quantity::Amount(minor(it))),
+        most: minor(charge.amount),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Settle: an operator ends what Zentra can no longer tell.
 
+use super::counters;
 use super::{DueWrite, View, Writes, too_new};
 use crate::idempotency::record::{Class, Fence, Record, State};
 use crate::idempotency::step::{Settle, SettleAnswer, SettleBegin, WhyNotSettled};
@@ -54,11 +55,20 @@ pub fn settle(view: &View<'_>, settle: &Settle) -> (Writes, SettleAnswer) {
     next.state = State::Done;
     next.lease_end_ms = 0;
     next.expires_ms = Some(view.now_ms.saturating_add(settle.periods.retention_ms));
-    next.reservations_held &= settle.outcome.class == Class::Succeeded;
+    let kept = match settle.outcome.class {
+        Class::Succeeded => settle.amount,
+        Class::Failed | Class::NotHappened | Class::Open => Some(0),
+    };
+    let counters = kept.map_or_else(Vec::new, |amount| counters::give_back(view, &next, amount));
+    match kept {
+        Some(0) => next.reservations_held = false,
+        Some(amount) => counters::keep(&mut next, amount),
+        None => {}
+    }
     next.outcome = Some(settle.outcome.clone());
     next.settled_by = Some(settle.settled_by.clone());
     let wake = std::mem::take(&mut next.waiter);
-    let writes = Writes { due: DueWrite::Never, wake, ..Writes::put(next) };
+    let writes = Writes { due: DueWrite::Never, wake, counters, ..Writes::put(next) };
     (writes, SettleAnswer::Settled)
 }
 

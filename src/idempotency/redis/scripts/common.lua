@@ -166,12 +166,48 @@ end
 -- The canary as it has to be now: a missing one, or one of another life, starts the time in which
 -- look-ups come first.
 local function canary()
-  local stored = redis.call('HMGET', KEYS[3], 'generation', 'look_up_first_until', 'used')
+  local fields = { 'generation', 'look_up_first_until', 'used', 'lost_at' }
+  local stored = redis.call('HMGET', KEYS[3], unpack(fields))
   local life = generation()
-  local look_until, used = tonumber(stored[2] or '0'), stored[3]
+  local look_until, used, lost_at = tonumber(stored[2] or '0'), stored[3], stored[4]
   if stored[1] ~= life then
     look_until = math.max(look_until, now + look_up_first_ms)
-    redis.call('HSET', KEYS[3], 'generation', life, 'look_up_first_until', text(look_until))
+    lost_at = text(now)
+    redis.call('HSET', KEYS[3], 'generation', life, 'look_up_first_until', text(look_until),
+      'lost_at', lost_at)
   end
-  return look_until > now, used
+  return look_until > now, used, lost_at and tonumber(lost_at)
+end
+
+-- Each reservation of a record: counter, window, kind (n: one, a: an amount), and how much.
+local function reservations(record)
+  return string.gmatch(record.reservations or '', '(%x+) (%d+) (%a) (%d+)')
+end
+
+local function kept(kind, taken, amount)
+  if kind == 'a' then return math.min(amount, tonumber(taken)) end
+  return amount > 0 and 1 or 0
+end
+
+-- What a record still holds where its payment came to `amount`.
+local function kept_of(record, amount)
+  local lines = {}
+  for counter, window, kind, taken in reservations(record) do
+    local keep = text(kept(kind, taken, amount))
+    lines[#lines + 1] = counter .. ' ' .. window .. ' ' .. kind .. ' ' .. keep
+  end
+  if #lines > 0 then return table.concat(lines, '\n') end
+end
+
+-- Gives back what a record held but for `amount` of each amount, each to its own window. After the
+-- record is written: where memory is short, it goes back to nobody and the limit stays fuller.
+local function give_back(record, amount)
+  if not record.held then return end
+  for counter, window, kind, taken in reservations(record) do
+    local key = prefix .. 'l:' .. counter
+    local stored = redis.call('HMGET', key, 'window', 'sum')
+    local back = tonumber(taken) - kept(kind, taken, amount)
+    back = math.min(back, tonumber(stored[2] or '0'))
+    if stored[1] == window and back > 0 then redis.pcall('HINCRBY', key, 'sum', text(-back)) end
+  end
 end

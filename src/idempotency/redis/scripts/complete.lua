@@ -1,4 +1,5 @@
 -- The owner and epoch are the owner's, or those of the record as the observer read it.
+-- ARGV[15]: what the payment came to, where that may be less than what was taken.
 -- ARGV from 18: an owner's (1) or an observer's (0); contradiction (1) or outcome (0); payload,
 -- provider id, class, phase; next check after (ms); number of attempts; attempts; fingerprints.
 local owned, contradiction = ARGV[18] == '1', ARGV[19] == '1'
@@ -83,10 +84,18 @@ local function store(record)
     record.expires = text(now + retention_ms)
     never_due()
   end
-  -- A failed payment gives its reservations back, once: the policy's counters hang in here.
-  if new.class == 'FAILED' then record.held = nil end
+  -- A failed payment gives back all that it took, once; another what it did not come to.
+  local before = { held = record.held, reservations = record.reservations }
+  local keep = nil
+  if new.class == 'FAILED' or new.class == 'NOT_HAPPENED' then
+    keep, record.held = 0, nil
+  elseif new.class == 'SUCCEEDED' and ARGV[15] ~= '' then
+    keep = tonumber(ARGV[15])
+    record.reservations = kept_of(record, keep)
+  end
   wake(record)
   save(record, owned)
+  if keep then give_back(before, keep) end
   return { now, 'STORED', record.posts }
 end
 
