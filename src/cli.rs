@@ -34,6 +34,10 @@ enum Command {
     Reconcile(commands::reconcile::ReconcileArgs),
     /// Look into the records of payments, and settle those that nothing else can end
     Records(commands::records::RecordsArgs),
+    /// Keep payments from beginning, on all sidecars of the account
+    Stop(commands::stop::StopArgs),
+    /// Lift a stop
+    Resume(commands::stop::ResumeArgs),
     /// Look after the store
     Store(commands::store::StoreArgs),
     /// Show the effective settings of `serve`, secrets masked
@@ -71,6 +75,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Simulate(args) => commands::simulate::run(args).await,
         Command::Reconcile(args) => commands::reconcile::run(args).await,
         Command::Records(args) => commands::records::run(args).await,
+        Command::Stop(args) => commands::stop::stop(args).await,
+        Command::Resume(args) => commands::stop::resume(args).await,
         Command::Store(args) => commands::store::run(args).await,
         Command::Config(args) => commands::config::run(&args),
         Command::Health(args) => commands::health::run(args).await,

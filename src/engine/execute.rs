@@ -224,11 +224,11 @@ impl<P: Payment> PaymentCall<P> {
                     };
                     return self.session(held(epoch), first_sent_ms).run(start).await;
                 }
-                ClaimAnswer::Recover { epoch, record, look_up_only } => {
+                ClaimAnswer::Recover { epoch, record, is_stopped, .. } => {
                     link_current(&record.subject.trace_context, "recovery");
                     let start = Start {
                         look_up_first: true,
-                        look_up_only: look_up_only || self.terms.refusal.is_some(),
+                        look_up_only: is_stopped || self.terms.refusal.is_some(),
                         ambiguous: true,
                         strictly: record.born_ambiguous,
                         age: Duration::from_millis(now_ms.saturating_sub(record.first_sent_ms)),

@@ -155,6 +155,17 @@ pub enum AfterLoss {
     Deny,
 }
 
+impl AfterLoss {
+    /// The word in the settings.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Restart => "restart",
+            Self::Deny => "deny",
+        }
+    }
+}
+
 /// A limit that has no room for what was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Full {

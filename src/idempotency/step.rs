@@ -81,8 +81,10 @@ pub enum ClaimAnswer {
         epoch: u64,
         /// All that is known; ambiguous.
         record: Box<Record>,
-        /// Nothing may be sent, as this call would be refused or is stopped.
+        /// The call would be refused, is stopped, or was to begin nothing.
         look_up_only: bool,
+        /// An operator's stop covers it: nothing may be sent, whatever its own reasons.
+        is_stopped: bool,
     },
     /// It is done.
     Replay {

@@ -108,10 +108,12 @@ fn repeated(
 
 fn recover(view: &View<'_>, claim: &Claim, next: Record) -> (Writes, ClaimAnswer) {
     let next = leased(view, claim, next);
+    let is_stopped = stopped(view, claim).is_some();
     let answer = ClaimAnswer::Recover {
         epoch: next.fence.epoch,
         record: Box::new(next.clone()),
-        look_up_only: claim.refused || stopped(view, claim).is_some(),
+        look_up_only: claim.refused || is_stopped,
+        is_stopped,
     };
     (hold(next), answer)
 }

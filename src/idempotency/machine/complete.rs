@@ -148,17 +148,7 @@ fn store(
     let kept_ms = if is_final { periods.retention_ms } else { periods.open_retention_ms };
     next.expires_ms = Some(view.now_ms.saturating_add(kept_ms));
     // A failed payment gives back all that it took, once; another what it did not come to.
-    let kept = match outcome.class {
-        Class::Failed | Class::NotHappened => Some(0),
-        Class::Succeeded => evidence.amount,
-        Class::Open => None,
-    };
-    let counters = kept.map_or_else(Vec::new, |amount| counters::give_back(view, &next, amount));
-    match kept {
-        Some(0) => next.reservations_held = false,
-        Some(amount) => counters::keep(&mut next, amount),
-        None => {}
-    }
+    let counters = counters::end(view, &mut next, outcome.class, evidence.amount);
     let due = if is_final {
         DueWrite::Never
     } else {

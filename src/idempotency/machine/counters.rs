@@ -6,7 +6,7 @@ use super::{CounterWrite, View};
 use crate::idempotency::limit::{
     AfterLoss, Counter, Full, MAX_SUM, Quantity, REFUNDED_KEPT_MS, Reservation, Take,
 };
-use crate::idempotency::record::Record;
+use crate::idempotency::record::{Class, Record};
 use crate::idempotency::step::Claim;
 
 /// What is taken where a claim's record is born.
@@ -73,14 +73,37 @@ fn lost_in(canary: &Canary, take: &Take, window: u64) -> bool {
         && canary.lost_at_ms.is_some_and(|lost_at_ms| lost_at_ms / take.window_ms >= window)
 }
 
-/// Gives back what a record holds but for `amount` of each amount, each to its own window.
-pub(super) fn give_back(view: &View<'_>, record: &Record, amount: u64) -> Vec<CounterWrite> {
+/// What goes back where a payment gets an outcome, and what the record holds from then on.
+pub(super) fn end(
+    view: &View<'_>,
+    record: &mut Record,
+    class: Class,
+    amount: Option<u64>,
+) -> Vec<CounterWrite> {
+    match (class, amount) {
+        (Class::Failed | Class::NotHappened, _) => {
+            let writes = give_back(view, record, None);
+            record.reservations_held = false;
+            writes
+        }
+        (Class::Succeeded, Some(amount)) => {
+            let writes = give_back(view, record, Some(amount));
+            keep(record, amount);
+            writes
+        }
+        (Class::Succeeded, None) | (Class::Open, _) => Vec::new(),
+    }
+}
+
+/// Gives back what a record holds, each to its own window: all of it, or of each amount what is
+/// beyond `kept`.
+pub(super) fn give_back(view: &View<'_>, record: &Record, kept: Option<u64>) -> Vec<CounterWrite> {
     if !record.reservations_held {
         return Vec::new();
     }
     let mut writes = Vec::new();
     for held in &record.reservations {
-        let kept = if held.is_amount { amount.min(held.amount) } else { u64::from(amount > 0) };
+        let kept = kept.map_or(0, |kept| remains(held, kept));
         let stored = view.counter(&held.counter);
         let Some(stored) = stored.filter(|stored| stored.window == held.window) else { continue };
         let sum = stored.sum.saturating_sub(held.amount - kept);
@@ -92,8 +115,12 @@ pub(super) fn give_back(view: &View<'_>, record: &Record, amount: u64) -> Vec<Co
 }
 
 /// What a record still holds where its payment came to `amount`.
-pub(super) fn keep(record: &mut Record, amount: u64) {
-    for held in record.reservations.iter_mut().filter(|held| held.is_amount) {
-        held.amount = held.amount.min(amount);
+fn keep(record: &mut Record, amount: u64) {
+    for held in &mut record.reservations {
+        held.amount = remains(held, amount);
     }
+}
+
+fn remains(held: &Reservation, amount: u64) -> u64 {
+    if held.is_amount { held.amount.min(amount) } else { held.amount }
 }

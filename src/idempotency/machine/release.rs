@@ -17,7 +17,7 @@ pub fn release(view: &View<'_>, release: &Release) -> (Writes, ReleaseAnswer) {
     let answer = match refusal(view, release, lost_lately) {
         Some(why) => ReleaseAnswer::NotReleased(why),
         None => {
-            let gone = view.record.map(|record| counters::give_back(view, record, 0));
+            let gone = view.record.map(|record| counters::give_back(view, record, None));
             writes.counters = gone.unwrap_or_default();
             writes.record = RecordWrite::Delete;
             writes.due = DueWrite::Never;

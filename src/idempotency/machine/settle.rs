@@ -2,7 +2,7 @@
 
 use super::counters;
 use super::{DueWrite, View, Writes, too_new};
-use crate::idempotency::record::{Class, Fence, Record, State};
+use crate::idempotency::record::{Fence, Record, State};
 use crate::idempotency::step::{Settle, SettleAnswer, SettleBegin, WhyNotSettled};
 
 /// Takes the record over for the operator, who looks up once more before settling.
@@ -55,16 +55,7 @@ pub fn settle(view: &View<'_>, settle: &Settle) -> (Writes, SettleAnswer) {
     next.state = State::Done;
     next.lease_end_ms = 0;
     next.expires_ms = Some(view.now_ms.saturating_add(settle.periods.retention_ms));
-    let kept = match settle.outcome.class {
-        Class::Succeeded => settle.amount,
-        Class::Failed | Class::NotHappened | Class::Open => Some(0),
-    };
-    let counters = kept.map_or_else(Vec::new, |amount| counters::give_back(view, &next, amount));
-    match kept {
-        Some(0) => next.reservations_held = false,
-        Some(amount) => counters::keep(&mut next, amount),
-        None => {}
-    }
+    let counters = counters::end(view, &mut next, settle.outcome.class, settle.amount);
     next.outcome = Some(settle.outcome.clone());
     next.settled_by = Some(settle.settled_by.clone());
     let wake = std::mem::take(&mut next.waiter);

@@ -195,8 +195,9 @@ fn claim_answer(digest: KeyDigest, reply: &Reply) -> Result<ClaimAnswer, StoreEr
             first_sent_ms: reply.number(2)?,
         },
         "RECOVER" => {
-            let record = reply.record(digest, 1)?;
-            ClaimAnswer::Recover { epoch: record.fence.epoch, record, look_up_only: reply.flag(0)? }
+            let (look_up_only, is_stopped) = (reply.flag(0)?, reply.flag(1)?);
+            let record = reply.record(digest, 2)?;
+            ClaimAnswer::Recover { epoch: record.fence.epoch, record, look_up_only, is_stopped }
         }
         "REPLAY" => ClaimAnswer::Replay { record: reply.record(digest, 0)? },
         "BUSY" => ClaimAnswer::Busy { lease_left_ms: reply.number(0)? },

@@ -30,7 +30,7 @@ end
 
 local function recover(record)
   leased(record)
-  return { now, 'RECOVER', look_up_only and 1 or 0, flat(record) }
+  return { now, 'RECOVER', look_up_only and 1 or 0, stopped and 1 or 0, flat(record) }
 end
 
 local function run(record)

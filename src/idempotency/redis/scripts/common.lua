@@ -179,35 +179,43 @@ local function canary()
   return look_until > now, used, lost_at and tonumber(lost_at)
 end
 
--- Each reservation of a record: counter, window, kind (n: one, a: an amount), and how much.
-local function reservations(record)
-  return string.gmatch(record.reservations or '', '(%x+) (%d+) (%a) (%d+)')
+-- Each line of a record's reservations: counter, window, kind (n: one, a: an amount), and how much.
+local function reservations(lines)
+  return string.gmatch(lines or '', '(%x+) (%d+) (%a) (%d+)')
 end
 
-local function kept(kind, taken, amount)
-  if kind == 'a' then return math.min(amount, tonumber(taken)) end
-  return amount > 0 and 1 or 0
+local function remains(kind, taken, amount)
+  return kind == 'a' and math.min(amount, tonumber(taken)) or tonumber(taken)
 end
 
--- What a record still holds where its payment came to `amount`.
-local function kept_of(record, amount)
-  local lines = {}
-  for counter, window, kind, taken in reservations(record) do
-    local keep = text(kept(kind, taken, amount))
-    lines[#lines + 1] = counter .. ' ' .. window .. ' ' .. kind .. ' ' .. keep
-  end
-  if #lines > 0 then return table.concat(lines, '\n') end
-end
-
--- Gives back what a record held but for `amount` of each amount, each to its own window. After the
--- record is written: where memory is short, it goes back to nobody and the limit stays fuller.
-local function give_back(record, amount)
-  if not record.held then return end
-  for counter, window, kind, taken in reservations(record) do
+-- Gives back what a record holds, each to its own window: all of it, or of each amount what is
+-- beyond `amount`. After the record is written: where memory is short, nothing goes back and the
+-- limit stays fuller.
+local function give_back(held, lines, amount)
+  if not held then return end
+  for counter, window, kind, taken in reservations(lines) do
     local key = prefix .. 'l:' .. counter
     local stored = redis.call('HMGET', key, 'window', 'sum')
-    local back = tonumber(taken) - kept(kind, taken, amount)
+    local back = tonumber(taken) - (amount and remains(kind, taken, amount) or 0)
     back = math.min(back, tonumber(stored[2] or '0'))
     if stored[1] == window and back > 0 then redis.pcall('HINCRBY', key, 'sum', text(-back)) end
   end
+end
+
+-- The record as it is where its payment has an outcome of this class, which came to `amount` (a
+-- text, or nothing); gives a function that, after the record is written, gives back the rest.
+local function ends(record, class, amount)
+  local held, lines = record.held, record.reservations
+  if class == 'FAILED' or class == 'NOT_HAPPENED' then
+    record.held = nil
+    return function() give_back(held, lines) end
+  end
+  if class ~= 'SUCCEEDED' or amount == '' or not lines then return function() end end
+  local kept = {}
+  for counter, window, kind, taken in reservations(lines) do
+    local left = text(remains(kind, taken, tonumber(amount)))
+    kept[#kept + 1] = counter .. ' ' .. window .. ' ' .. kind .. ' ' .. left
+  end
+  record.reservations = table.concat(kept, '\n')
+  return function() give_back(held, lines, tonumber(amount)) end
 end

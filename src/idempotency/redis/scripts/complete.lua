@@ -85,17 +85,10 @@ local function store(record)
     never_due()
   end
   -- A failed payment gives back all that it took, once; another what it did not come to.
-  local before = { held = record.held, reservations = record.reservations }
-  local keep = nil
-  if new.class == 'FAILED' or new.class == 'NOT_HAPPENED' then
-    keep, record.held = 0, nil
-  elseif new.class == 'SUCCEEDED' and ARGV[15] ~= '' then
-    keep = tonumber(ARGV[15])
-    record.reservations = kept_of(record, keep)
-  end
+  local give_rest_back = ends(record, new.class, ARGV[15])
   wake(record)
   save(record, owned)
-  if keep then give_back(before, keep) end
+  give_rest_back()
   return { now, 'STORED', record.posts }
 end
 

@@ -13,16 +13,9 @@ record.state, record.lease_end, record.expires = 'DONE', '0', text(now + retenti
 record.outcome, record.class, record.phase = ARGV[11], ARGV[13], ARGV[14]
 record.provider_id = ARGV[12] ~= '' and ARGV[12] or nil
 record.settled_by = ARGV[15]
-local before = { held = record.held, reservations = record.reservations }
-local keep = nil
-if ARGV[13] ~= 'SUCCEEDED' then
-  keep, record.held = 0, nil
-elseif ARGV[16] ~= '' then
-  keep = tonumber(ARGV[16])
-  record.reservations = kept_of(record, keep)
-end
+local give_rest_back = ends(record, ARGV[13], ARGV[16])
 never_due()
 wake(record)
 save(record, false)
-if keep then give_back(before, keep) end
+give_rest_back()
 return { now, 'SETTLED' }
