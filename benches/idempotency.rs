@@ -19,7 +19,7 @@ use zentra_sidecar::idempotency::redis::{
     DEFAULT_STEP_TIMEOUT, RedisSettings, RedisStore, StoreUrl,
 };
 use zentra_sidecar::idempotency::{
-    Claim, ClaimAnswer, Class, Evidence, Fence, Fingerprint, FingerprintKeys, KeyDigest,
+    AfterLoss, Claim, ClaimAnswer, Class, Evidence, Fence, Fingerprint, FingerprintKeys, KeyDigest,
     MemoryStore, Outcome, OwnerId, Periods, Scope, Source, Store, Subject, Verdict, Work,
 };
 
@@ -44,7 +44,6 @@ fn payment() -> (Subject, Vec<Fingerprint>) {
         operation: Operation::Charge,
         reference: Reference::new(&format!("bench-{number}")).ok(),
         command: Some(command.clone()),
-        reservations: Vec::new(),
         trace_context: String::new(),
     };
     (subject, keys.fingerprints(&command))
@@ -56,6 +55,9 @@ async fn claim(store: &dyn Store, subject: &Subject, fingerprints: &[Fingerprint
         fingerprints: fingerprints.to_vec(),
         owner: OwnerId::new(1),
         refused: false,
+        takes: Vec::new(),
+        currency: None,
+        after_loss: AfterLoss::Restart,
         periods: Periods::default(),
     };
     store.claim(&claim).await.expect("a claim").answer
@@ -81,6 +83,7 @@ async fn first_call(store: &dyn Store, subject: &Subject, fingerprints: &[Finger
     let evidence = Evidence {
         source: Source::Owner(work),
         verdict: Verdict::Outcome(outcome),
+        amount: None,
         attempts: Vec::new(),
         next_check_after_ms: 30_000,
         periods: Periods::default(),

@@ -36,6 +36,10 @@ enum Command {
     Records(commands::records::RecordsArgs),
     /// Look at a payment policy before it is in force
     Policy(commands::policy::PolicyArgs),
+    /// Keep payments from beginning, on all sidecars of the account
+    Stop(commands::stop::StopArgs),
+    /// Lift a stop
+    Resume(commands::stop::ResumeArgs),
     /// Look after the store
     Store(commands::store::StoreArgs),
     /// Show the effective settings of `serve`, secrets masked
@@ -74,6 +78,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Reconcile(args) => commands::reconcile::run(args).await,
         Command::Records(args) => commands::records::run(args).await,
         Command::Policy(args) => commands::policy::run(&args),
+        Command::Stop(args) => commands::stop::stop(args).await,
+        Command::Resume(args) => commands::stop::resume(args).await,
         Command::Store(args) => commands::store::run(args).await,
         Command::Config(args) => commands::config::run(&args),
         Command::Health(args) => commands::health::run(args).await,

@@ -12,6 +12,7 @@ pub mod records;
 pub mod serve;
 #[cfg(feature = "simulator")]
 pub mod simulate;
+pub mod stop;
 pub mod store;
 
 use std::fmt::Display;

@@ -156,6 +156,11 @@ pub struct ServeArgs {
     )]
     pub reconcile_seconds: String,
 
+    /// What limits do after the store has lost what they count: `restart`, or `deny` until the
+    /// window of the loss is over
+    #[arg(long, env = "SIDECAR_LIMITS_AFTER_LOSS", default_value = "restart", value_name = "MODE")]
+    pub limits_after_loss: String,
+
     /// The name of the Zentra account that this process serves
     #[arg(long, env = "SIDECAR_ACCOUNT", default_value = "default", value_name = "NAME")]
     pub account: String,

@@ -40,6 +40,7 @@ pub fn show(settings: &Settings) -> String {
         ("retention-hours", (settings.engine.periods.retention_ms / 3_600_000).to_string()),
         ("resend-window-minutes", (settings.engine.resend_window.as_secs() / 60).to_string()),
         ("reconcile-seconds", settings.reconciler.interval.as_secs().to_string()),
+        ("limits-after-loss", settings.engine.after_loss.as_str().to_owned()),
         ("account", settings.account.as_str().to_owned()),
         ("caller", settings.caller.to_string()),
         ("card-data", card_data.to_owned()),

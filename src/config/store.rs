@@ -10,7 +10,7 @@ use super::{Faults, ServeArgs, secret_file};
 use crate::domain::Environment;
 use crate::engine::EngineSettings;
 use crate::idempotency::redis::StoreUrl;
-use crate::idempotency::{FingerprintKeys, Periods};
+use crate::idempotency::{AfterLoss, FingerprintKeys, Periods};
 use crate::upstream::StackSettings;
 
 /// How long before Zentra forgets a key the last POST of an unknown payment may leave: clocks
@@ -145,6 +145,11 @@ pub(super) fn read_engine(
     {
         return faults.add("--lease-seconds", "must be at least three times --connect-timeout-ms");
     }
+    let after_loss = match args.limits_after_loss.as_str() {
+        "restart" => Some(AfterLoss::Restart),
+        "deny" => Some(AfterLoss::Deny),
+        _ => faults.add("--limits-after-loss", "must be restart or deny"),
+    };
     let (lease, retention, zentra) = (lease?, retention?, zentra?);
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let periods = Periods {
@@ -154,5 +159,6 @@ pub(super) fn read_engine(
         ..Periods::default()
     };
     let resend_window = zentra.saturating_sub(RESEND_MARGIN);
-    Some(EngineSettings { periods, resend_window, ..EngineSettings::default() })
+    let after_loss = after_loss?;
+    Some(EngineSettings { periods, resend_window, after_loss, ..EngineSettings::default() })
 }

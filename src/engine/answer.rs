@@ -1,10 +1,12 @@
 //! What a caller is told, from what the record says.
 
+use std::time::Duration;
+
 use super::payment::Payment;
 use super::{Executed, Shared};
 use crate::domain::{Execution, ExecutionPath, ProviderText};
 use crate::error::{Error, MoneyMoved, Reason, Retry};
-use crate::idempotency::{Class, Outcome, Record, State, StoreError};
+use crate::idempotency::{Class, Full, Outcome, Record, State, Stop, StoreError};
 use crate::zentra::{Trouble, TroubleKind};
 
 /// How long to wait after a 429 that does not say: Zentra's documented `Retry-After`.
@@ -70,6 +72,24 @@ pub(super) fn reference_taken(other: Option<&Outcome>, money_moved: MoneyMoved) 
     match other {
         Some(outcome) => error.status(outcome.class.as_str()),
         None => error,
+    }
+}
+
+/// An operator's stop covers the payment.
+pub(super) fn stopped(stop: &Stop) -> Error {
+    Error::new(Reason::Stopped).rule(stop.id.as_str(), stop.reason.as_str())
+}
+
+/// A limit has no room for the payment, or the charge for the refund.
+pub(super) fn limit_full(full: &Full) -> Error {
+    match full.resets_in_ms {
+        Some(resets_in_ms) => Error::new(Reason::LimitExceeded)
+            .rule(full.limit.as_str(), "")
+            .retry(Retry::After(Duration::from_millis(resets_in_ms))),
+        None => {
+            let left = i64::try_from(full.left).unwrap_or(i64::MAX);
+            Error::new(Reason::RefundExceedsCharge).remaining_minor(left)
+        }
     }
 }
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 use opentelemetry::context::FutureExt as _;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::answer::{key_reused, reference_taken, store_failed, unknown};
+use super::answer::{key_reused, limit_full, reference_taken, stopped, store_failed, unknown};
 use super::attempts::Session;
 use super::payment::Payment;
 use super::steps::repeated;
-use super::{Engine, Executed};
+use super::{Engine, Executed, Terms};
 use crate::admission::Admitted;
 use crate::domain::{Caller, Reference};
 use crate::error::{Error, MoneyMoved, Reason};
@@ -28,9 +28,9 @@ impl Engine {
     /// Makes the payment, or finds what became of it.
     ///
     /// The work goes on to its end whatever becomes of the caller; a caller that hangs up drops
-    /// only the waiting. `refusal` is what the caller hears unless a record says otherwise: an
-    /// existing payment beats every refusal. `admitted` is the call's place, held until the work
-    /// has ended.
+    /// only the waiting. `terms` hold unless a record says otherwise: an existing payment beats
+    /// every refusal and every limit. `admitted` is the call's place, held until the work has
+    /// ended.
     ///
     /// # Errors
     /// The table in docs/ERRORS.md.
@@ -39,7 +39,7 @@ impl Engine {
         caller: &Caller,
         answer_by: Instant,
         payment: P,
-        refusal: Option<Error>,
+        terms: Terms,
         admitted: Admitted,
     ) -> Result<Executed<P::Value>, Error> {
         let reference = payment.reference().cloned();
@@ -49,7 +49,7 @@ impl Engine {
         };
         let progress = Progress { admitted, ..Progress::default() };
         let asked = payment.asked();
-        let call = PaymentCall::new(self, caller, answer_by, payment, refusal, progress.clone());
+        let call = PaymentCall::new(self, caller, answer_by, payment, terms, progress.clone());
         let engine = self.clone();
         let work = async move {
             let (caller, digest) = (call.subject.caller.clone(), call.subject.digest);
@@ -88,6 +88,11 @@ fn tell<P: Payment>(
             audit.payment(caller, &digest_text, asked, Err(error));
         }
     }
+}
+
+/// Of a key without a record: where the store remembers, it never made a payment.
+fn unless_lost(look_ups_first: bool) -> MoneyMoved {
+    if look_ups_first { MoneyMoved::Unknown } else { MoneyMoved::No }
 }
 
 /// Why a call that was refused nothing has no payment all the same.
@@ -165,7 +170,7 @@ pub(super) struct PaymentCall<P> {
     pub(super) fingerprints: Vec<Fingerprint>,
     pub(super) answer_by: Instant,
     pub(super) progress: Progress,
-    refusal: Option<Error>,
+    terms: Terms,
 }
 
 impl<P: Payment> PaymentCall<P> {
@@ -174,7 +179,7 @@ impl<P: Payment> PaymentCall<P> {
         caller: &Caller,
         answer_by: Instant,
         payment: P,
-        refusal: Option<Error>,
+        terms: Terms,
         progress: Progress,
     ) -> Self {
         let shared = &engine.shared;
@@ -187,12 +192,11 @@ impl<P: Payment> PaymentCall<P> {
             operation,
             reference: payment.reference().cloned(),
             command: payment.kept(),
-            reservations: Vec::new(),
             trace_context: current_traceparent(),
         };
         let fingerprints = shared.keys.fingerprints(&payment.canonical());
         let engine = engine.clone();
-        Self { engine, payment, subject, fingerprints, answer_by, progress, refusal }
+        Self { engine, payment, subject, fingerprints, answer_by, progress, terms }
     }
 
     async fn run(self) -> Result<Executed<P::Value>, Error> {
@@ -220,11 +224,11 @@ impl<P: Payment> PaymentCall<P> {
                     };
                     return self.session(held(epoch), first_sent_ms).run(start).await;
                 }
-                ClaimAnswer::Recover { epoch, record, .. } => {
+                ClaimAnswer::Recover { epoch, record, is_stopped, .. } => {
                     link_current(&record.subject.trace_context, "recovery");
                     let start = Start {
                         look_up_first: true,
-                        look_up_only: self.refusal.is_some(),
+                        look_up_only: is_stopped || self.terms.refusal.is_some(),
                         ambiguous: true,
                         strictly: record.born_ambiguous,
                         age: Duration::from_millis(now_ms.saturating_sub(record.first_sent_ms)),
@@ -241,7 +245,7 @@ impl<P: Payment> PaymentCall<P> {
                     has_waited = true;
                     self.wait(&mut waiter, lease_left_ms).await?;
                 }
-                ClaimAnswer::Refused { .. } if self.refusal.is_none() => {
+                ClaimAnswer::Refused { .. } if self.terms.refusal.is_none() => {
                     return Err(nothing_begun(has_waited));
                 }
                 settled => return self.told(settled),
@@ -259,14 +263,19 @@ impl<P: Payment> PaymentCall<P> {
             ClaimAnswer::KeyReused { record } => Err(key_reused(&record)),
             // This key has no record: where the store remembers, it never made a payment.
             ClaimAnswer::ReferenceTaken { outcome, look_ups_first, .. } => {
-                let moved = if look_ups_first { MoneyMoved::Unknown } else { MoneyMoved::No };
-                Err(reference_taken(outcome.as_ref(), moved))
+                Err(reference_taken(outcome.as_ref(), unless_lost(look_ups_first)))
             }
             ClaimAnswer::Refused { look_ups_first } => {
                 let lost = look_ups_first && !mutants::is_on(Mutant::NoCanary);
-                let moved = if lost { MoneyMoved::Unknown } else { MoneyMoved::No };
-                let refusal = self.refusal.clone();
-                Err(refusal.unwrap_or_else(|| unknown(false, "refused")).money_moved(moved))
+                let refusal = self.terms.refusal.clone();
+                let refusal = refusal.unwrap_or_else(|| unknown(false, "refused"));
+                Err(refusal.money_moved(unless_lost(lost)))
+            }
+            ClaimAnswer::Stopped { stop, look_ups_first } => {
+                Err(stopped(&stop).money_moved(unless_lost(look_ups_first)))
+            }
+            ClaimAnswer::Full { full, look_ups_first } => {
+                Err(limit_full(&full).money_moved(unless_lost(look_ups_first)))
             }
             ClaimAnswer::Conflict { .. } => Err(Error::new(Reason::OutcomeConflict)),
             ClaimAnswer::TooNew { version } => Err(Error::new(Reason::RecordTooNew)
@@ -288,7 +297,10 @@ impl<P: Payment> PaymentCall<P> {
             subject: self.subject.clone(),
             fingerprints: self.fingerprints.clone(),
             owner,
-            refused: self.refusal.is_some() || has_waited,
+            refused: self.terms.refusal.is_some() || has_waited,
+            takes: self.terms.takes.clone(),
+            currency: self.payment.currency(),
+            after_loss: shared.settings.after_loss,
             periods: shared.settings.periods,
         };
         let mut result = shared.store.claim(&claim).await;

@@ -11,6 +11,7 @@ mod lease;
 mod mutated;
 mod payment;
 mod steps;
+mod terms;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +20,11 @@ use tokio_util::task::TaskTracker;
 
 pub use payment::{Found, Payment};
 pub(crate) use steps::repeated;
+pub use terms::Terms;
 
 use crate::clock::Clock;
 use crate::domain::{Account, Environment, Execution};
-use crate::idempotency::{FingerprintKeys, Periods, Store};
+use crate::idempotency::{AfterLoss, FingerprintKeys, Periods, Store};
 use crate::telemetry::Telemetry;
 use crate::zentra::Zentra;
 
@@ -42,6 +44,8 @@ pub struct EngineSettings {
     pub waiting_check: Duration,
     /// When the reconciler first looks a doubtful payment up.
     pub reconcile_after: Duration,
+    /// Whether limits are full after the store has lost what they count.
+    pub after_loss: AfterLoss,
     /// How long a refund that Zentra gave a reference of its own is kept, to be found by it.
     pub own_reference_retention: Duration,
 }
@@ -56,6 +60,7 @@ impl Default for EngineSettings {
             look_up_pause: Duration::from_millis(200),
             waiting_check: Duration::from_secs(1),
             reconcile_after: Duration::from_secs(30),
+            after_loss: AfterLoss::default(),
             own_reference_retention: 400 * 24 * HOUR,
         }
     }

@@ -5,7 +5,7 @@ use std::future::Future;
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
-use crate::domain::{FailureCode, IdempotencyKey, Operation, Reference};
+use crate::domain::{Currency, FailureCode, IdempotencyKey, Operation, Reference};
 use crate::idempotency::Outcome;
 use crate::telemetry::{Asked, Came};
 use crate::zentra::{Attempt, Reply, Trouble, Zentra};
@@ -71,6 +71,12 @@ pub trait Payment: Send + Sync + 'static {
 
     /// The outcome as the store keeps it.
     fn outcome(&self, value: &Self::Value) -> Outcome;
+
+    /// The payment's currency; none where it moves no money.
+    fn currency(&self) -> Option<Currency>;
+
+    /// What an outcome came to, in minor units, where that may be less than what was asked for.
+    fn amount(&self, value: &Self::Value) -> Option<u64>;
 
     /// Reads a stored outcome back; none where it cannot be read.
     fn value(&self, outcome: &Outcome) -> Option<Self::Value>;

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use super::{Error, MoneyMoved, Reason};
 
-/// What the policy decided of a call that it denies.
+/// What refused a call: a rule or a limit of the policy, or an operator's stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ruled {
-    /// The first rule that denies it; none where no rule permits it.
+    /// Its name; none where no rule permits the call.
     pub rule_id: Option<Arc<str>>,
-    /// What the caller reads: the rule's own message where it has one.
-    pub message: Arc<str>,
-    /// The policy, by its content.
-    pub policy_hash: Arc<str>,
+    /// What the caller reads: its author's sentence where there is one.
+    pub message: Option<Arc<str>>,
+    /// The policy, by its content; none of a stop.
+    pub policy_hash: Option<Arc<str>>,
 }
 
 impl Error {
@@ -33,6 +33,17 @@ impl Error {
     pub fn ruled(mut self, ruled: Ruled) -> Self {
         self.details.ruled = Some(ruled);
         self
+    }
+
+    /// Names the rule, the limit or the stop that refused, and says what its author wrote for
+    /// callers; an empty text says nothing.
+    #[must_use]
+    pub fn rule(self, id: &str, message: &str) -> Self {
+        self.ruled(Ruled {
+            rule_id: Some(id.into()),
+            message: (!message.is_empty()).then(|| message.into()),
+            policy_hash: None,
+        })
     }
 
     /// What the policy decided, where it denied the call.
@@ -64,8 +75,10 @@ impl Reason {
             | Self::RefundExceedsCharge
             | Self::ChargeNotRefundable
             | Self::CardDataRefused
-            | Self::PolicyDenied
             | Self::CallerNotAllowed
+            | Self::PolicyDenied
+            | Self::LimitExceeded
+            | Self::Stopped
             | Self::IdempotencyStoreUnavailable
             | Self::DeadlineTooShort
             | Self::ShuttingDown

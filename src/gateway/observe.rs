@@ -53,6 +53,8 @@ async fn store(engine: &Engine, seen: &Seen) -> Result<(), StoreError> {
     let evidence = Evidence {
         source: Source::Observer { digest: record.subject.digest, fence: record.fence },
         verdict: Verdict::Outcome(outcome.clone()),
+        // A charge comes to what was asked.
+        amount: None,
         attempts: vec![Attempt::new(&format!("read: {}", charge.provider_status), false)],
         next_check_after_ms: engine.reconcile_after_ms(),
         periods: engine.settings().periods,

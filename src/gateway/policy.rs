@@ -1,5 +1,7 @@
 //! What the policy says of a call: told to operators, and made the caller's answer.
 
+use std::sync::Arc;
+
 use opentelemetry::KeyValue;
 
 use super::charge_facts::ChargeFacts;
@@ -8,17 +10,31 @@ use crate::domain::{
     ChargeCommand, CustomerId, Operation, PaymentMethod, Reference, RefundCommand, TokenizeCommand,
 };
 use crate::error::{Error, Reason, Ruled};
-use crate::policy::{Action, ChargeOf, Decision, Fields, Mode, Policy, Question, Verdict};
+use crate::idempotency::{CounterId, LimitName, Quantity, Take};
+use crate::policy::{
+    Action, ChargeOf, Decision, Fields, Measure, Mode, Policy, Question, Taking, Verdict,
+};
 use crate::telemetry::PolicyNote;
 use crate::telemetry::names::{attribute, span};
 
 /// What was decided of a call.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Ruling {
     /// What the caller hears, unless a record says otherwise.
     pub(super) refusal: Option<Error>,
+    /// What it takes from the policy's limits.
+    pub(super) takes: Vec<Take>,
     /// What the audit log is told; none where there is no policy.
     pub(super) note: Option<PolicyNote>,
+    /// The policy that has decided.
+    pub(super) policy: Option<Arc<Policy>>,
+}
+
+impl Ruling {
+    /// Refused before the policy could be asked.
+    pub(super) fn refused(error: Error) -> Self {
+        Self { refusal: Some(error), ..Self::default() }
+    }
 }
 
 impl Gateway {
@@ -39,17 +55,25 @@ impl Gateway {
         self.tell(&question, &policy, &decision);
         let ruled = Ruled {
             rule_id: decision.rules.first().map(|rule| rule.id.clone()),
-            message: decision.message(&question).into(),
-            policy_hash: policy.hash_kept(),
+            message: Some(decision.message(&question).into()),
+            policy_hash: Some(policy.hash_kept()),
         };
         let note = PolicyNote {
             verdict: decision.verdict.as_str(),
             rule_id: ruled.rule_id.clone(),
             policy_hash: policy.hash_kept(),
         };
-        let is_refused = !decision.is_permitted() && self.shared.policies.mode() == Mode::Enforce;
+        let is_enforced = self.shared.policies.mode() == Mode::Enforce;
+        let is_refused = is_enforced && !decision.is_permitted();
         let refusal = is_refused.then(|| Error::new(Reason::PolicyDenied).ruled(ruled));
-        Ruling { refusal, note: Some(note) }
+        // Who only observes takes nothing either: a limit would refuse.
+        let takes = match is_enforced && !is_refused {
+            true => {
+                policy.limits().iter().filter_map(|it| it.taking(&question)).map(take).collect()
+            }
+            false => Vec::new(),
+        };
+        Ruling { refusal, takes, note: Some(note), policy: Some(policy.clone()) }
     }
 
     /// Decides a read, or Verify, before anything is sent.
@@ -123,6 +147,41 @@ impl Gateway {
             );
         }
     }
+}
+
+/// What a claim takes from a limit. What is counted stands in the counter's name, so that a limit
+/// that counts something else from now on begins anew.
+fn take(taking: Taking<'_>) -> Take {
+    let Taking { limit, key, amount } = taking;
+    let window = limit.window_seconds.to_string();
+    let measure = limit.measure.as_str();
+    Take {
+        // Both take the same names; should that ever change, it is counted all the same.
+        limit: LimitName::new(&limit.name).unwrap_or_else(LimitName::refunds_of_a_charge),
+        counter: CounterId::new(["limit", &limit.name, measure, &window, &key]),
+        window_ms: limit.window_seconds * 1000,
+        quantity: match limit.measure {
+            Measure::Count => Quantity::One,
+            Measure::Amount => Quantity::Amount(amount),
+        },
+        most: limit.most,
+    }
+}
+
+/// Adds what a limit's author wrote for callers.
+pub(super) fn limit_told(error: Error, policy: &Policy) -> Error {
+    if error.reason() != Reason::LimitExceeded {
+        return error;
+    }
+    let Some(name) = error.policy().and_then(|ruled| ruled.rule_id.clone()) else { return error };
+    let limit = policy.limits().iter().find(|limit| *limit.name == *name);
+    let message = limit.and_then(|limit| limit.message.as_deref());
+    let message = message.unwrap_or("the limit is used up until its window ends");
+    error.ruled(Ruled {
+        rule_id: Some(name),
+        message: Some(message.into()),
+        policy_hash: Some(policy.hash_kept()),
+    })
 }
 
 /// What the policy may look at of a token to be saved: nothing of the card or the account.

@@ -5,14 +5,15 @@ use opentelemetry::context::FutureExt as _;
 use tokio::time::{Instant, timeout_at};
 
 use super::charge_facts::ChargeFacts;
-use super::policy::{self, Ruling};
+use super::policy::{self, Ruling, limit_told};
 use super::{Call, CardData, Gateway, trouble};
 use crate::domain::{
-    Charge, ChargeCommand, Fault, PaymentToken, Reference, Refund, RefundCommand, TokenizeCommand,
-    Violations,
+    Charge, ChargeCommand, Fault, Money, PaymentToken, Reference, Refund, RefundCommand,
+    TokenizeCommand, Violations,
 };
-use crate::engine::{Executed, Payment};
+use crate::engine::{Executed, Payment, Terms};
 use crate::error::{Error, MoneyMoved, Reason, Retry};
+use crate::idempotency::{CounterId, LimitName, MAX_SUM, Quantity, Take};
 use crate::policy::Action;
 
 impl Gateway {
@@ -60,18 +61,19 @@ impl Gateway {
         mut command: RefundCommand,
     ) -> Result<Executed<Refund>, Error> {
         self.admit(&call, &command)?;
-        let ruling = match self.charge_facts(&call, &command.charge_reference).await {
+        let (ruling, tally) = match self.charge_facts(&call, &command.charge_reference).await {
             Ok(charge) => {
                 command.charge_amount = Some(charge.amount);
                 let now = self.engine().clock().now();
                 let fields = policy::of_refund(&command, charge, now);
                 let ruling = self.rule(&call, Action::Refund, fields);
                 let refusal = ruling.refusal.or_else(|| check_refund(&command, charge).err());
-                Ruling { refusal, ..ruling }
+                (Ruling { refusal, ..ruling }, Some(refunded(&command, charge)))
             }
-            Err(error) => Ruling { refusal: Some(error), note: None },
+            Err(error) => (Ruling::refused(error), None),
         };
-        self.execute(call, command, ruling).await
+        let takes = ruling.takes.into_iter().chain(tally).collect();
+        self.execute(call, command, Ruling { takes, ..ruling }).await
     }
 
     fn admit(&self, call: &Call, payment: &impl Payment) -> Result<(), Error> {
@@ -97,14 +99,18 @@ impl Gateway {
             let wait = self.engine().zentra().refuses_for()?;
             Some(Error::new(Reason::CircuitOpen).retry(Retry::After(wait)))
         };
-        let Ruling { refusal, note } = ruling;
-        let refusal = refusal.or_else(circuit);
-        let work = self.engine().execute(&caller, answer_by, payment, refusal, admitted);
-        match note {
+        let Ruling { refusal, takes, note, policy } = ruling;
+        let terms = Terms { refusal: refusal.or_else(circuit), takes };
+        let work = self.engine().execute(&caller, answer_by, payment, terms, admitted);
+        let result = match note {
             // It goes where the lines of the audit log are written.
             Some(note) => work.with_context(Context::current_with_value(note)).await,
             None => work.await,
-        }
+        };
+        result.map_err(|error| match &policy {
+            Some(policy) => limit_told(error, policy),
+            None => error,
+        })
     }
 
     async fn charge_facts(&self, call: &Call, reference: &Reference) -> Result<ChargeFacts, Error> {
@@ -122,6 +128,18 @@ impl Gateway {
         let facts = ChargeFacts::of(&reply.map_err(trouble::of_charge_to_refund)?.value);
         self.shared.paid_charges.note(reference, facts);
         Ok(facts)
+    }
+}
+
+/// What a refund takes from what is left of its charge, over all sidecars of the account.
+fn refunded(command: &RefundCommand, charge: ChargeFacts) -> Take {
+    let minor = |money: Money| u64::try_from(money.amount_minor()).unwrap_or(MAX_SUM);
+    Take {
+        limit: LimitName::refunds_of_a_charge(),
+        counter: CounterId::refunded(&command.charge_reference),
+        window_ms: 0,
+        quantity: command.amount.map_or(Quantity::Rest, |it| Quantity::Amount(minor(it))),
+        most: minor(charge.amount),
     }
 }
 

@@ -206,8 +206,10 @@ impl Call<'_> {
                     provider_code = note.and_then(|note| note.code),
                     trace_id = shown(&trace_id(&self.context)),
                     rule_id = error.and_then(Error::policy).and_then(|it| it.rule_id.as_deref()),
-                    rule_message = error.and_then(Error::policy).map(|it| &*it.message),
-                    policy_hash = error.and_then(Error::policy).map(|it| &*it.policy_hash),
+                    rule_message =
+                        error.and_then(Error::policy).and_then(|it| it.message.as_deref()),
+                    policy_hash =
+                        error.and_then(Error::policy).and_then(|it| it.policy_hash.as_deref()),
                     detail = error.and_then(|error| shown(error.for_operator())),
                     "call"
                 )

@@ -57,11 +57,14 @@ fn code(reason: Reason) -> Code {
         | Reason::UpstreamUnreachable
         | Reason::UpstreamUnavailable
         | Reason::CircuitOpen
-        | Reason::ShuttingDown => Code::Unavailable,
+        | Reason::ShuttingDown
+        | Reason::Stopped => Code::Unavailable,
         Reason::OutcomeUnresolved => Code::Unknown,
         Reason::UpstreamAuth => Code::Internal,
         Reason::NotFound => Code::NotFound,
-        Reason::UpstreamRateLimited | Reason::Overloaded => Code::ResourceExhausted,
+        Reason::UpstreamRateLimited | Reason::Overloaded | Reason::LimitExceeded => {
+            Code::ResourceExhausted
+        }
         Reason::CardDataRefused | Reason::CallerNotAllowed | Reason::PolicyDenied => {
             Code::PermissionDenied
         }

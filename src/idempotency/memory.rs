@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::KeyDigest;
-use super::machine::{self, Canary, DueWrite, Format, RecordWrite, View, Writes};
+use super::limit::{Counter, CounterId, MAX_STOPS, Stop};
+use super::machine::{self, Canary, CounterWrite, DueWrite, Format, RecordWrite, View, Writes};
 use super::record::{Namespace, OwnerId, Record, State};
 use super::step::{
     Advance, Claim, ClaimAnswer, CompleteAnswer, Doubt, DoubtAnswer, Evidence, KeyCheck, Lookup,
     MAX_PAGE, PendingKind, PendingPage, PendingStats, ReconcilerLease, Release, ReleaseAnswer,
-    Renew, RenewAnswer, Settle, SettleAnswer, SettleBegin, Stamped,
+    Renew, RenewAnswer, SetStop, SetStopAnswer, Settle, SettleAnswer, SettleBegin, Stamped,
 };
 use super::store::{InitAnswer, NotReady, Step, Store, StoreError};
 use super::waiters::{Waiter, Waiters};
@@ -19,6 +20,9 @@ use crate::domain::Reference;
 
 /// The most records; a further claim fails as it does at a Redis that is out of memory.
 const MAX_RECORDS: usize = 1_000_000;
+
+/// Counters whose time is over are forgotten whenever there are a multiple of so many.
+const FORGET_EVERY: usize = 4096;
 
 /// The store's own clock.
 pub trait StoreClock: Send + Sync + 'static {
@@ -51,6 +55,8 @@ struct Content {
     references: HashMap<ReferenceKey, KeyDigest>,
     due: BTreeMap<KeyDigest, u64>,
     expiries: BTreeSet<(u64, KeyDigest)>,
+    counters: HashMap<CounterId, Counter>,
+    stops: Vec<Stop>,
     reconciler: Option<(OwnerId, u64)>,
     keys: HashMap<[u8; 8], [u8; 16]>,
     signer: Option<[u8; 8]>,
@@ -123,10 +129,12 @@ impl MemoryStore {
             canary: content.canary.as_ref(),
             record: content.records.get(&digest),
             reference_of: other,
+            counters: &content.counters,
+            stops: &content.stops,
         };
         let (writes, answer) = decide(&view);
         let wake = writes.wake;
-        content.apply(digest, writes);
+        content.apply(digest, writes, now_ms);
         drop(content);
         if wake {
             self.waiters.wake(&digest);
@@ -154,6 +162,7 @@ impl Content {
         {
             self.delete(&digest);
         }
+        self.stops.retain(|stop| stop.until_ms.is_none_or(|until_ms| until_ms > now_ms));
     }
 
     fn delete(&mut self, digest: &KeyDigest) {
@@ -171,9 +180,15 @@ impl Content {
         }
     }
 
-    fn apply(&mut self, digest: KeyDigest, writes: Writes) {
+    fn apply(&mut self, digest: KeyDigest, writes: Writes, now_ms: u64) {
         if let Some(canary) = writes.canary {
             self.canary = Some(canary);
+        }
+        for CounterWrite { id, counter } in writes.counters {
+            self.counters.insert(id, counter);
+            if self.counters.len() % FORGET_EVERY == 0 {
+                self.counters.retain(|_, counter| counter.expires_ms > now_ms);
+            }
         }
         match writes.record {
             RecordWrite::Keep => {}
@@ -257,9 +272,22 @@ impl Content {
         self.canary = Some(Canary {
             generation: self.generation.to_string(),
             look_up_first_until_ms: now_ms,
+            lost_at_ms: None,
             used: false,
         });
         InitAnswer::Declared
+    }
+
+    fn set_stop(&mut self, set: &SetStop, now_ms: u64) -> SetStopAnswer {
+        let is_other = |it: &&Stop| it.id != set.stop.id;
+        if self.stops.iter().filter(is_other).count() >= MAX_STOPS {
+            return SetStopAnswer::TooMany;
+        }
+        self.stops.retain(|it| is_other(&it));
+        let until_ms = set.for_ms.map(|for_ms| now_ms.saturating_add(for_ms));
+        self.stops.push(Stop { since_ms: now_ms, until_ms, ..set.stop.clone() });
+        self.stops.sort_by(|one, other| one.id.as_str().cmp(other.id.as_str()));
+        SetStopAnswer::Stopped
     }
 
     fn announce(&mut self, keys: &[KeyCheck]) -> Vec<NotReady> {
@@ -350,6 +378,24 @@ impl Store for MemoryStore {
 
     fn advance<'a>(&'a self, advance: &'a Advance) -> Step<'a, Stamped<bool>> {
         step(move || self.step(advance.digest, None, |view| machine::advance(view, advance)))
+    }
+
+    fn stop<'a>(&'a self, stop: &'a SetStop) -> Step<'a, Stamped<SetStopAnswer>> {
+        step(move || self.view(|content, now_ms| content.set_stop(stop, now_ms)))
+    }
+
+    fn resume<'a>(&'a self, stop: Option<&'a Reference>) -> Step<'a, Stamped<u64>> {
+        step(move || {
+            self.view(|content, _| {
+                let before = content.stops.len();
+                content.stops.retain(|it| stop.is_some_and(|stop| it.id != *stop));
+                (before - content.stops.len()) as u64
+            })
+        })
+    }
+
+    fn stops(&self) -> Step<'_, Stamped<Vec<Stop>>> {
+        step(|| self.view(|content, _| content.stops.clone()))
     }
 
     fn reconciler_lease<'a>(&'a self, lease: &'a ReconcilerLease) -> Step<'a, Stamped<bool>> {

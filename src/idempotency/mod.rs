@@ -6,6 +6,7 @@
 
 mod digest;
 mod fingerprint;
+mod limit;
 pub mod machine;
 mod memory;
 mod observed;
@@ -17,17 +18,21 @@ mod waiters;
 
 pub use digest::{KeyDigest, Scope};
 pub use fingerprint::{FingerprintKeys, KeyFault, Match, compare};
+pub use limit::{
+    AfterLoss, Counter, CounterId, Full, LimitName, MAX_STOPS, MAX_SUM, MAX_TAKES, Quantity,
+    REFUNDED_KEPT_MS, Reservation, Stop, StopScope, Take,
+};
 pub use memory::{MemoryStore, Snapshot, StoreClock};
 pub use observed::ObservedStore;
 pub use record::{
     Attempt, Class, Fence, Fingerprint, MAX_ATTEMPT_BYTES, MAX_ATTEMPTS, Namespace, Outcome,
-    OwnerId, Record, Reservation, State, Subject,
+    OwnerId, Record, State, Subject,
 };
 pub use step::{
     Advance, Claim, ClaimAnswer, CompleteAnswer, Doubt, DoubtAnswer, Evidence, KeyCheck, Lookup,
     MAX_PAGE, PendingKind, PendingPage, PendingStats, Periods, ReconcilerLease, Release,
-    ReleaseAnswer, Renew, RenewAnswer, Settle, SettleAnswer, SettleBegin, Source, Stamped, Verdict,
-    WhyKept, WhyNotSettled, Work,
+    ReleaseAnswer, Renew, RenewAnswer, SetStop, SetStopAnswer, Settle, SettleAnswer, SettleBegin,
+    Source, Stamped, Verdict, WhyKept, WhyNotSettled, Work,
 };
 pub use store::{InitAnswer, NotReady, Step, Store, StoreError};
 pub use waiters::Waiter;

@@ -8,14 +8,16 @@ use opentelemetry::KeyValue;
 use tokio::time::Instant;
 
 use super::KeyDigest;
+use super::limit::Stop;
 use super::record::Record;
 use super::step::{
     Advance, Claim, ClaimAnswer, CompleteAnswer, Doubt, DoubtAnswer, Evidence, KeyCheck, Lookup,
-    PendingPage, PendingStats, ReconcilerLease, Release, ReleaseAnswer, Renew, RenewAnswer, Settle,
-    SettleAnswer, SettleBegin, Stamped,
+    PendingPage, PendingStats, ReconcilerLease, Release, ReleaseAnswer, Renew, RenewAnswer,
+    SetStop, SetStopAnswer, Settle, SettleAnswer, SettleBegin, Stamped,
 };
 use super::store::{InitAnswer, NotReady, Step, Store, StoreError};
 use super::waiters::Waiter;
+use crate::domain::Reference;
 use crate::telemetry::Telemetry;
 use crate::telemetry::names::attribute;
 
@@ -119,6 +121,18 @@ impl Store for ObservedStore {
 
     fn advance<'a>(&'a self, advance: &'a Advance) -> Step<'a, Stamped<bool>> {
         self.watch("advance", self.store.advance(advance))
+    }
+
+    fn stop<'a>(&'a self, stop: &'a SetStop) -> Step<'a, Stamped<SetStopAnswer>> {
+        self.watch("stop", self.store.stop(stop))
+    }
+
+    fn resume<'a>(&'a self, stop: Option<&'a Reference>) -> Step<'a, Stamped<u64>> {
+        self.watch("resume", self.store.resume(stop))
+    }
+
+    fn stops(&self) -> Step<'_, Stamped<Vec<Stop>>> {
+        self.watch("stops", self.store.stops())
     }
 
     fn reconciler_lease<'a>(&'a self, lease: &'a ReconcilerLease) -> Step<'a, Stamped<bool>> {

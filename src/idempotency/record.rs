@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::domain::{Caller, Operation, Reference};
 
 use super::KeyDigest;
+use super::limit::Reservation;
 
 /// The entries of the log of attempts that a record keeps; the oldest go first.
 pub const MAX_ATTEMPTS: usize = 32;
@@ -98,17 +99,6 @@ pub struct Fence {
     pub owner: OwnerId,
     /// Raised by each takeover; 1 at birth.
     pub epoch: u64,
-}
-
-/// A limit that the claim took from, to be given back once if the payment fails.
-///
-/// The store carries the list and tells when it goes back; the counters are the policy's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reservation {
-    /// The limit's name: printable, without white space.
-    pub limit: Reference,
-    /// How much of it, in the limit's own unit.
-    pub amount: u64,
 }
 
 /// What kind of outcome it is.
@@ -217,8 +207,6 @@ pub struct Subject {
     /// The canonical command, to be compared and resent; never for `Tokenize`, which holds card
     /// data: only its caller can resend it.
     pub command: Option<Bytes>,
-    /// What it took from the policy's limits.
-    pub reservations: Vec<Reservation>,
     /// The trace of the first call, as `traceparent`; may be empty.
     pub trace_context: String,
 }
@@ -279,6 +267,8 @@ pub struct Record {
     pub subject: Subject,
     /// What its command was, keyed.
     pub fingerprint: Fingerprint,
+    /// What it took from counters when it was born.
+    pub reservations: Vec<Reservation>,
     /// True while the reservations have not been given back.
     pub reservations_held: bool,
     /// What became of it; some in `Done`, and in `Conflict` where there was one.

@@ -1,8 +1,9 @@
 //! What the engine asks of the store: one type a step, and its answers.
 
 use super::KeyDigest;
+use super::limit::{AfterLoss, Full, Stop, Take};
 use super::record::{Attempt, Fence, Fingerprint, Namespace, Outcome, OwnerId, Record, Subject};
-use crate::domain::Reference;
+use crate::domain::{Currency, Reference};
 
 /// An answer, and the store's clock as the step saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,9 +49,16 @@ pub struct Claim {
     pub fingerprints: Vec<Fingerprint>,
     /// The call that asks.
     pub owner: OwnerId,
-    /// True where the payment would be refused (policy, stop, breaker, charge): an existing
-    /// record beats that, and without one nothing is written.
+    /// True where the payment would be refused (policy, breaker, charge): an existing record
+    /// beats that, and without one nothing is written.
     pub refused: bool,
+    /// What it takes from counters where its record is born, at most [`super::MAX_TAKES`]. One
+    /// that is full refuses it, and nothing is written.
+    pub takes: Vec<Take>,
+    /// The payment's currency, for stops; none where it moves no money.
+    pub currency: Option<Currency>,
+    /// Whether counters that the store has lost are full.
+    pub after_loss: AfterLoss,
     /// How long things last.
     pub periods: Periods,
 }
@@ -73,8 +81,10 @@ pub enum ClaimAnswer {
         epoch: u64,
         /// All that is known; ambiguous.
         record: Box<Record>,
-        /// Nothing may be sent, as this call would be refused.
+        /// The call would be refused, is stopped, or was to begin nothing.
         look_up_only: bool,
+        /// An operator's stop covers it: nothing may be sent, whatever its own reasons.
+        is_stopped: bool,
     },
     /// It is done.
     Replay {
@@ -104,6 +114,20 @@ pub enum ClaimAnswer {
     /// There is no record, the call is refused, and nothing was written.
     Refused {
         /// The store has lost its memory lately: the payment may have happened all the same.
+        look_ups_first: bool,
+    },
+    /// There is no record, an operator's stop covers the call, and nothing was written.
+    Stopped {
+        /// The stop.
+        stop: Box<Stop>,
+        /// As in [`ClaimAnswer::Refused`].
+        look_ups_first: bool,
+    },
+    /// There is no record, a limit is full, and nothing was written.
+    Full {
+        /// The one that stays full for the longest time.
+        full: Full,
+        /// As in [`ClaimAnswer::Refused`].
         look_ups_first: bool,
     },
     /// Answers contradict each other.
@@ -186,6 +210,9 @@ pub struct Evidence {
     pub source: Source,
     /// What.
     pub verdict: Verdict,
+    /// What the payment came to, in minor units, where it may be less than what was taken from
+    /// counters: the rest goes back.
+    pub amount: Option<u64>,
     /// The attempts that led to it.
     pub attempts: Vec<Attempt>,
     /// When the reconciler looks again where the outcome is not final, in milliseconds from now.
@@ -331,6 +358,8 @@ pub struct Settle {
     pub fence: Fence,
     /// It happened, so; or it did not ([`super::Class::NotHappened`]). Never open.
     pub outcome: Outcome,
+    /// As in [`Evidence::amount`].
+    pub amount: Option<u64>,
     /// Who settles, and why: printable, at most 1,024 bytes.
     pub settled_by: String,
     /// How long things last.
@@ -417,6 +446,24 @@ pub struct PendingStats {
     pub open: u64,
     /// Records in CONFLICT.
     pub conflicts: u64,
+}
+
+/// Stop claims.
+#[derive(Clone, Debug)]
+pub struct SetStop {
+    /// The stop; one of the same name is replaced.
+    pub stop: Stop,
+    /// For how long from now, in milliseconds; none until it is lifted.
+    pub for_ms: Option<u64>,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetStopAnswer {
+    /// No claim that it covers begins anything from now on.
+    Stopped,
+    /// There are [`super::MAX_STOPS`] others.
+    TooMany,
 }
 
 /// Reschedule the reconciler's look-up of one record.

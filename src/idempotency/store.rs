@@ -4,13 +4,15 @@ use std::future::Future;
 use std::pin::Pin;
 
 use super::KeyDigest;
+use super::limit::Stop;
 use super::record::Record;
 use super::step::{
     Advance, Claim, ClaimAnswer, CompleteAnswer, Doubt, DoubtAnswer, Evidence, KeyCheck, Lookup,
-    PendingPage, PendingStats, ReconcilerLease, Release, ReleaseAnswer, Renew, RenewAnswer, Settle,
-    SettleAnswer, SettleBegin, Stamped,
+    PendingPage, PendingStats, ReconcilerLease, Release, ReleaseAnswer, Renew, RenewAnswer,
+    SetStop, SetStopAnswer, Settle, SettleAnswer, SettleBegin, Stamped,
 };
 use super::waiters::Waiter;
+use crate::domain::Reference;
 
 /// A step of the store that is under way.
 pub type Step<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -54,6 +56,15 @@ pub trait Store: Send + Sync + 'static {
 
     /// Reschedules a look-up; false where the record is final, in conflict or gone.
     fn advance<'a>(&'a self, advance: &'a Advance) -> Step<'a, Stamped<bool>>;
+
+    /// Stops claims, on all processes of the account from then on.
+    fn stop<'a>(&'a self, stop: &'a SetStop) -> Step<'a, Stamped<SetStopAnswer>>;
+
+    /// Lifts a stop, or all; how many there were.
+    fn resume<'a>(&'a self, stop: Option<&'a Reference>) -> Step<'a, Stamped<u64>>;
+
+    /// The stops in force, by name.
+    fn stops(&self) -> Step<'_, Stamped<Vec<Stop>>>;
 
     /// Asks to be the account's one reconciler; true where this process is.
     fn reconciler_lease<'a>(&'a self, lease: &'a ReconcilerLease) -> Step<'a, Stamped<bool>>;

@@ -110,6 +110,17 @@ impl Limit {
     }
 }
 
+impl Measure {
+    /// The word in `limits.toml`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Amount => "amount",
+            Self::Count => "count",
+        }
+    }
+}
+
 impl By {
     const ALL: [Self; 5] =
         [Self::Caller, Self::Customer, Self::Token, Self::Currency, Self::Action];

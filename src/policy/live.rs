@@ -129,7 +129,7 @@ impl Watched {
         folder: &Path,
         place: (Account, Environment),
     ) -> Result<Self, Complaints> {
-        let policy = enforceable(&read_settled(folder)?, place.clone())?;
+        let policy = Policy::new(&read_settled(folder)?, place.clone())?;
         Ok(Self {
             role,
             folder: folder.to_owned(),
@@ -204,7 +204,7 @@ impl Watched {
             return;
         }
         let place = self.place.clone();
-        match spawn_blocking(move || enforceable(&files, place)).await {
+        match spawn_blocking(move || Policy::new(&files, place)).await {
             Ok(Ok(policy)) => {
                 self.current.store(Arc::new(policy));
                 self.is_stale.store(false, Ordering::Relaxed);
@@ -258,17 +258,6 @@ impl Role {
             Self::Candidate => "candidate",
         }
     }
-}
-
-/// A policy that this release can enforce as a whole: its limits are read and tested, and not yet
-/// kept count of, so that a policy with limits is refused rather than half enforced.
-fn enforceable(files: &Files, place: (Account, Environment)) -> Result<Policy, Complaints> {
-    let policy = Policy::new(files, place)?;
-    let mut complaints = Complaints::default();
-    if !policy.limits().is_empty() {
-        complaints.about("limits.toml", "this release does not enforce limits yet");
-    }
-    complaints.or(policy)
 }
 
 /// The folder's files, once two readings agree.

@@ -149,9 +149,12 @@ async fn store(
         let kept_ms = engine.settings().own_reference_retention.as_millis();
         periods.retention_ms = periods.retention_ms.max(u64::try_from(kept_ms).unwrap_or(u64::MAX));
     }
+    let (Verdict::Outcome(found) | Verdict::Contradiction(found)) = &verdict;
+    let amount = payments::amount(record.subject.operation, found);
     let evidence = Evidence {
         source: Source::Observer { digest: record.subject.digest, fence: record.fence },
         verdict,
+        amount,
         attempts: vec![Attempt::new(&line, false)],
         next_check_after_ms: u64::try_from(next.as_millis()).unwrap_or(u64::MAX),
         periods,

@@ -15,7 +15,7 @@ use tracing_appender::non_blocking::NonBlocking;
 use super::trace::{current_request_id, current_trace_id};
 use super::{Asked, Came, PolicyNote};
 use crate::clock::Clock;
-use crate::domain::{Account, Caller, Environment, Execution, Operation};
+use crate::domain::{Account, Caller, Currency, Environment, Execution, Operation};
 use crate::error::{Error, MoneyMoved};
 
 /// The longest line, in bytes; every text in it has a limit of its own.
@@ -63,6 +63,19 @@ pub struct OperatorAct<'a> {
     pub why: &'a str,
 }
 
+/// What a stop covers.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopped<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// One write, or all.
+    pub operation: Option<Operation>,
+    /// One calling service, or all.
+    pub caller: Option<&'a Caller>,
+    /// One currency, or all.
+    pub currency: Option<Currency>,
+}
+
 /// A payment as its record tells it.
 #[derive(Clone, Copy, Debug)]
 pub struct Recorded<'a> {
@@ -88,7 +101,8 @@ struct Line<'a> {
     audit: &'static str,
     account: &'a str,
     environment: &'static str,
-    operation: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operation: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     caller: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,6 +149,8 @@ struct Line<'a> {
     provider_code: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key_digest: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -236,6 +252,22 @@ impl Audit {
         });
     }
 
+    /// An operator stops payments, or lifts a stop; all of them where none is named.
+    pub fn stop(&self, act: OperatorAct<'_>, stop: Option<Stopped<'_>>) {
+        let Some(inner) = &self.0 else { return };
+        let operation = stop.and_then(|stop| stop.operation);
+        inner.write(&Line {
+            caller: stop.and_then(|stop| stop.caller).map(Caller::as_str),
+            currency: stop.and_then(|stop| stop.currency).map(Currency::code),
+            stop: Some(stop.map_or("all", |stop| stop.name)),
+            act: Some(act.act),
+            stage: Some(act.stage),
+            by: Some(act.by),
+            why: Some(act.why),
+            ..inner.line("operator", operation)
+        });
+    }
+
     /// Lines that were begun; those that found the queue full are among them.
     #[must_use]
     pub fn lines(&self) -> u64 {
@@ -253,14 +285,14 @@ fn failed(line: &mut Line<'_>, error: &Error) {
 }
 
 impl Inner {
-    fn line(&self, audit: &'static str, operation: Operation) -> Line<'_> {
+    fn line(&self, audit: &'static str, operation: impl Into<Option<Operation>>) -> Line<'_> {
         let note = Context::map_current(|current| current.get::<PolicyNote>().cloned());
         Line {
             time: at(self.clock.now()),
             audit,
             account: self.account.as_str(),
             environment: self.environment.as_str(),
-            operation: operation.as_str(),
+            operation: operation.into().map(Operation::as_str),
             policy: note.as_ref().map(|note| note.verdict),
             rule_id: note.as_ref().and_then(|note| note.rule_id.clone()),
             policy_hash: note.map(|note| note.policy_hash),

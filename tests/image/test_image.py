@@ -1,5 +1,6 @@
 """The images: what is in them, and that they start, reach everything by name, serve and drain."""
 
+import contextlib
 import json
 import threading
 import urllib.error
@@ -78,32 +79,40 @@ def test_the_bill_of_materials_names_what_is_linked(production):
 @pytest.fixture
 def world(production, dev, loopback, tmp_path, until):
     """Zentra behind TLS, Redis and a name server; and the production image as the chart would run it."""
-    names = network.Names().serve()
-    redis = network.redis(tmp_path)
-    simulator = dev.instance(tmp_path / "dev")
-    simulator.start(["simulate"], {"SIMULATOR_LISTEN": "127.0.0.1:8089"})
-    until(lambda: status(f"{SIMULATOR}/_simulator/ledger") == 200, START_SECONDS, "the simulator serves")
-    front = network.TlsFront(("127.0.0.1", 8089))
-    collector = network.Collector()
+    # Also where the rest cannot be set up, nothing is left running.
+    with contextlib.ExitStack() as ends:
+        names = network.Names().serve()
+        ends.callback(names.stop)
+        redis = network.redis(tmp_path)
+        ends.callback(end, redis)
+        simulator = dev.instance(tmp_path / "dev")
+        ends.callback(lambda: end(simulator.process))
+        simulator.start(["simulate"], {"SIMULATOR_LISTEN": "127.0.0.1:8089"})
+        until(lambda: status(f"{SIMULATOR}/_simulator/ledger") == 200, START_SECONDS, "the simulator serves")
+        front = network.TlsFront(("127.0.0.1", 8089))
+        ends.callback(front.stop)
+        collector = network.Collector()
+        ends.callback(collector.stop)
 
-    values = helm.Values("gateway", {"mode": "include", **helm.IMAGES, "cardData": "accept",
-                                     "zentra": {"url": "https://zentra.test"},
-                                     "store": {"url": "redis://redis.test", "passwordSecret": {"name": ""},
-                                               "caConfigMap": {"name": ""}},
-                                     "policy": {"files": None},
-                                     "openTelemetry": TELEMETRY})
-    pod = included(values)
-    instance = production.instance(tmp_path / "production")
-    secrets = {"zentra": {"zentra-key": "sk_simulated_0000000000000000", "fingerprint-keys": rendered_pod.random_key()}}
-    rendered_pod.mount(pod, helm.sidecar(pod), secrets, instance.root)
-    yield World(names, front, collector, instance, helm.sidecar(pod))
-    for process in (instance.process, simulator.process, redis):
-        if process and process.poll() is None:
-            process.kill()
-            process.wait(10)
-    names.stop()
-    front.stop()
-    collector.stop()
+        values = helm.Values("gateway", {"mode": "include", **helm.IMAGES, "cardData": "accept",
+                                         "zentra": {"url": "https://zentra.test"},
+                                         "store": {"url": "redis://redis.test", "passwordSecret": {"name": ""},
+                                                   "caConfigMap": {"name": ""}},
+                                         "policy": {"files": None},
+                                         "openTelemetry": TELEMETRY})
+        pod = included(values)
+        instance = production.instance(tmp_path / "production")
+        ends.callback(lambda: end(instance.process))
+        secrets = {"zentra": {"zentra-key": "sk_simulated_0000000000000000",
+                              "fingerprint-keys": rendered_pod.random_key()}}
+        rendered_pod.mount(pod, helm.sidecar(pod), secrets, instance.root)
+        yield World(names, front, collector, instance, helm.sidecar(pod))
+
+
+def end(process) -> None:
+    if process and process.poll() is None:
+        process.kill()
+        process.wait(10)
 
 
 def included(values: helm.Values) -> dict:

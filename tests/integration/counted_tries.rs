@@ -12,7 +12,7 @@ use tower::util::BoxCloneSyncService;
 use zentra_sidecar::admission::Admitted;
 use zentra_sidecar::app::{self, Parts};
 use zentra_sidecar::domain::Caller;
-use zentra_sidecar::engine::Executed;
+use zentra_sidecar::engine::{Executed, Terms};
 use zentra_sidecar::error::{Error, Reason};
 use zentra_sidecar::telemetry::Telemetry;
 use zentra_sidecar::upstream::TransportError;
@@ -60,7 +60,8 @@ async fn pay(steps: &[Step]) -> (Result<u32, Error>, usize) {
     let engine = app::engine(&settings, clock, parts);
     let answer_by = Instant::now() + Duration::from_secs(5);
     let caller = Caller::new("local").unwrap();
-    let told = engine.execute(&caller, answer_by, command(), None, Admitted::default()).await;
+    let told =
+        engine.execute(&caller, answer_by, command(), Terms::default(), Admitted::default()).await;
     let told = told.map(|Executed { execution, .. }| execution.attempts);
     (told, steps.len() - left.lock().unwrap().len())
 }

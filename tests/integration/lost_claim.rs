@@ -14,13 +14,13 @@ use zentra_sidecar::domain::{
     Caller, ChargeCommand, Currency, CustomerId, IdempotencyKey, Initiator, Money, PaymentTokenId,
     Reference,
 };
-use zentra_sidecar::engine::Engine;
+use zentra_sidecar::engine::{Engine, Terms};
 use zentra_sidecar::error::{Error, Reason, Retry};
 use zentra_sidecar::idempotency::{
     Advance, Claim, ClaimAnswer, CompleteAnswer, Doubt, DoubtAnswer, Evidence, Fence, InitAnswer,
     KeyCheck, KeyDigest, Lookup, MemoryStore, NotReady, OwnerId, PendingPage, PendingStats,
-    ReconcilerLease, Record, Release, ReleaseAnswer, Renew, RenewAnswer, Settle, SettleAnswer,
-    SettleBegin, Stamped, Step, Store, StoreError, Waiter,
+    ReconcilerLease, Record, Release, ReleaseAnswer, Renew, RenewAnswer, SetStop, SetStopAnswer,
+    Settle, SettleAnswer, SettleBegin, Stamped, Step, Stop, Store, StoreError, Waiter,
 };
 use zentra_sidecar::telemetry::Telemetry;
 use zentra_sidecar::upstream::TransportError;
@@ -108,6 +108,18 @@ impl Store for Losing {
         self.inner.advance(advance)
     }
 
+    fn stop<'a>(&'a self, stop: &'a SetStop) -> Step<'a, Stamped<SetStopAnswer>> {
+        self.inner.stop(stop)
+    }
+
+    fn resume<'a>(&'a self, stop: Option<&'a Reference>) -> Step<'a, Stamped<u64>> {
+        self.inner.resume(stop)
+    }
+
+    fn stops(&self) -> Step<'_, Stamped<Vec<Stop>>> {
+        self.inner.stops()
+    }
+
     fn reconciler_lease<'a>(&'a self, lease: &'a ReconcilerLease) -> Step<'a, Stamped<bool>> {
         self.inner.reconciler_lease(lease)
     }
@@ -161,7 +173,10 @@ async fn engine(posts: Arc<AtomicUsize>, is_taken: bool) -> (Engine, Arc<Losing>
 async fn charge(engine: &Engine) -> Error {
     let answer_by = Instant::now() + Duration::from_secs(5);
     let caller = Caller::new("local").unwrap();
-    engine.execute(&caller, answer_by, command(), None, Admitted::default()).await.unwrap_err()
+    engine
+        .execute(&caller, answer_by, command(), Terms::default(), Admitted::default())
+        .await
+        .unwrap_err()
 }
 
 /// The lost answer may have been that another call was at it; that call may have been refused

@@ -63,14 +63,20 @@ async fn beyond_the_charge_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn beyond_what_is_left_never_gives_back_more_than_was_paid() {
+async fn beyond_what_is_left_is_refused_before_anything_is_sent() {
     let rig = Rig::start().await;
     rig.charged(GOOD_CARD, "order-1").await;
     let part = requests::refund("refund-1", "order-1", Some(30_000));
     rig.client().refund(part).await.unwrap();
     let more = requests::refund("refund-2", "order-1", Some(30_000));
-    let told = refused(rig.client().refund(more).await);
-    assert!(told.starts_with("InvalidArgument UPSTREAM_REJECTED"), "{told}");
+    assert_eq!(
+        refused(rig.client().refund(more).await),
+        format!(
+            "FailedPrecondition REFUND_EXCEEDS_CHARGE money_moved={REFUSED} reference=refund-2 \
+             remaining_minor=20000 sent=false; never again"
+        )
+    );
+    assert_eq!(refunds_sent(&rig), 1);
     let given_back: i64 =
         rig.simulator.ledger().refunds_of("order-1").iter().map(|it| it.amount_minor).sum();
     assert_eq!(given_back, 30_000);

@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
-use zentra_sidecar::domain::Operation;
+use zentra_sidecar::domain::{Actor, Caller, Currency, Operation, Reason, Reference};
 use zentra_sidecar::idempotency::machine::Format;
 use zentra_sidecar::idempotency::redis::RedisStore;
 use zentra_sidecar::idempotency::{
-    Advance, Claim, Class, Doubt, Evidence, Lookup, MemoryStore, Outcome, PendingKind, PendingPage,
-    Release, Renew, Settle, SettleBegin, Stamped, Store, Verdict,
+    Advance, AfterLoss, Claim, Class, CounterId, Doubt, Evidence, LimitName, Lookup, MemoryStore,
+    Outcome, PendingKind, PendingPage, Quantity, Release, Renew, SetStop, Settle, SettleBegin,
+    Stamped, Stop, StopScope, Store, Take, Verdict,
 };
 
 use crate::support::payment::{LONG_MS, Payment, fence, outcome, owner};
@@ -36,6 +37,8 @@ enum Act {
     Begin(SettleBegin),
     Settle(Settle),
     Advance(Advance),
+    Stop(SetStop),
+    Resume(Option<Reference>),
     Init,
     Wipe,
 }
@@ -82,17 +85,61 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
     (class, id, 0..3u8).prop_map(|(class, id, phase)| outcome(class, id, phase))
 }
 
+/// Little room, so that it is often full; one window turns while a sequence is played.
+fn takes() -> impl Strategy<Value = Vec<Take>> {
+    let take = (0..3usize, 0..3usize, 1..5u64).prop_map(|(which, quantity, amount)| Take {
+        limit: LimitName::new(["daily", "often", "charge"][which]).unwrap(),
+        counter: CounterId::new([["daily", "often", "charge"][which]]),
+        window_ms: [24 * LONG_MS, 20, 0][which],
+        quantity: [Quantity::One, Quantity::Amount(amount), Quantity::Rest][quantity],
+        most: 8,
+    });
+    prop::collection::vec(take, 0..3).prop_map(|mut takes| {
+        takes.dedup_by_key(|take| take.counter);
+        takes
+    })
+}
+
+fn stop() -> impl Strategy<Value = SetStop> {
+    (0..2usize, any::<[bool; 3]>(), prop::option::of(duration())).prop_map(
+        |(name, [operation, caller, currency], for_ms)| SetStop {
+            stop: Stop {
+                id: Reference::new(["s1", "s2"][name]).unwrap(),
+                scope: StopScope {
+                    operation: operation.then_some(Operation::Charge),
+                    caller: caller.then(|| Caller::new("shop/other").unwrap()),
+                    currency: currency.then(|| Currency::new("NGN").unwrap()),
+                },
+                reason: Reason::new("a drill").unwrap(),
+                by: Actor::new("jo").unwrap(),
+                since_ms: 0,
+                until_ms: None,
+            },
+            for_ms,
+        },
+    )
+}
+
 fn act() -> impl Strategy<Value = Act> {
     let who = (1..4u128, 1..4u64);
-    let base = (payment(), who, duration(), any_outcome(), any::<[bool; 3]>());
+    let terms = (takes(), prop::option::of(0..6u64), stop());
+    let base = (payment(), who, duration(), any_outcome(), any::<[bool; 3]>(), terms);
     let kinds = prop_oneof![
         8 => Just(0), 2 => Just(1), 5 => Just(2), 4 => Just(3), 3 => Just(4),
-        1 => Just(5), 1 => Just(6), 2 => Just(7), 1 => Just(8), 1 => Just(9), 3 => Just(10)
+        1 => Just(5), 1 => Just(6), 2 => Just(7), 1 => Just(8), 1 => Just(9), 3 => Just(10),
+        1 => Just(11), 1 => Just(12)
     ];
-    (kinds, base).prop_map(|(kind, (payment, (by, epoch), some_ms, outcome, flags))| {
+    (kinds, base).prop_map(|(kind, (payment, (by, epoch), some_ms, outcome, flags, terms))| {
+        let (takes, amount, stop) = terms;
         let digest = payment.subject.digest;
         match kind {
-            0 => Act::Claim(Claim { refused: flags[0] && flags[1], ..payment.claim(by) }),
+            0 => Act::Claim(Claim {
+                refused: flags[0] && flags[1],
+                takes,
+                currency: flags[2].then(|| Currency::new("NGN").unwrap()),
+                after_loss: if flags[0] { AfterLoss::Deny } else { AfterLoss::Restart },
+                ..payment.claim(by)
+            }),
             1 => Act::Renew(Renew { digest, fence: fence(by, epoch), lease_ms: some_ms }),
             2 => Act::Complete(Evidence {
                 verdict: if flags.iter().all(|it| *it) {
@@ -100,10 +147,13 @@ fn act() -> impl Strategy<Value = Act> {
                 } else {
                     Verdict::Outcome(outcome.clone())
                 },
+                amount,
                 next_check_after_ms: some_ms,
                 ..payment.evidence(by, epoch, outcome)
             }),
-            10 => Act::Complete(payment.observed(by, epoch, outcome)),
+            10 => Act::Complete(Evidence { amount, ..payment.observed(by, epoch, outcome) }),
+            11 => Act::Stop(stop),
+            12 => Act::Resume(flags[0].then(|| stop.stop.id.clone())),
             3 => Act::Doubt(Doubt {
                 gives_up: flags[0],
                 expires: flags[1],
@@ -121,6 +171,7 @@ fn act() -> impl Strategy<Value = Act> {
                 digest,
                 fence: fence(by, epoch),
                 outcome,
+                amount,
                 settled_by: "jo: why".into(),
                 periods: payment.periods,
             }),
@@ -145,6 +196,8 @@ async fn take(store: &dyn Store, act: &Act) -> (String, Option<u64>) {
         Act::Begin(begin) => told(&store.settle_begin(begin).await.unwrap()),
         Act::Settle(settle) => told(&store.settle(settle).await.unwrap()),
         Act::Advance(advance) => told(&store.advance(advance).await.unwrap()),
+        Act::Stop(set) => told(&store.stop(set).await.unwrap()),
+        Act::Resume(id) => told(&store.resume(id.as_ref()).await.unwrap()),
         Act::Init => (format!("{:?}", store.init().await.unwrap()), None),
         Act::Wipe => (String::new(), None),
     }
@@ -164,6 +217,7 @@ async fn seen(store: &dyn Store, payments: &[Payment]) -> (String, u64) {
         let names: Vec<_> = records.iter().map(|it| it.subject.digest).collect();
         text += &format!("{kind:?} {names:?}\n");
     }
+    text += &format!("{:?}\n", store.stops().await.unwrap().answer);
     let stats = store.pending_stats().await.unwrap();
     text += &format!("{:?}", stats.answer);
     (text, stats.now_ms)

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
+use zentra_sidecar::domain::Reference;
 use zentra_sidecar::idempotency::{
     Advance, Claim, ClaimAnswer, CompleteAnswer, Doubt, DoubtAnswer, Evidence, InitAnswer, Lookup,
     MemoryStore, PendingPage, PendingStats, ReconcilerLease, Record, Release, ReleaseAnswer, Renew,
-    RenewAnswer, Settle, SettleAnswer, SettleBegin, Stamped, Store, StoreError,
+    RenewAnswer, SetStop, SetStopAnswer, Settle, SettleAnswer, SettleBegin, Stamped, Store,
+    StoreError,
 };
 
 /// One step, as it was asked for.
@@ -23,6 +25,8 @@ pub(crate) enum Step {
     PendingStats,
     Advance(Advance),
     ReconcilerLease(ReconcilerLease),
+    Stop(Box<SetStop>),
+    Resume(Option<Reference>),
     Init,
 }
 
@@ -40,6 +44,8 @@ pub(crate) enum Reply {
     Pending(Stamped<Vec<Record>>),
     PendingStats(Stamped<PendingStats>),
     Told(Stamped<bool>),
+    Stop(Stamped<SetStopAnswer>),
+    Resumed(Stamped<u64>),
     Init(InitAnswer),
 }
 
@@ -91,6 +97,8 @@ impl Step {
             Self::PendingStats => Reply::PendingStats(store.pending_stats().await?),
             Self::Advance(advance) => Reply::Told(store.advance(advance).await?),
             Self::ReconcilerLease(lease) => Reply::Told(store.reconciler_lease(lease).await?),
+            Self::Stop(stop) => Reply::Stop(store.stop(stop).await?),
+            Self::Resume(stop) => Reply::Resumed(store.resume(stop.as_ref()).await?),
             Self::Init => Reply::Init(store.init().await?),
         })
     }
@@ -109,6 +117,8 @@ impl Step {
             Self::PendingStats => "pending_stats",
             Self::Advance(_) => "advance",
             Self::ReconcilerLease(_) => "reconciler_lease",
+            Self::Stop(_) => "stop",
+            Self::Resume(_) => "resume",
             Self::Init => "init",
         }
     }
@@ -122,7 +132,7 @@ impl Reply {
                 ClaimAnswer::Run { epoch, look_up_first, .. } => {
                     format!("Run (epoch {epoch}, look-up first: {look_up_first})")
                 }
-                ClaimAnswer::Recover { epoch, look_up_only, record } => format!(
+                ClaimAnswer::Recover { epoch, look_up_only, record, .. } => format!(
                     "Recover (epoch {epoch}, only: {look_up_only}, born ambiguous: {})",
                     record.born_ambiguous
                 ),
@@ -139,6 +149,8 @@ impl Reply {
             Self::Read(stamped) => format!("{:?}", stamped.answer.as_ref().map(|it| it.state)),
             Self::Pending(stamped) => format!("{} records", stamped.answer.len()),
             Self::Told(stamped) => stamped.answer.to_string(),
+            Self::Stop(stamped) => format!("{:?}", stamped.answer),
+            Self::Resumed(stamped) => stamped.answer.to_string(),
         };
         if text.len() > 60 {
             text.truncate(text.floor_char_boundary(60));

@@ -6,11 +6,12 @@ use futures_util::FutureExt as _;
 use tokio::task::Id;
 use zentra_sidecar::idempotency::{
     ClaimAnswer, Class, CompleteAnswer, Fence, KeyDigest, Lookup, MemoryStore, ReleaseAnswer,
-    Store, Verdict,
+    SettleAnswer, Store, Verdict,
 };
 
 use super::history::{Reply, Step};
 use super::ledger::{Kind, Ledger, Post};
+use super::limits::Taken;
 use super::mode::Mode;
 use super::orders::Status;
 
@@ -63,6 +64,7 @@ pub(crate) struct Judge {
     pub(crate) paused_long: bool,
     /// References that several keys use.
     pub(crate) shared: Vec<String>,
+    taken: Taken,
 }
 
 impl Judge {
@@ -82,6 +84,7 @@ impl Judge {
             clock_shifted: false,
             paused_long: false,
             shared: Vec::new(),
+            taken: Taken::default(),
         }
     }
 
@@ -103,6 +106,7 @@ impl Judge {
 
     pub(crate) fn lost_store(&mut self) {
         self.losses += 1;
+        self.taken.forget();
     }
 
     pub(crate) fn shifted_clock(&mut self) {
@@ -242,6 +246,10 @@ impl Judge {
                 };
                 let lost = (self.losses > 0)
                     .then_some("after a store loss a look-up comes before a first send");
+                let broken = self.taken.claimed(claim, stamped);
+                if let Some(rule) = broken.filter(|_| self.losses == 0 && !self.clock_shifted) {
+                    self.violated(rule, || format!("{digest}: {:?}", stamped.answer));
+                }
                 match &stamped.answer {
                     ClaimAnswer::Run { epoch, .. } => self.grip(grip(*epoch, lost)),
                     ClaimAnswer::Recover { epoch, .. } => {
@@ -250,6 +258,10 @@ impl Judge {
                     }
                     ClaimAnswer::Refused { look_ups_first: false } => {
                         self.clean(now_ms, ledger, digest, at, "a refusal says no");
+                    }
+                    ClaimAnswer::Full { look_ups_first: false, .. }
+                    | ClaimAnswer::Stopped { look_ups_first: false, .. } => {
+                        self.clean(now_ms, ledger, digest, at, "a limit or a stop says no");
                     }
                     ClaimAnswer::ReferenceTaken { look_ups_first: false, .. } => {
                         self.clean(now_ms, ledger, digest, at, "a taken reference says no");
@@ -260,6 +272,7 @@ impl Judge {
             (Step::Release(release), Reply::Release(stamped))
                 if stamped.answer == ReleaseAnswer::Released =>
             {
+                self.taken.released(release);
                 let rule = "nothing is released that may have happened";
                 self.clean(now_ms, ledger, release.digest, at, rule);
             }
@@ -267,6 +280,9 @@ impl Judge {
                 let failed = matches!(&evidence.verdict,
                     Verdict::Outcome(outcome) if outcome.class == Class::Failed);
                 let stored = matches!(stamped.answer, CompleteAnswer::Stored { .. });
+                if stored {
+                    self.taken.completed(evidence);
+                }
                 let digest = evidence.digest().to_string();
                 // Where Zentra takes a reference twice, a look-up may find another key's.
                 let promised =
@@ -275,6 +291,11 @@ impl Judge {
                     let rule = "a decline is final only where nothing happened";
                     self.violated(rule, || digest);
                 }
+            }
+            (Step::Settle(settle), Reply::Settle(stamped))
+                if stamped.answer == SettleAnswer::Settled =>
+            {
+                self.taken.settled(settle);
             }
             _ => {}
         }

@@ -15,6 +15,7 @@ mod history;
 mod judge;
 mod ledger;
 mod life;
+mod limits;
 mod mode;
 #[cfg(feature = "mutants")]
 mod mutants;

@@ -10,7 +10,7 @@ use zentra_sidecar::domain::{
     IdempotencyKey, Initiator, Money, Operation, PaymentMethod, PaymentTokenId, Reference,
     RefundCommand, RefundStatus, TokenizeCommand, Violations,
 };
-use zentra_sidecar::engine::{Executed, Payment};
+use zentra_sidecar::engine::{Executed, Payment, Terms};
 use zentra_sidecar::error::{Error, Reason, Retry};
 use zentra_sidecar::gateway::Call;
 use zentra_sidecar::idempotency::{KeyDigest, Scope};
@@ -194,15 +194,15 @@ impl Order {
         world: &World,
         process: &Process,
         answer_by: Instant,
-        refusal: Option<Error>,
+        terms: Terms,
     ) -> Heard {
         let call = Call { caller: self.caller.clone(), answer_by, admitted: Admitted::default() };
         let gateway = &process.gateway;
         match self.operation {
             Operation::Refund => {
-                let made = match refusal {
+                let made = match Some(terms).filter(|terms| !is_usual(terms)) {
                     None => gateway.refund(call, self.refund()).await,
-                    some => refused_by(process, call, self.refund(), some).await,
+                    Some(terms) => on_terms(process, call, self.refund(), terms).await,
                 };
                 heard(made.map(|made| {
                     let refund = made.value;
@@ -215,16 +215,16 @@ impl Order {
                 }))
             }
             Operation::Tokenize => {
-                let made = match refusal {
+                let made = match Some(terms).filter(|terms| !is_usual(terms)) {
                     None => gateway.tokenize(call, self.tokenize(world)).await,
-                    some => refused_by(process, call, self.tokenize(world), some).await,
+                    Some(terms) => on_terms(process, call, self.tokenize(world), terms).await,
                 };
                 heard(made.map(|it| (Some(it.value.id.to_string()), 0, Status::Succeeded(1))))
             }
             _ => {
-                let made = match refusal {
+                let made = match Some(terms).filter(|terms| !is_usual(terms)) {
                     None => gateway.charge(call, self.charge()).await,
-                    some => refused_by(process, call, self.charge(), some).await,
+                    Some(terms) => on_terms(process, call, self.charge(), terms).await,
                 };
                 heard(made.map(|made| {
                     let charge = made.value;
@@ -242,15 +242,19 @@ impl Order {
     }
 }
 
-/// A call that the gateway would refuse for a reason that the runs do not have.
-async fn refused_by<P: Payment>(
+fn is_usual(terms: &Terms) -> bool {
+    terms.refusal.is_none() && terms.takes.is_empty()
+}
+
+/// A call that the gateway would refuse or limit for a reason that the runs do not have.
+async fn on_terms<P: Payment>(
     process: &Process,
     call: Call,
     payment: P,
-    refusal: Option<Error>,
+    terms: Terms,
 ) -> Result<Executed<P::Value>, Error> {
     let Call { caller, answer_by, admitted } = call;
-    process.engine.execute(&caller, answer_by, payment, refusal, admitted).await
+    process.engine.execute(&caller, answer_by, payment, terms, admitted).await
 }
 
 fn heard(made: Result<(Option<String>, i64, Status), Error>) -> Heard {

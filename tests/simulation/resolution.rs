@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use zentra_sidecar::domain::Operation;
+use zentra_sidecar::engine::Terms;
 use zentra_sidecar::error::Reason;
 use zentra_sidecar::idempotency::{PendingKind, PendingPage, State, Store as _};
 
@@ -53,7 +54,7 @@ async fn resolve(stage: &Stage, order: &Order) {
     for _ in 0..MOST_TRIES {
         let process = &stage.processes[0];
         let answer_by = Instant::now() + Duration::from_secs(15);
-        last = heard_by(&stage.world, process, order, answer_by, None, None).await;
+        last = heard_by(&stage.world, process, order, answer_by, Terms::default(), None).await;
         match &last {
             Heard::Error { wait: Some(wait), .. } => sleep(*wait).await,
             _ => break,

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::time::{Instant, sleep};
+use zentra_sidecar::engine::Terms;
 use zentra_sidecar::error::{Error, Reason};
 
 use super::chance::Chance;
 use super::history::{Event, History, Step};
 use super::judge::Violation;
 use super::ledger::Kind;
+use super::limits;
 use super::mode::Mode;
 use super::orders::{Heard, Order};
 use super::others;
@@ -100,6 +102,7 @@ impl Stage {
             let pause = self.world.lock().chance.pick(pauses);
             sleep(Duration::from_millis(pause)).await;
             self.disturb();
+            limits::operate(&self.world).await;
             self.restart().await;
             others::act(self);
             let begin = self.world.lock().chance.percent(60);
@@ -127,14 +130,15 @@ impl Stage {
         let order = self.orders[index].clone();
         let (live, again) = (self.live.clone(), self.again.clone());
         live.fetch_add(1, Ordering::Relaxed);
-        let (deadline_ms, gone_ms, refused) = {
+        let (deadline_ms, gone_ms, refused, limited) = {
             let mut inner = world.lock();
             let chance = &mut inner.chance;
             let deadline_ms = chance.pick(&[120, 1_000, 3_000, 15_000, 60_000]);
             let goes = chance.percent(10);
             let gone_ms = chance.between(0, 2_000);
             let refused = chance.percent(world.weather.refusals);
-            (deadline_ms, goes.then_some(gone_ms), refused)
+            let limited = chance.percent(40);
+            (deadline_ms, goes.then_some(gone_ms), refused, limited)
         };
         if refused {
             world.fault("refusal", || order.reference.to_string());
@@ -142,8 +146,10 @@ impl Stage {
         tokio::spawn(async move {
             // Any reason will do: what counts is that the call is refused.
             let refusal = refused.then(|| Error::new(Reason::TokenNotReady));
+            let takes = if limited { limits::takes(&order) } else { Vec::new() };
+            let terms = Terms { refusal, takes };
             let answer_by = Instant::now() + Duration::from_millis(deadline_ms);
-            let heard = heard_by(&world, &process, &order, answer_by, refusal, gone_ms).await;
+            let heard = heard_by(&world, &process, &order, answer_by, terms, gone_ms).await;
             let ended = match &heard {
                 Heard::Payment { .. } => true,
                 Heard::Error { wait, .. } => wait.is_none(),
@@ -224,6 +230,7 @@ impl Stage {
             inner.calm = true;
         }
         self.world.note("calm", String::new);
+        limits::resume(&self.world).await;
         let pause_ms = if self.world.weather.long_pause {
             self.world.lock().judge.paused_long = true;
             self.world.fault("a pause longer than Zentra remembers keys", String::new);
@@ -286,7 +293,7 @@ pub(crate) async fn heard_by(
     process: &Process,
     order: &Order,
     answer_by: Instant,
-    refusal: Option<Error>,
+    terms: Terms,
     gone_ms: Option<u64>,
 ) -> Heard {
     let life = process.life.clone();
@@ -301,13 +308,13 @@ pub(crate) async fn heard_by(
             order.amount_minor,
             order.caller,
             super::upstream::short(&order.digest),
-            refusal.is_some()
+            terms.refusal.is_some()
         )
     });
     let stops = life.stopped_until().is_none().then(|| life.stops());
     let asked = async {
         life.gate().await;
-        let heard = order.ask(world, process, answer_by, refusal).await;
+        let heard = order.ask(world, process, answer_by, terms).await;
         life.gate().await;
         heard
     };

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::time::sleep;
+use zentra_sidecar::domain::Reference;
 use zentra_sidecar::idempotency::{
     Advance, Claim, ClaimAnswer, CompleteAnswer, Doubt, DoubtAnswer, Evidence, InitAnswer,
     KeyCheck, KeyDigest, Lookup, NotReady, PendingPage, PendingStats, ReconcilerLease, Record,
-    Release, ReleaseAnswer, Renew, RenewAnswer, Settle, SettleAnswer, SettleBegin, Stamped,
-    Step as Pending, Store, StoreError, Waiter,
+    Release, ReleaseAnswer, Renew, RenewAnswer, SetStop, SetStopAnswer, Settle, SettleAnswer,
+    SettleBegin, Stamped, Step as Pending, Stop, Store, StoreError, Waiter,
 };
 
 use super::history::{Event, Reply, Step};
@@ -211,6 +212,18 @@ impl Store for Link {
 
     fn advance<'a>(&'a self, advance: &'a Advance) -> Pending<'a, Stamped<bool>> {
         carried!(self, Step::Advance(*advance), Reply::Told)
+    }
+
+    fn stop<'a>(&'a self, stop: &'a SetStop) -> Pending<'a, Stamped<SetStopAnswer>> {
+        carried!(self, Step::Stop(Box::new(stop.clone())), Reply::Stop)
+    }
+
+    fn resume<'a>(&'a self, stop: Option<&'a Reference>) -> Pending<'a, Stamped<u64>> {
+        carried!(self, Step::Resume(stop.cloned()), Reply::Resumed)
+    }
+
+    fn stops(&self) -> Pending<'_, Stamped<Vec<Stop>>> {
+        self.world.store.stops()
     }
 
     fn reconciler_lease<'a>(&'a self, lease: &'a ReconcilerLease) -> Pending<'a, Stamped<bool>> {

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use crate::domain::{Actor, Reason, Reference};
 use crate::engine::{Engine, repeated};
-use crate::gateway::payments::{Audited, KeptCommand};
+use crate::gateway::payments::{self, Audited, KeptCommand};
 use crate::idempotency::{
     Class, Fence, Outcome, OwnerId, Record, Settle, SettleAnswer, SettleBegin, WhyNotSettled,
 };
@@ -73,6 +73,7 @@ pub(super) async fn settle(
         digest: record.subject.digest,
         fence,
         outcome: outcome.clone(),
+        amount: payments::amount(record.subject.operation, &outcome),
         settled_by: format!("{by}: {reason}"),
         periods: engine.settings().periods,
     };

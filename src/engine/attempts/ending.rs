@@ -92,6 +92,7 @@ impl<P: Payment> Session<'_, P> {
     ) -> Result<Executed<P::Value>, Error> {
         let outcome = self.call.payment.outcome(&reply.value);
         let mut evidence = self.evidence(Verdict::Outcome(outcome));
+        evidence.amount = self.call.payment.amount(&reply.value);
         if self.call.payment.has_own_reference(&reply.value) {
             let kept_ms = self.shared.settings.own_reference_retention.as_millis();
             let kept_ms = u64::try_from(kept_ms).unwrap_or(u64::MAX);
@@ -197,6 +198,7 @@ impl<P: Payment> Session<'_, P> {
         Evidence {
             source: Source::Owner(self.work.clone()),
             verdict,
+            amount: None,
             attempts: self.log.clone(),
             next_check_after_ms: self.call.engine.reconcile_after_ms(),
             periods: self.shared.settings.periods,

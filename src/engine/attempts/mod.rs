@@ -106,13 +106,14 @@ impl<'a, P: Payment> Session<'a, P> {
         {
             return answer;
         }
+        // Before the refusal: that one passes, and this does not.
+        if self.ambiguous && self.age + self.began.elapsed() > self.shared.settings.resend_window {
+            return self.give_up(Error::new(Reason::OutcomeUnresolved)).await;
+        }
         if start.look_up_only {
             return self
                 .give_up(unknown(false, "nothing was found, and nothing may be sent"))
                 .await;
-        }
-        if self.ambiguous && self.age + self.began.elapsed() > self.shared.settings.resend_window {
-            return self.give_up(Error::new(Reason::OutcomeUnresolved)).await;
         }
         let mut pause = self.shared.settings.look_up_pause;
         loop {

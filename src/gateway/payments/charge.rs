@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::kept::{KeptCharge, KeptCommand, kept_bytes};
 use super::stored;
 use crate::domain::{
-    Charge, ChargeCommand, ChargeStatus, Failure, FailureCode, IdempotencyKey, Operation,
+    Charge, ChargeCommand, ChargeStatus, Currency, Failure, FailureCode, IdempotencyKey, Operation,
     ProviderText, Reference,
 };
 use crate::engine::{Found, Payment};
@@ -86,6 +86,14 @@ impl Payment for ChargeCommand {
 
     fn outcome(&self, charge: &Charge) -> Outcome {
         outcome(charge)
+    }
+
+    fn currency(&self) -> Option<Currency> {
+        Some(self.amount.currency())
+    }
+
+    fn amount(&self, _: &Charge) -> Option<u64> {
+        None
     }
 
     fn value(&self, outcome: &Outcome) -> Option<Charge> {

@@ -38,6 +38,15 @@ pub(crate) fn money_moved(record: &Record, outcome: &Outcome) -> Option<Money> {
     came(record.subject.operation, outcome)?.moved
 }
 
+/// What a refund came to, in minor units; none of other payments, which come to what was asked.
+pub(crate) fn amount(operation: Operation, outcome: &Outcome) -> Option<u64> {
+    let refund: Refund = match operation {
+        Operation::Refund => stored::read(&outcome.payload)?,
+        _ => return None,
+    };
+    u64::try_from(refund.amount.amount_minor()).ok()
+}
+
 /// The reference that Zentra gave a refund, where it gave one of its own.
 pub(crate) fn own_reference(outcome: &Outcome) -> Option<ProviderText> {
     stored::read::<Refund>(&outcome.payload)?.provider_reference

@@ -6,7 +6,8 @@ use zeroize::Zeroizing;
 use super::kept::{KeptCommand, KeptRefund, kept_bytes};
 use super::stored;
 use crate::domain::{
-    FailureCode, IdempotencyKey, Operation, Reference, Refund, RefundCommand, RefundStatus,
+    Currency, FailureCode, IdempotencyKey, Money, Operation, Reference, Refund, RefundCommand,
+    RefundStatus,
 };
 use crate::engine::{Found, Payment};
 use crate::idempotency::{Class, Outcome};
@@ -85,6 +86,14 @@ impl Payment for RefundCommand {
 
     fn outcome(&self, refund: &Refund) -> Outcome {
         outcome(refund)
+    }
+
+    fn currency(&self) -> Option<Currency> {
+        self.amount.or(self.charge_amount).map(Money::currency)
+    }
+
+    fn amount(&self, refund: &Refund) -> Option<u64> {
+        u64::try_from(refund.amount.amount_minor()).ok()
     }
 
     fn value(&self, outcome: &Outcome) -> Option<Refund> {

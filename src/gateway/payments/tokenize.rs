@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::kept::canonical_tokenize;
 use super::stored;
 use crate::domain::{
-    FailureCode, IdempotencyKey, Operation, PaymentToken, Reference, TokenizeCommand,
+    Currency, FailureCode, IdempotencyKey, Operation, PaymentToken, Reference, TokenizeCommand,
 };
 use crate::engine::{Found, Payment};
 use crate::idempotency::{Class, Outcome};
@@ -79,6 +79,14 @@ impl Payment for TokenizeCommand {
             class: Class::Succeeded,
             phase: 1,
         }
+    }
+
+    fn currency(&self) -> Option<Currency> {
+        None
+    }
+
+    fn amount(&self, _: &PaymentToken) -> Option<u64> {
+        None
     }
 
     fn value(&self, outcome: &Outcome) -> Option<PaymentToken> {

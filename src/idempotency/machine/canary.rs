@@ -11,6 +11,8 @@ pub struct Canary {
     pub generation: String,
     /// Until when look-ups come before every first send.
     pub look_up_first_until_ms: u64,
+    /// When the last loss was noticed; none where the store was declared new since.
+    pub lost_at_ms: Option<u64>,
     /// A record was born since it was created: the store is not new and empty.
     pub used: bool,
 }
@@ -31,6 +33,7 @@ pub(super) fn stamp(view: &View<'_>, look_up_first_ms: u64) -> (Canary, bool) {
         look_up_first_until_ms: view
             .canary
             .map_or(until, |old| old.look_up_first_until_ms.max(until)),
+        lost_at_ms: Some(view.now_ms),
         used: view.canary.is_some_and(|old| old.used),
     };
     (canary, true)

@@ -1,9 +1,11 @@
 //! Claim: the right to make a payment, or what became of it.
 
 use super::canary::{Canary, stamp};
+use super::counters;
 use super::{RecordWrite, View, Writes, due, too_new, unresolved_expiry};
 use crate::idempotency::fingerprint::{Match, compare};
-use crate::idempotency::record::{Fence, Record, State};
+use crate::idempotency::limit::Stop;
+use crate::idempotency::record::{Fence, Record, State, Subject};
 use crate::idempotency::step::{Claim, ClaimAnswer};
 
 /// Decides a claim.
@@ -93,7 +95,7 @@ fn repeated(
     let mut next = record.clone();
     // A failover may have come between the two, and lost another owner's takeover.
     next.ambiguous |= canary.look_ups_first(view.now_ms);
-    if record.fence.epoch > 1 || claim.refused {
+    if record.fence.epoch > 1 || claim.refused || stopped(view, claim).is_some() {
         return recover(view, claim, next);
     }
     let answer = ClaimAnswer::Run {
@@ -106,10 +108,12 @@ fn repeated(
 
 fn recover(view: &View<'_>, claim: &Claim, next: Record) -> (Writes, ClaimAnswer) {
     let next = leased(view, claim, next);
+    let is_stopped = stopped(view, claim).is_some();
     let answer = ClaimAnswer::Recover {
         epoch: next.fence.epoch,
         record: Box::new(next.clone()),
-        look_up_only: claim.refused,
+        look_up_only: claim.refused || is_stopped,
+        is_stopped,
     };
     (hold(next), answer)
 }
@@ -136,6 +140,10 @@ fn absent(view: &View<'_>, canary: &Canary, claim: &Claim) -> (Writes, ClaimAnsw
     if claim.refused {
         return (Writes::default(), ClaimAnswer::Refused { look_ups_first });
     }
+    if let Some(stop) = stopped(view, claim) {
+        let stop = Box::new(stop.clone());
+        return (Writes::default(), ClaimAnswer::Stopped { stop, look_ups_first });
+    }
     if let Some(other) = view.reference_of {
         let same_caller = other.subject.caller == claim.subject.caller;
         let outcome = other.outcome.clone().filter(|_| same_caller);
@@ -145,7 +153,10 @@ fn absent(view: &View<'_>, canary: &Canary, claim: &Claim) -> (Writes, ClaimAnsw
     let Some(fingerprint) = claim.fingerprints.first() else {
         return (Writes::default(), ClaimAnswer::FingerprintKeyUnknown);
     };
-    // The limits of the policy are taken from here; a full one refuses and nothing is written.
+    let taken = match counters::take(view, canary, claim) {
+        Ok(taken) => taken,
+        Err(full) => return (Writes::default(), ClaimAnswer::Full { full, look_ups_first }),
+    };
     let record = Record {
         version: view.format.writes,
         state: State::Sent,
@@ -156,7 +167,8 @@ fn absent(view: &View<'_>, canary: &Canary, claim: &Claim) -> (Writes, ClaimAnsw
         born_ambiguous: look_ups_first,
         subject: claim.subject.clone(),
         fingerprint: *fingerprint,
-        reservations_held: !claim.subject.reservations.is_empty(),
+        reservations_held: !taken.reservations.is_empty(),
+        reservations: taken.reservations,
         outcome: None,
         contrary: None,
         attempts: Vec::new(),
@@ -167,5 +179,11 @@ fn absent(view: &View<'_>, canary: &Canary, claim: &Claim) -> (Writes, ClaimAnsw
     };
     let answer =
         ClaimAnswer::Run { epoch: 1, look_up_first: look_ups_first, first_sent_ms: view.now_ms };
-    (hold(leased(view, claim, record)), answer)
+    (Writes { counters: taken.writes, ..hold(leased(view, claim, record)) }, answer)
+}
+
+/// The stop that keeps this claim from sending; of several, the first by name.
+fn stopped<'a>(view: &View<'a>, claim: &Claim) -> Option<&'a Stop> {
+    let Subject { operation, caller, .. } = &claim.subject;
+    view.stops.iter().find(|stop| stop.covers(view.now_ms, *operation, caller, claim.currency))
 }

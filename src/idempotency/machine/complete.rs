@@ -1,6 +1,7 @@
 //! Complete: an answer from Zentra is evidence, whoever brings it.
 
 use super::canary::stamp;
+use super::counters;
 use super::create;
 use super::merge::{Merge, merge};
 use super::{DueWrite, View, Writes, abandoned, due, too_new, unresolved_expiry};
@@ -146,8 +147,8 @@ fn store(
     next.lease_end_ms = 0;
     let kept_ms = if is_final { periods.retention_ms } else { periods.open_retention_ms };
     next.expires_ms = Some(view.now_ms.saturating_add(kept_ms));
-    // A failed payment gives its reservations back, once; the policy's counters hang in here.
-    next.reservations_held &= outcome.class != Class::Failed;
+    // A failed payment gives back all that it took, once; another what it did not come to.
+    let counters = counters::end(view, &mut next, outcome.class, evidence.amount);
     let due = if is_final {
         DueWrite::Never
     } else {
@@ -155,7 +156,7 @@ fn store(
     };
     let answer = CompleteAnswer::Stored { posts: next.posts };
     let wake = std::mem::take(&mut next.waiter);
-    let writes = Writes { due, wake, ..Writes::put(next) };
+    let writes = Writes { due, wake, counters, ..Writes::put(next) };
     (writes, answer)
 }
 

@@ -20,6 +20,7 @@ pub(super) fn again(view: &View<'_>, work: &Work) -> Option<Record> {
         subject: work.subject.clone(),
         fingerprint: *work.fingerprints.first()?,
         // The counters were lost with the record: nothing is held, and nothing goes back.
+        reservations: Vec::new(),
         reservations_held: false,
         outcome: None,
         contrary: None,

@@ -9,6 +9,7 @@ mod advance;
 mod canary;
 mod claim;
 mod complete;
+mod counters;
 mod create;
 mod doubt;
 mod merge;
@@ -16,6 +17,9 @@ mod release;
 mod renew;
 mod settle;
 
+use std::collections::HashMap;
+
+use super::limit::{Counter, CounterId, Stop};
 use super::record::{Record, State};
 
 pub use advance::advance;
@@ -61,6 +65,25 @@ pub struct View<'a> {
     pub record: Option<&'a Record>,
     /// The other record that the step's reference points at.
     pub reference_of: Option<&'a Record>,
+    /// The counters, those whose time is over among them.
+    pub counters: &'a HashMap<CounterId, Counter>,
+    /// The stops, by name.
+    pub stops: &'a [Stop],
+}
+
+impl View<'_> {
+    fn counter(&self, id: &CounterId) -> Option<&Counter> {
+        self.counters.get(id).filter(|counter| counter.expires_ms > self.now_ms)
+    }
+}
+
+/// What a counter becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CounterWrite {
+    /// Which.
+    pub id: CounterId,
+    /// This.
+    pub counter: Counter,
 }
 
 /// What a step does to the record.
@@ -100,6 +123,8 @@ pub struct Writes {
     pub due: DueWrite,
     /// Waiters are woken.
     pub wake: bool,
+    /// The counters that change.
+    pub counters: Vec<CounterWrite>,
 }
 
 impl Writes {

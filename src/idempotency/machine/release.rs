@@ -1,6 +1,7 @@
 //! Release: the one way in which a record is forgotten at once.
 
 use super::canary::stamp;
+use super::counters;
 use super::{DueWrite, RecordWrite, View, Writes, too_new};
 use crate::idempotency::record::Record;
 use crate::idempotency::step::{Release, ReleaseAnswer, WhyKept};
@@ -16,6 +17,8 @@ pub fn release(view: &View<'_>, release: &Release) -> (Writes, ReleaseAnswer) {
     let answer = match refusal(view, release, lost_lately) {
         Some(why) => ReleaseAnswer::NotReleased(why),
         None => {
+            let gone = view.record.map(|record| counters::give_back(view, record, None));
+            writes.counters = gone.unwrap_or_default();
             writes.record = RecordWrite::Delete;
             writes.due = DueWrite::Never;
             writes.wake = view.record.is_some_and(|record| record.waiter);

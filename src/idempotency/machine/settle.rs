@@ -1,7 +1,8 @@
 //! Settle: an operator ends what Zentra can no longer tell.
 
+use super::counters;
 use super::{DueWrite, View, Writes, too_new};
-use crate::idempotency::record::{Class, Fence, Record, State};
+use crate::idempotency::record::{Fence, Record, State};
 use crate::idempotency::step::{Settle, SettleAnswer, SettleBegin, WhyNotSettled};
 
 /// Takes the record over for the operator, who looks up once more before settling.
@@ -54,11 +55,11 @@ pub fn settle(view: &View<'_>, settle: &Settle) -> (Writes, SettleAnswer) {
     next.state = State::Done;
     next.lease_end_ms = 0;
     next.expires_ms = Some(view.now_ms.saturating_add(settle.periods.retention_ms));
-    next.reservations_held &= settle.outcome.class == Class::Succeeded;
+    let counters = counters::end(view, &mut next, settle.outcome.class, settle.amount);
     next.outcome = Some(settle.outcome.clone());
     next.settled_by = Some(settle.settled_by.clone());
     let wake = std::mem::take(&mut next.waiter);
-    let writes = Writes { due: DueWrite::Never, wake, ..Writes::put(next) };
+    let writes = Writes { due: DueWrite::Never, wake, counters, ..Writes::put(next) };
     (writes, SettleAnswer::Settled)
 }
 

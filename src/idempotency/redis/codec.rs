@@ -6,10 +6,11 @@ use std::str::FromStr;
 use bytes::Bytes;
 use redis::Value;
 
+use super::counters;
 use crate::domain::{Caller, Operation, Reference};
 use crate::idempotency::KeyDigest;
 use crate::idempotency::record::{
-    Attempt, Class, Fence, Fingerprint, Outcome, OwnerId, Record, Reservation, State, Subject,
+    Attempt, Class, Fence, Fingerprint, Outcome, OwnerId, Record, State, Subject,
 };
 use crate::idempotency::step::Work;
 use crate::idempotency::store::StoreError;
@@ -35,19 +36,20 @@ impl Args {
         self.text(if flag { "1" } else { "0" })
     }
 
-    pub(super) fn subject(self, subject: &Subject, first_sent_ms: u64) -> Self {
+    /// `own` is the step's own fifteenth argument.
+    pub(super) fn subject(self, subject: &Subject, own: &str, first_sent_ms: u64) -> Self {
         self.text(subject.caller.as_str())
             .text(subject.operation.as_str())
             .text(subject.reference.as_ref().map_or("", Reference::as_str))
             .text(subject.command.as_deref().unwrap_or_default())
-            .text(reservations_text(&subject.reservations))
+            .text(own)
             .text(&subject.trace_context)
             .number(first_sent_ms)
     }
 
     /// As [`Args::subject`], of an owner.
-    pub(super) fn work(self, work: &Work) -> Self {
-        self.subject(&work.subject, work.first_sent_ms)
+    pub(super) fn work(self, work: &Work, own: &str) -> Self {
+        self.subject(&work.subject, own, work.first_sent_ms)
     }
 
     pub(super) fn outcome(self, outcome: &Outcome) -> Self {
@@ -69,11 +71,9 @@ impl Args {
     }
 }
 
-/// `limit amount`, one a line.
-fn reservations_text(reservations: &[Reservation]) -> String {
-    let lines: Vec<String> =
-        reservations.iter().map(|it| format!("{} {}", it.limit, it.amount)).collect();
-    lines.join("\n")
+/// A number, or nothing.
+pub(super) fn optional(number: Option<u64>) -> String {
+    number.map_or_else(String::new, |number| number.min(MAX_NUMBER).to_string())
 }
 
 /// A hash's fields.
@@ -132,6 +132,7 @@ pub(super) fn record(digest: KeyDigest, value: &Value) -> Result<Record, StoreEr
         born_ambiguous: fields.flag("born_ambiguous"),
         subject: subject(digest, &fields)?,
         fingerprint: fingerprint(&fields)?,
+        reservations: counters::reservations(fields.text("reservations")?.unwrap_or_default())?,
         reservations_held: fields.flag("held"),
         outcome: fields.outcome(["outcome", "provider_id", "class", "phase"])?,
         contrary: fields.outcome([
@@ -153,25 +154,17 @@ pub(super) fn record(digest: KeyDigest, value: &Value) -> Result<Record, StoreEr
 
 fn subject(digest: KeyDigest, fields: &Fields) -> Result<Subject, StoreError> {
     let reference = fields.text("reference")?.map(Reference::new).transpose();
-    let reservations = fields.text("reservations")?.unwrap_or_default().lines();
-    let reservations: Option<Vec<_>> = reservations.map(reservation).collect();
     Ok(Subject {
         digest,
         caller: Caller::new(fields.need("caller")?).map_err(|_| unreadable("caller"))?,
         operation: operation(fields.need("operation")?).ok_or_else(|| unreadable("operation"))?,
         reference: reference.map_err(|_| unreadable("reference"))?,
         command: fields.bytes("command"),
-        reservations: reservations.ok_or_else(|| unreadable("reservations"))?,
         trace_context: fields.text("trace")?.unwrap_or_default().to_owned(),
     })
 }
 
-fn reservation(line: &str) -> Option<Reservation> {
-    let (limit, amount) = line.split_once(' ')?;
-    Some(Reservation { limit: Reference::new(limit).ok()?, amount: amount.parse().ok()? })
-}
-
-fn operation(word: &str) -> Option<Operation> {
+pub(super) fn operation(word: &str) -> Option<Operation> {
     [Operation::Tokenize, Operation::Charge, Operation::Renew, Operation::Refund]
         .into_iter()
         .find(|it| it.as_str() == word)
@@ -190,6 +183,6 @@ fn fields(value: &Value) -> Result<Fields, StoreError> {
     Ok(Fields(pairs.into_iter().collect()))
 }
 
-fn unreadable(what: &str) -> StoreError {
+pub(super) fn unreadable(what: &str) -> StoreError {
     StoreError::Unreadable(format!("field {what} of a record"))
 }

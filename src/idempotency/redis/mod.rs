@@ -5,6 +5,7 @@
 //! at the server itself, so that no failover can pass unseen, however the connection came about.
 
 mod codec;
+mod counters;
 mod failure;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;

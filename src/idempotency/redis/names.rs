@@ -48,6 +48,13 @@ impl Names {
         self.keys(&subject.digest, reference)
     }
 
+    /// As [`Names::subject_keys`], of a claim, which the stops concern.
+    pub(super) fn claim_keys(&self, subject: &Subject) -> Vec<String> {
+        let mut keys = self.subject_keys(subject);
+        keys.push(self.of("stops"));
+        keys
+    }
+
     /// The keys of a step about the account, with one of its own in front.
     pub(super) fn account_keys(&self, own: &str, reference: Option<String>) -> Vec<String> {
         let own = self.of(own);

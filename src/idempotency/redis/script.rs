@@ -78,6 +78,9 @@ scripts! {
     PENDING: include_str!("scripts/pending.lua");
     PENDING_STATS: include_str!("scripts/pending_stats.lua");
     ADVANCE: include_str!("scripts/advance.lua");
+    STOP: include_str!("scripts/stop.lua");
+    RESUME: include_str!("scripts/resume.lua");
+    STOPS: include_str!("scripts/stops.lua");
     RECONCILER_LEASE: include_str!("scripts/reconciler_lease.lua");
     SET_ASIDE: include_str!("scripts/set_aside.lua");
     INIT: include_str!("scripts/init.lua");

@@ -1,16 +1,19 @@
 //! Each step: the script, its arguments, and the answer as the engine knows it.
 
-use super::codec::Args;
+use super::codec::{Args, optional};
+use super::counters;
 use super::reply::{Reply, strange};
 use super::script::{self, StepScript};
 use super::{Common, RedisStore};
+use crate::domain::{Currency, Reference};
 use crate::idempotency::KeyDigest;
+use crate::idempotency::limit::{AfterLoss, MAX_STOPS, Stop};
 use crate::idempotency::record::{Fence, OwnerId, Record};
 use crate::idempotency::step::{
     Advance, Claim, ClaimAnswer, CompleteAnswer, Doubt, DoubtAnswer, Evidence, KeyCheck, Lookup,
     MAX_PAGE, PendingKind, PendingPage, PendingStats, ReconcilerLease, Release, ReleaseAnswer,
-    Renew, RenewAnswer, Settle, SettleAnswer, SettleBegin, Source, Stamped, Verdict, WhyKept,
-    WhyNotSettled,
+    Renew, RenewAnswer, SetStop, SetStopAnswer, Settle, SettleAnswer, SettleBegin, Source, Stamped,
+    Verdict, WhyKept, WhyNotSettled,
 };
 use crate::idempotency::store::{InitAnswer, NotReady, Step, Store, StoreError};
 use crate::idempotency::waiters::Waiter;
@@ -36,10 +39,12 @@ impl RedisStore {
         let fence = Fence { owner: claim.owner, epoch: 0 };
         let args = self
             .args(&subject.digest.to_string(), Common::new(fence, &claim.periods))
-            .subject(subject, 0)
+            .subject(subject, &counters::takes(&claim.takes), 0)
             .flag(claim.refused)
+            .text(claim.currency.map_or("", Currency::code))
+            .flag(claim.after_loss == AfterLoss::Deny)
             .fingerprints(&claim.fingerprints);
-        let keys = self.names.subject_keys(subject);
+        let keys = self.names.claim_keys(subject);
         self.run(&script::CLAIM, &keys, args).await
     }
 
@@ -48,19 +53,21 @@ impl RedisStore {
             Verdict::Outcome(outcome) => (false, outcome),
             Verdict::Contradiction(outcome) => (true, outcome),
         };
+        let amount = optional(evidence.amount);
         let (keys, args, fingerprints) = match &evidence.source {
             Source::Owner(work) => {
                 let common = Common::new(work.fence, &evidence.periods);
                 let digest = work.subject.digest.to_string();
-                let args = self.args(&digest, common).work(work).flag(true);
+                let args = self.args(&digest, common).work(work, &amount).flag(true);
                 let keys = self.names.subject_keys(&work.subject);
                 (keys, args, work.fingerprints.as_slice())
             }
             Source::Observer { digest, fence } => {
                 let common = Common::new(*fence, &evidence.periods);
                 let args = self.args(&digest.to_string(), common);
-                // No caller, operation, reference, command, reservations, trace, first sent.
-                let args = (11..=17).fold(args, |args, _| args.text("")).flag(false);
+                // No caller, operation, reference, command; no trace, first sent.
+                let args = (11..15).fold(args, |args, _| args.text("")).text(&amount);
+                let args = args.text("").text("").flag(false);
                 (self.names.keys(digest, None), args, [].as_slice())
             }
         };
@@ -78,7 +85,7 @@ impl RedisStore {
         let common = Common::new(work.fence, &doubt.periods);
         let args = self
             .args(&work.subject.digest.to_string(), common)
-            .work(work)
+            .work(work, "")
             .flag(doubt.gives_up)
             .flag(doubt.expires)
             .number(doubt.next_check_after_ms)
@@ -188,8 +195,9 @@ fn claim_answer(digest: KeyDigest, reply: &Reply) -> Result<ClaimAnswer, StoreEr
             first_sent_ms: reply.number(2)?,
         },
         "RECOVER" => {
-            let record = reply.record(digest, 1)?;
-            ClaimAnswer::Recover { epoch: record.fence.epoch, record, look_up_only: reply.flag(0)? }
+            let (look_up_only, is_stopped) = (reply.flag(0)?, reply.flag(1)?);
+            let record = reply.record(digest, 2)?;
+            ClaimAnswer::Recover { epoch: record.fence.epoch, record, look_up_only, is_stopped }
         }
         "REPLAY" => ClaimAnswer::Replay { record: reply.record(digest, 0)? },
         "BUSY" => ClaimAnswer::Busy { lease_left_ms: reply.number(0)? },
@@ -200,6 +208,13 @@ fn claim_answer(digest: KeyDigest, reply: &Reply) -> Result<ClaimAnswer, StoreEr
             look_ups_first: reply.flag(2)?,
         },
         "REFUSED" => ClaimAnswer::Refused { look_ups_first: reply.flag(0)? },
+        "STOPPED" => ClaimAnswer::Stopped {
+            stop: Box::new(counters::stop(&reply.text(0)?, &reply.text(1)?)?),
+            look_ups_first: reply.flag(2)?,
+        },
+        "FULL" => {
+            ClaimAnswer::Full { full: counters::full(reply, 0)?, look_ups_first: reply.flag(3)? }
+        }
         "CONFLICT" => ClaimAnswer::Conflict { record: reply.record(digest, 0)? },
         "NEW" => ClaimAnswer::TooNew { version: version(reply)? },
         "KEY" => ClaimAnswer::FingerprintKeyUnknown,
@@ -327,7 +342,10 @@ impl Store for RedisStore {
     fn settle<'a>(&'a self, settle: &'a Settle) -> Step<'a, Stamped<SettleAnswer>> {
         Box::pin(async move {
             let common = Common::new(settle.fence, &settle.periods);
-            let with = |args: Args| args.outcome(&settle.outcome).text(&settle.settled_by);
+            let with = |args: Args| {
+                let amount = optional(settle.amount);
+                args.outcome(&settle.outcome).text(&settle.settled_by).text(amount)
+            };
             let reply = self.about(&script::SETTLE, &settle.digest, common, with).await?;
             stamped(&reply, settle_answer(settle.digest, &reply)?)
         })
@@ -351,6 +369,44 @@ impl Store for RedisStore {
             let digest = &advance.digest;
             let reply = self.about(&script::ADVANCE, digest, Common::NONE, with).await?;
             yes(&reply)
+        })
+    }
+
+    fn stop<'a>(&'a self, set: &'a SetStop) -> Step<'a, Stamped<SetStopAnswer>> {
+        Box::pin(async move {
+            let keys = self.names.account_keys("stops", None);
+            let args = self.args("", Common::NONE).text(set.stop.id.as_str());
+            let args = args.text(optional(set.for_ms)).number(MAX_STOPS as u64);
+            let args = args.text(counters::stop_text(&set.stop));
+            let reply = self.run(&script::STOP, &keys, args).await?;
+            match reply.word.as_str() {
+                "STOPPED" => stamped(&reply, SetStopAnswer::Stopped),
+                "TOO_MANY" => stamped(&reply, SetStopAnswer::TooMany),
+                _ => reply.unknown(),
+            }
+        })
+    }
+
+    fn resume<'a>(&'a self, stop: Option<&'a Reference>) -> Step<'a, Stamped<u64>> {
+        Box::pin(async move {
+            let keys = self.names.account_keys("stops", None);
+            let name = stop.map_or("", Reference::as_str);
+            let args = self.args("", Common::NONE).text(name);
+            let reply = self.run(&script::RESUME, &keys, args).await?;
+            stamped(&reply, reply.number(0)?)
+        })
+    }
+
+    fn stops(&self) -> Step<'_, Stamped<Vec<Stop>>> {
+        Box::pin(async move {
+            let keys = self.names.account_keys("stops", None);
+            let reply = self.run(&script::STOPS, &keys, self.args("", Common::NONE)).await?;
+            let mut stops = Vec::new();
+            for index in (0..reply.rest.len()).step_by(2) {
+                stops.push(counters::stop(&reply.text(index)?, &reply.text(index + 1)?)?);
+            }
+            stops.sort_by(|one, other| one.id.as_str().cmp(other.id.as_str()));
+            stamped(&reply, stops)
         })
     }
 

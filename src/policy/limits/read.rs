@@ -14,6 +14,9 @@ use crate::domain::{Caller, Currency};
 
 /// The most limits of a policy.
 const MOST_LIMITS: usize = 100;
+/// The most limits of one action: what one claim may take from at once, less what is left of a
+/// refund's charge.
+const MOST_OF_AN_ACTION: usize = 31;
 /// The most values of one list.
 const MOST_VALUES: usize = 1000;
 /// The most that can be counted: 2^53 - 1, which the store counts exactly.
@@ -48,6 +51,14 @@ pub(in crate::policy) fn read(text: &str, complaints: &mut Complaints) -> Vec<Li
             }
         }
         limits.extend(limit);
+    }
+    for action in Action::ALL {
+        let count = limits.iter().filter(|limit: &&Limit| limit.actions.contains(&action)).count();
+        if count > MOST_OF_AN_ACTION {
+            let text =
+                format!("{count} limits are for {}: {MOST_OF_AN_ACTION} at most", action.as_str());
+            complaints.about(LIMITS, text);
+        }
     }
     limits
 }

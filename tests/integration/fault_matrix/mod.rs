@@ -30,6 +30,7 @@ mod restarts;
 mod scopes;
 mod second_answers;
 mod settling;
+mod stops;
 mod store_faults;
 mod store_loss;
 mod tokens;

@@ -135,3 +135,30 @@ async fn a_policy_that_observes_and_one_on_trial_refuse_nothing() {
     let trial = r#"zentra_sidecar_policy_trials_total{action="Charge",candidate_effect="forbidden",effect="permitted"} 1"#;
     assert!(metrics.contains(trial), "{metrics}");
 }
+
+/// A full limit is told with its message; a repeat takes nothing, and gets its payment's truth; and
+/// who observes takes nothing.
+#[tokio::test]
+async fn a_full_limit_refuses_new_payments_and_no_repeats() {
+    let lab = Lab::start().await;
+    let folder = policy(&lab, OPEN);
+    let limits = "[[limit]]\nname = \"two-a-day\"\nmeasure = \"count\"\nmost = 2\nwindow = \"31d\"\n\
+                  by = [\"caller\"]\nactions = [\"Charge\"]\nmessage = \"two are enough\"\n";
+    std::fs::write(folder.join("limits.toml"), limits).unwrap();
+    let sidecars = [under(&lab, &folder).await, under(&lab, &folder).await];
+    for (number, sidecar) in sidecars.iter().enumerate() {
+        let order = order(&format!("order-{number}"));
+        sidecar.charge(&order).await.is_paid("DIRECT");
+        sidecar.charge(&order).await.is_paid("REPLAYED");
+    }
+    let told = sidecars[0].charge(&order("order-2")).await;
+    told.is_fault(Code::ResourceExhausted, "LIMIT_EXCEEDED", "no");
+    let line = sidecars[0].said("\"rule_id\":\"two-a-day\"").await;
+    assert!(line.contains("\"rule_message\":\"two are enough\""), "{line}");
+    assert_eq!(lab.posts("order-2"), 0);
+    sidecars[1].charge(&order("order-0")).await.is_paid("REPLAYED");
+    let flag = folder.display().to_string();
+    let observing =
+        lab.sidecar().flag("--policy", &flag).flag("--policy-mode", "observe").start().await;
+    observing.charge(&order("order-2")).await.is_paid("DIRECT");
+}

@@ -15,6 +15,7 @@ use zentra_sidecar::domain::{
     Reference,
 };
 use zentra_sidecar::engine::Engine;
+use zentra_sidecar::engine::Terms;
 use zentra_sidecar::reconciler::Reconciler;
 use zentra_sidecar::shutdown::Draining;
 use zentra_sidecar::telemetry::Telemetry;
@@ -51,7 +52,8 @@ fn charge() -> ChargeCommand {
 async fn leaves_a_payment_unknown(engine: &Engine) {
     let caller = Caller::new("local").unwrap();
     let answer_by = Instant::now() + Duration::from_secs(15);
-    let told = engine.execute(&caller, answer_by, charge(), None, Admitted::default()).await;
+    let told =
+        engine.execute(&caller, answer_by, charge(), Terms::default(), Admitted::default()).await;
     told.unwrap_err();
 }
 

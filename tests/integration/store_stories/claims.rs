@@ -84,7 +84,8 @@ pub(crate) async fn a_takeover_fences_the_old_owner(stage: Stage) {
     let payment = charge("key", "order-1").lease_ms(0);
     stage.run(&payment, 1).await;
     let longer = payment.clone().lease_ms(LONG_MS);
-    let ClaimAnswer::Recover { epoch, record, look_up_only } = stage.claim(&longer.claim(2)).await
+    let ClaimAnswer::Recover { epoch, record, look_up_only, .. } =
+        stage.claim(&longer.claim(2)).await
     else {
         panic!("not taken over");
     };

@@ -135,7 +135,7 @@ pub(crate) async fn a_fenced_owner_is_heard(stage: Stage) {
 pub(crate) async fn a_failure_gives_reservations_back(stage: Stage) {
     let (_, record) = after(&stage, &[outcome(Class::Failed, "chg_1", 1)]).await;
     assert!(!record.reservations_held);
-    assert_eq!(record.subject.reservations.len(), 1);
+    assert_eq!(record.reservations.len(), 1);
 }
 
 pub(crate) async fn attempts_are_logged_once_and_bounded(stage: Stage) {

@@ -5,6 +5,7 @@
 mod claims;
 mod evidence;
 mod keeping;
+mod limits;
 mod operating;
 
 use std::sync::Arc;
@@ -105,6 +106,15 @@ stories! {
         a_wiped_store_looks_up_first
         what_vanished_is_created_again
         an_owner_of_an_earlier_life_completes_no_other_content;
+    limits:
+        a_limit_is_filled_to_the_last_unit_and_no_further
+        nothing_is_taken_where_one_of_two_limits_is_full
+        a_record_beats_a_full_limit_and_counts_once
+        what_came_to_nothing_goes_back_once
+        refunds_never_exceed_their_charge
+        a_stop_covers_what_it_names_until_it_is_lifted
+        a_record_beats_a_stop_and_a_stop_ends
+        after_a_loss_limits_start_again_or_are_full;
     operating:
         a_new_store_is_declared_once
         pending_records_come_by_their_time

@@ -113,6 +113,7 @@ fn settle(payment: &Payment, class: Class) -> Settle {
         digest: payment.subject.digest,
         fence: fence(9, 2),
         outcome: outcome(class, "", 1),
+        amount: None,
         settled_by: "jo: Zentra's support says so".into(),
         periods: payment.periods,
     }

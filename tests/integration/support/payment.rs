@@ -1,10 +1,13 @@
 //! Payments as a test tells of them: who claims what, under which key, with which periods.
 
 use bytes::Bytes;
-use zentra_sidecar::domain::{Account, Caller, Environment, IdempotencyKey, Operation, Reference};
+use zentra_sidecar::domain::{
+    Account, Caller, Currency, Environment, IdempotencyKey, Operation, Reference,
+};
 use zentra_sidecar::idempotency::{
-    Attempt, Claim, Class, Doubt, Evidence, Fence, Fingerprint, FingerprintKeys, KeyDigest,
-    Outcome, OwnerId, Periods, Release, Reservation, Scope, Source, Subject, Verdict, Work,
+    AfterLoss, Attempt, Claim, Class, CounterId, Doubt, Evidence, Fence, Fingerprint,
+    FingerprintKeys, KeyDigest, LimitName, MAX_SUM, Outcome, OwnerId, Periods, Quantity, Release,
+    Scope, Source, Subject, Take, Verdict, Work,
 };
 
 /// A lease or retention that outlasts every test.
@@ -16,6 +19,7 @@ pub(crate) struct Payment {
     pub(crate) subject: Subject,
     pub(crate) fingerprints: Vec<Fingerprint>,
     pub(crate) periods: Periods,
+    pub(crate) takes: Vec<Take>,
 }
 
 /// A charge with this key and reference, by the caller `shop/checkout`.
@@ -43,6 +47,17 @@ pub(crate) fn key_line(number: u8) -> String {
     hex::encode((0..32).map(|it| it ^ number).collect::<Vec<u8>>())
 }
 
+/// An amount of a limit per day.
+pub(crate) fn daily(amount: u64, most: u64) -> Take {
+    Take {
+        limit: LimitName::new("daily").unwrap(),
+        counter: CounterId::new(["daily"]),
+        window_ms: 24 * 3_600_000,
+        quantity: Quantity::Amount(amount),
+        most,
+    }
+}
+
 impl Payment {
     pub(crate) fn new(
         caller: &str,
@@ -65,14 +80,11 @@ impl Payment {
             operation,
             reference: reference.map(|it| Reference::new(it).unwrap()),
             command: has_reference.then(|| Bytes::from_static(b"\x01command\n\0\xff")),
-            reservations: vec![Reservation {
-                limit: Reference::new("daily").unwrap(),
-                amount: u64::MAX,
-            }],
             trace_context: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
         };
         let periods = Periods { lease_ms: LONG_MS, ..Periods::default() };
-        Self { subject, fingerprints: Vec::new(), periods }.content("500 NGN")
+        let takes = vec![daily(500, MAX_SUM)];
+        Self { subject, fingerprints: Vec::new(), periods, takes }.content("500 NGN")
     }
 
     /// The same key with another command.
@@ -84,6 +96,12 @@ impl Payment {
     /// The same command under these fingerprint keys.
     pub(crate) fn keys(mut self, numbers: &[u8]) -> Self {
         self.fingerprints = signed("500 NGN", numbers);
+        self
+    }
+
+    /// Takes this, and nothing else.
+    pub(crate) fn takes(mut self, takes: Vec<Take>) -> Self {
+        self.takes = takes;
         self
     }
 
@@ -105,6 +123,9 @@ impl Payment {
             fingerprints: self.fingerprints.clone(),
             owner: owner(by),
             refused: false,
+            takes: self.takes.clone(),
+            currency: Some(Currency::new("NGN").unwrap()),
+            after_loss: AfterLoss::Restart,
             periods: self.periods,
         }
     }
@@ -127,6 +148,7 @@ impl Payment {
         Evidence {
             source: Source::Owner(self.work(by, epoch)),
             verdict: Verdict::Outcome(outcome),
+            amount: None,
             attempts: vec![Attempt::new(&format!("{by}.{epoch} POST 200"), true)],
             next_check_after_ms: 0,
             periods: self.periods,
@@ -138,6 +160,7 @@ impl Payment {
         Evidence {
             source: Source::Observer { digest: self.subject.digest, fence: fence(by, epoch) },
             verdict: Verdict::Outcome(outcome),
+            amount: None,
             attempts: Vec::new(),
             next_check_after_ms: 0,
             periods: self.periods,

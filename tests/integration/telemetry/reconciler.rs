@@ -17,6 +17,7 @@ use zentra_sidecar::domain::{
     Actor, Caller, ChargeCommand, Currency, CustomerId, IdempotencyKey, Initiator, Money,
     PaymentTokenId, Reference,
 };
+use zentra_sidecar::engine::Terms;
 use zentra_sidecar::reconciler::{Reconciler, ReconcilerSettings};
 use zentra_sidecar::telemetry::trace_context;
 use zentra_sidecar::upstream::{TransportError, Upstream};
@@ -72,7 +73,7 @@ async fn it_is_linked_told_to_the_audit_log_and_counted() {
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let context = telemetry.tracer().server(trace_context::parse(parent, None), "a call");
     let answer_by = Instant::now() + Duration::from_secs(5);
-    let call = engine.execute(&caller, answer_by, command(), None, Admitted::default());
+    let call = engine.execute(&caller, answer_by, command(), Terms::default(), Admitted::default());
     call.with_context(context.clone()).await.unwrap_err();
     let lost = context.span().span_context().clone();
     context.span().end();

@@ -1,6 +1,25 @@
--- ARGV[18]: refused. Fingerprints from ARGV[19].
+-- ARGV[15]: what is taken from counters, a line each: limit, counter, window's length (ms), kind
+-- (n: one, a: an amount, r: the rest), amount, most. ARGV from 18: refused; currency; counters that
+-- were lost are full. Fingerprints from ARGV[21].
 local refused = ARGV[18] == '1'
-local look_ups_first, used = canary()
+local look_ups_first, used, lost_at = canary()
+
+-- The stop that keeps this claim from sending; of several, the first by name.
+local function stop()
+  local stops, found, text_of = redis.call('HGETALL', KEYS[7]), nil, nil
+  for i = 1, #stops, 2 do
+    local ends, operation, caller, currency =
+      string.match(stops[i + 1], '^(%d*)\n%d*\n([^\n]*)\n([^\n]*)\n([^\n]*)\n')
+    if (ends == '' or tonumber(ends) > now) and (operation == '' or operation == ARGV[12])
+      and (caller == '' or caller == ARGV[11]) and (currency == '' or currency == ARGV[19])
+      and (not found or stops[i] < found) then
+      found, text_of = stops[i], stops[i + 1]
+    end
+  end
+  if found then return { found, text_of } end
+end
+local stopped = stop()
+local look_up_only = refused or stopped
 
 local function leased(record)
   record.lease_end = text(now + lease_ms)
@@ -11,7 +30,7 @@ end
 
 local function recover(record)
   leased(record)
-  return { now, 'RECOVER', refused and 1 or 0, flat(record) }
+  return { now, 'RECOVER', look_up_only and 1 or 0, stopped and 1 or 0, flat(record) }
 end
 
 local function run(record)
@@ -21,7 +40,7 @@ end
 
 local function existing(record)
   if too_new(record) then return { now, 'NEW', record.v } end
-  local same = compare(record, 19)
+  local same = compare(record, 21)
   if same == 'UNKNOWN' then return { now, 'KEY' } end
   if same == 'DIFFERENT' then return { now, 'REUSED', flat(record) } end
   if record.state == 'DONE' then return { now, 'REPLAY', flat(record) } end
@@ -29,7 +48,7 @@ local function existing(record)
   local is_leased = tonumber(record.lease_end) > now
   if record.owner == owner and (is_leased or record.state == 'SENT') then
     if look_ups_first then record.ambiguous = '1' end
-    if tonumber(record.epoch) > 1 or refused then return recover(record) end
+    if tonumber(record.epoch) > 1 or look_up_only then return recover(record) end
     return run(record)
   end
   if is_leased then
@@ -60,15 +79,59 @@ local function taken()
   return { now, 'TAKEN', same_caller and 1 or 0, outcome, look_ups_first and 1 or 0 }
 end
 
+-- What is taken: for the record, and for the counters; or the limit that stays full for longest.
+local function take()
+  local lines, writes, full = {}, {}, nil
+  for line in string.gmatch(ARGV[15], '[^\n]+') do
+    local limit, counter, length, kind, amount, most =
+      string.match(line, '^(%S+) (%x+) (%d+) (%a) (%d+) (%d+)$')
+    local key = prefix .. 'l:' .. counter
+    length, amount = tonumber(length), tonumber(amount)
+    local stored = redis.call('HMGET', key, 'window', 'sum')
+    local window, sum = length == 0 and 0 or math.floor(now / length), 0
+    -- A clock that has gone back leaves it in the later window, so that nothing is counted out.
+    if stored[1] and tonumber(stored[1]) >= window then
+      window, sum = tonumber(stored[1]), tonumber(stored[2])
+    end
+    local ends = length == 0 and now + 34560000000 or (window + 1) * length
+    local left = math.max(0, tonumber(most) - sum)
+    if ARGV[20] == '1' and length > 0 and lost_at and math.floor(lost_at / length) >= window then
+      left = 0
+    end
+    if kind == 'r' then amount = math.max(1, left) end
+    if amount > left then
+      local resets = length > 0 and math.max(0, ends - now) or math.huge
+      if not full or resets > full.resets then
+        full = { resets = resets, limit = limit, left = left }
+      end
+    else
+      lines[#lines + 1] = counter .. ' ' .. text(window) .. ' ' .. (kind == 'n' and 'n' or 'a')
+        .. ' ' .. text(amount)
+      writes[#writes + 1] = { key, text(window), text(sum + amount), text(ends) }
+    end
+  end
+  return table.concat(lines, '\n'), writes, full
+end
+
 local record = load(KEYS[1])
 if record then return existing(record) end
 if refused then return { now, 'REFUSED', look_ups_first and 1 or 0 } end
+if stopped then return { now, 'STOPPED', stopped[1], stopped[2], look_ups_first and 1 or 0 } end
 local other = taken()
 if other then return other end
--- The policy's limits are taken here, before anything is written; a full one refuses.
-record = birth(19)
+local reservations, writes, full = take()
+if full then
+  local resets = full.resets < math.huge and text(full.resets) or ''
+  return { now, 'FULL', full.limit, text(full.left), resets, look_ups_first and 1 or 0 }
+end
+record = birth(21)
 record.state, record.epoch, record.first_sent = 'SENT', '1', text(now)
 if look_ups_first then record.ambiguous, record.born_ambiguous = '1', '1' end
-if record.reservations then record.held = '1' end
+if reservations ~= '' then record.reservations, record.held = reservations, '1' end
 if not used then redis.call('HSET', KEYS[3], 'used', '1') end
-return run(record)
+local answer = run(record)
+for _, write in ipairs(writes) do
+  redis.call('HSET', write[1], 'window', write[2], 'sum', write[3])
+  expire(write[1], write[4])
+end
+return answer

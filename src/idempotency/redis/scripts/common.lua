@@ -166,12 +166,56 @@ end
 -- The canary as it has to be now: a missing one, or one of another life, starts the time in which
 -- look-ups come first.
 local function canary()
-  local stored = redis.call('HMGET', KEYS[3], 'generation', 'look_up_first_until', 'used')
+  local fields = { 'generation', 'look_up_first_until', 'used', 'lost_at' }
+  local stored = redis.call('HMGET', KEYS[3], unpack(fields))
   local life = generation()
-  local look_until, used = tonumber(stored[2] or '0'), stored[3]
+  local look_until, used, lost_at = tonumber(stored[2] or '0'), stored[3], stored[4]
   if stored[1] ~= life then
     look_until = math.max(look_until, now + look_up_first_ms)
-    redis.call('HSET', KEYS[3], 'generation', life, 'look_up_first_until', text(look_until))
+    lost_at = text(now)
+    redis.call('HSET', KEYS[3], 'generation', life, 'look_up_first_until', text(look_until),
+      'lost_at', lost_at)
   end
-  return look_until > now, used
+  return look_until > now, used, lost_at and tonumber(lost_at)
+end
+
+-- Each line of a record's reservations: counter, window, kind (n: one, a: an amount), and how much.
+local function reservations(lines)
+  return string.gmatch(lines or '', '(%x+) (%d+) (%a) (%d+)')
+end
+
+local function remains(kind, taken, amount)
+  return kind == 'a' and math.min(amount, tonumber(taken)) or tonumber(taken)
+end
+
+-- Gives back what a record holds, each to its own window: all of it, or of each amount what is
+-- beyond `amount`. After the record is written: where memory is short, nothing goes back and the
+-- limit stays fuller.
+local function give_back(held, lines, amount)
+  if not held then return end
+  for counter, window, kind, taken in reservations(lines) do
+    local key = prefix .. 'l:' .. counter
+    local stored = redis.call('HMGET', key, 'window', 'sum')
+    local back = tonumber(taken) - (amount and remains(kind, taken, amount) or 0)
+    back = math.min(back, tonumber(stored[2] or '0'))
+    if stored[1] == window and back > 0 then redis.pcall('HINCRBY', key, 'sum', text(-back)) end
+  end
+end
+
+-- The record as it is where its payment has an outcome of this class, which came to `amount` (a
+-- text, or nothing); gives a function that, after the record is written, gives back the rest.
+local function ends(record, class, amount)
+  local held, lines = record.held, record.reservations
+  if class == 'FAILED' or class == 'NOT_HAPPENED' then
+    record.held = nil
+    return function() give_back(held, lines) end
+  end
+  if class ~= 'SUCCEEDED' or amount == '' or not lines then return function() end end
+  local kept = {}
+  for counter, window, kind, taken in reservations(lines) do
+    local left = text(remains(kind, taken, tonumber(amount)))
+    kept[#kept + 1] = counter .. ' ' .. window .. ' ' .. kind .. ' ' .. left
+  end
+  record.reservations = table.concat(kept, '\n')
+  return function() give_back(held, lines, tonumber(amount)) end
 end

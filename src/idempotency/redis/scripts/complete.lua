@@ -1,4 +1,5 @@
 -- The owner and epoch are the owner's, or those of the record as the observer read it.
+-- ARGV[15]: what the payment came to, where that may be less than what was taken.
 -- ARGV from 18: an owner's (1) or an observer's (0); contradiction (1) or outcome (0); payload,
 -- provider id, class, phase; next check after (ms); number of attempts; attempts; fingerprints.
 local owned, contradiction = ARGV[18] == '1', ARGV[19] == '1'
@@ -83,10 +84,11 @@ local function store(record)
     record.expires = text(now + retention_ms)
     never_due()
   end
-  -- A failed payment gives its reservations back, once: the policy's counters hang in here.
-  if new.class == 'FAILED' then record.held = nil end
+  -- A failed payment gives back all that it took, once; another what it did not come to.
+  local give_rest_back = ends(record, new.class, ARGV[15])
   wake(record)
   save(record, owned)
+  give_rest_back()
   return { now, 'STORED', record.posts }
 end
 

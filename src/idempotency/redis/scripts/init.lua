@@ -4,4 +4,5 @@ if redis.call('HGET', KEYS[3], 'used') or redis.call('ZCARD', KEYS[5]) > 0
   return { now, 'HAS_RECORDS' }
 end
 redis.call('HSET', KEYS[3], 'generation', generation(), 'look_up_first_until', text(now))
+redis.call('HDEL', KEYS[3], 'lost_at')
 return { now, 'DECLARED' }

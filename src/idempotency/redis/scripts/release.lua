@@ -7,10 +7,10 @@ if too_new(record) then return { now, 'NEW' } end
 if not unresolved(record) then return { now, 'RESOLVED' } end
 if not held(record) then return { now, 'FENCED' } end
 if record.ambiguous == '1' or look_ups_first then return { now, 'AMBIGUOUS' } end
--- What was reserved goes back here: the policy's counters hang in here.
 local key = reference_key(record)
 if key and redis.call('GET', key) == digest then redis.call('DEL', key) end
 redis.call('DEL', KEYS[1])
+give_back(record.held, record.reservations)
 redis.call('ZREM', KEYS[4], digest)
 redis.call('ZREM', KEYS[5], digest)
 if record.waiter then redis.call('PUBLISH', prefix .. 'ends', digest) end

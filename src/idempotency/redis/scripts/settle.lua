@@ -1,4 +1,5 @@
--- ARGV from 11: payload, provider id, class, phase, settled by.
+-- ARGV from 11: payload, provider id, class, phase, settled by; what the payment came to, where that
+-- may be less than what was taken.
 local record = load(KEYS[1])
 if not record then return { now, 'ABSENT' } end
 if too_new(record) then return { now, 'NEW' } end
@@ -12,8 +13,9 @@ record.state, record.lease_end, record.expires = 'DONE', '0', text(now + retenti
 record.outcome, record.class, record.phase = ARGV[11], ARGV[13], ARGV[14]
 record.provider_id = ARGV[12] ~= '' and ARGV[12] or nil
 record.settled_by = ARGV[15]
-if ARGV[13] ~= 'SUCCEEDED' then record.held = nil end
+local give_rest_back = ends(record, ARGV[13], ARGV[16])
 never_due()
 wake(record)
 save(record, false)
+give_rest_back()
 return { now, 'SETTLED' }

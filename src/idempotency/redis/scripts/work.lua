@@ -1,5 +1,5 @@
--- ARGV of the steps that may create a record: caller, operation, reference, command,
--- reservations, trace context, first sent (11 to 17).
+-- ARGV of the steps that may create a record: caller, operation, reference, command, one that is
+-- the step's own, trace context, first sent (11 to 17).
 
 -- The fingerprints stand at the end of ARGV, from `first` on: key id and code, the signing first.
 local function compare(record, first)
@@ -19,8 +19,8 @@ end
 local function birth(first)
   return {
     v = ARGV[4], owner = owner, caller = ARGV[11], operation = ARGV[12],
-    reference = given(ARGV[13]), command = given(ARGV[14]), reservations = given(ARGV[15]),
-    trace = given(ARGV[16]), fp_key = ARGV[first], fp = ARGV[first + 1], posts = '0',
+    reference = given(ARGV[13]), command = given(ARGV[14]), trace = given(ARGV[16]),
+    fp_key = ARGV[first], fp = ARGV[first + 1], posts = '0',
   }
 end
 

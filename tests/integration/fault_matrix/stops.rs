@@ -1,0 +1,97 @@
+//! An operator's stop, over real processes: what has not begun does not, and what has is told as it
+//! is. Rows 33 and 37 for stops.
+
+use serde_json::{Value, json};
+use tonic::Code;
+
+use super::answers::status;
+use super::lab::Lab;
+use super::told::order;
+
+const WORD: [&str; 2] = ["--by=ada", "--reason=provider incident"];
+
+/// Runs `stop` or `resume` with the settings of the sidecars; what it printed.
+async fn operate(lab: &Lab, command: &[&str]) -> String {
+    let audit = lab.folder.path().join("audit.jsonl");
+    let sidecar = lab.sidecar().flag("--audit-log", &audit.display().to_string());
+    let ended = sidecar.operate(&[command, &WORD[..]].concat()).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    ended.stdout
+}
+
+fn audited(lab: &Lab) -> Vec<Value> {
+    let text = std::fs::read_to_string(lab.folder.path().join("audit.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_stop_holds_on_every_sidecar_at_once_and_is_lifted_by_its_name() {
+    let lab = Lab::start().await;
+    let (one, two) = (lab.sidecar().start().await, lab.sidecar().start().await);
+    let printed = operate(&lab, &["stop", "--only-action=charge", "--only-currency=NGN"]).await;
+    let name = printed.split([' ', ':']).find(|word| word.starts_with("stop-")).unwrap();
+    for sidecar in [&one, &two] {
+        let told = sidecar.charge(&order("order-1")).await;
+        told.is_fault(Code::Unavailable, "STOPPED", "no");
+    }
+    assert_eq!(lab.posts("order-1"), 0);
+    operate(&lab, &["resume", name]).await;
+    two.charge(&order("order-1")).await.is_paid("DIRECT");
+    one.charge(&order("order-1")).await.is_paid("REPLAYED");
+
+    let lines = audited(&lab);
+    let told: Vec<_> = lines.iter().map(|line| (&line["act"], &line["stage"])).collect();
+    let word = |act: &str, stage: &str| (json!(act), json!(stage));
+    let wanted = [
+        word("stop", "begun"),
+        word("stop", "done"),
+        word("resume", "begun"),
+        word("resume", "done"),
+    ];
+    assert_eq!(told, wanted.each_ref().map(|(act, stage)| (act, stage)));
+    for line in &lines {
+        for (field, value) in [
+            ("audit", json!("operator")),
+            ("operation", json!("charge")),
+            ("currency", json!("NGN")),
+            ("stop", json!(name)),
+            ("by", json!("ada")),
+            ("why", json!("provider incident")),
+        ] {
+            assert_eq!(line[field], value, "{field}: {line:#}");
+        }
+    }
+}
+
+/// Row 33: it is looked up, and not sent; a finished one is replayed.
+#[tokio::test]
+async fn what_was_begun_gets_its_truth_under_a_stop() {
+    let lab = Lab::start().await;
+    let sidecar = lab.sidecar().start().await;
+    sidecar.charge(&order("order-1")).await.is_paid("DIRECT");
+    for (reference, with_effect) in [("order-2", true), ("order-3", false)] {
+        lab.next_post(reference, status(500, None, with_effect));
+        lab.next_look_up(reference, status(500, None, false));
+        sidecar.charge(&order(reference).within_ms(900)).await.is_unknown();
+    }
+    operate(&lab, &["stop"]).await;
+    sidecar.charge(&order("order-1")).await.is_paid("REPLAYED");
+    sidecar.charge(&order("order-2")).await.is_paid("RECOVERED");
+    sidecar.charge(&order("order-3")).await.is_unknown();
+    assert_eq!((lab.posts("order-3"), lab.charges("order-3")), (1, 0), "nothing more was sent");
+    operate(&lab, &["resume", "--all"]).await;
+    sidecar.charge(&order("order-3")).await.is_paid("DIRECT");
+}
+
+/// Row 37: the store has forgotten, and so has the stop's `no`.
+#[tokio::test]
+async fn after_a_store_loss_a_stop_never_says_no() {
+    let lab = Lab::start().await;
+    let sidecar = lab.sidecar().start().await;
+    sidecar.charge(&order("order-1")).await.is_paid("DIRECT");
+    lab.redis().ask::<()>(&["FLUSHALL"]).await;
+    operate(&lab, &["stop"]).await;
+    let told = sidecar.charge(&order("order-1")).await;
+    told.is_fault(Code::Unavailable, "STOPPED", "unknown");
+    assert_eq!(lab.charges("order-1"), 1);
+}

@@ -1,0 +1,218 @@
+//! Limits, what is left of a charge, and stops.
+
+use futures_util::future::join_all;
+use zentra_sidecar::domain::{Actor, Caller, Currency, Operation, Reason, Reference};
+use zentra_sidecar::idempotency::{
+    AfterLoss, Claim, ClaimAnswer, Class, CounterId, Evidence, LimitName, Quantity, ReleaseAnswer,
+    SetStop, SetStopAnswer, Stop, StopScope, Take,
+};
+
+use super::Stage;
+use crate::support::payment::{Payment, charge, daily, outcome};
+
+fn numbered(number: usize) -> Payment {
+    charge(&format!("key-{number}"), &format!("order-{number}"))
+}
+
+fn is_run(answer: &ClaimAnswer) -> bool {
+    matches!(answer, ClaimAnswer::Run { .. })
+}
+
+/// What a full limit has left.
+fn left(answer: &ClaimAnswer) -> Option<u64> {
+    match answer {
+        ClaimAnswer::Full { full, look_ups_first: false } => Some(full.left),
+        _ => None,
+    }
+}
+
+fn of_the_charge(quantity: Quantity) -> Take {
+    Take {
+        limit: LimitName::refunds_of_a_charge(),
+        counter: CounterId::refunded(&Reference::new("order-1").unwrap()),
+        window_ms: 0,
+        quantity,
+        most: 1000,
+    }
+}
+
+fn refund(number: usize, quantity: Quantity) -> Payment {
+    let (key, reference) = (format!("refund-{number}"), format!("refund-{number}"));
+    let payment = Payment::new("shop/support", Operation::Refund, &key, Some(&reference));
+    payment.takes(vec![of_the_charge(quantity)])
+}
+
+/// Sixty-four at once, of seven each: fourteen fit into a hundred.
+pub(crate) async fn a_limit_is_filled_to_the_last_unit_and_no_further(stage: Stage) {
+    let (stage, other) = (&stage, stage.other_process().await);
+    let claims = (0..64).map(|number| {
+        let claim = numbered(number).takes(vec![daily(7, 100)]).claim(number as u128 + 1);
+        let store = if number % 2 == 0 { stage.store.clone() } else { other.clone() };
+        async move { store.claim(&claim).await.unwrap().answer }
+    });
+    let answers = join_all(claims).await;
+    assert_eq!(answers.iter().filter(|answer| is_run(answer)).count(), 14);
+    assert_eq!(answers.iter().filter_map(left).collect::<Vec<_>>(), [2; 50]);
+    // What still fits is taken, and a full limit says which it is and when it has room again.
+    stage.run(&numbered(64).takes(vec![daily(2, 100)]), 65).await;
+    let answer = stage.claim(&numbered(65).takes(vec![daily(1, 100)]).claim(66)).await;
+    let ClaimAnswer::Full { full, .. } = answer else { panic!("{answer:?}") };
+    assert_eq!((full.limit.as_str(), full.left), ("daily", 0));
+    assert!((1..=24 * 3_600_000).contains(&full.resets_in_ms.unwrap()), "{full:?}");
+    assert_eq!(stage.record(&numbered(65)).await, None, "nothing was written");
+}
+
+/// Of two limits that are full, the caller hears of the one that stays so for longer; and where
+/// one is full, nothing is taken from the other.
+pub(crate) async fn nothing_is_taken_where_one_of_two_limits_is_full(stage: Stage) {
+    let once = |most| Take {
+        limit: LimitName::new("once").unwrap(),
+        counter: CounterId::new(["once"]),
+        window_ms: 0,
+        quantity: Quantity::One,
+        most,
+    };
+    let answer = stage.claim(&numbered(1).takes(vec![daily(9, 8), once(1)]).claim(1)).await;
+    assert_eq!(left(&answer), Some(8));
+    stage.run(&numbered(2).takes(vec![once(1)]), 2).await;
+    let answer = stage.claim(&numbered(3).takes(vec![daily(9, 8), once(1)]).claim(3)).await;
+    let ClaimAnswer::Full { full, .. } = answer else { panic!("{answer:?}") };
+    assert_eq!((full.limit.as_str(), full.resets_in_ms), ("once", None));
+}
+
+pub(crate) async fn a_record_beats_a_full_limit_and_counts_once(stage: Stage) {
+    let payment = numbered(1).takes(vec![daily(100, 100)]).lease_ms(0);
+    stage.run(&payment, 1).await;
+    // Its lease is over: another call takes it over, and takes no more from the limit.
+    let answer = stage.claim(&payment.claim(2)).await;
+    let ClaimAnswer::Recover { record, look_up_only: false, .. } = answer else {
+        panic!("{answer:?}")
+    };
+    assert_eq!(record.reservations.len(), 1);
+    let paid = payment.evidence(2, 2, outcome(Class::Succeeded, "chg_1", 1));
+    stage.store.complete(&paid).await.unwrap();
+    let answer = stage.claim(&payment.claim(3)).await;
+    assert!(matches!(answer, ClaimAnswer::Replay { .. }), "{answer:?}");
+    let answer = stage.claim(&numbered(2).takes(vec![daily(1, 101)]).claim(4)).await;
+    assert!(is_run(&answer), "{answer:?}");
+}
+
+pub(crate) async fn what_came_to_nothing_goes_back_once(stage: Stage) {
+    let failed = numbered(1).takes(vec![daily(60, 100)]);
+    let open = numbered(2).takes(vec![daily(40, 100)]);
+    stage.run(&failed, 1).await;
+    stage.run(&open, 2).await;
+    let pending = open.evidence(2, 1, outcome(Class::Open, "chg_2", 1));
+    stage.store.complete(&pending).await.unwrap();
+    let declined = failed.evidence(1, 1, outcome(Class::Failed, "chg_1", 1));
+    for _ in 0..2 {
+        stage.store.complete(&declined).await.unwrap();
+    }
+    let answer = stage.claim(&numbered(3).takes(vec![daily(61, 100)]).claim(3)).await;
+    assert_eq!(left(&answer), Some(60), "what is open is kept");
+    let released = numbered(4).takes(vec![daily(60, 100)]);
+    stage.run(&released, 4).await;
+    let answer = stage.store.release(&released.release(4, 1)).await.unwrap().answer;
+    assert_eq!(answer, ReleaseAnswer::Released);
+    stage.run(&numbered(5).takes(vec![daily(60, 100)]), 5).await;
+}
+
+/// A refund that asks for all that is left takes that, and gives back what it did not come to.
+pub(crate) async fn refunds_never_exceed_their_charge(stage: Stage) {
+    stage.run(&refund(1, Quantity::Amount(300)), 1).await;
+    let rest = refund(2, Quantity::Rest);
+    stage.run(&rest, 2).await;
+    assert_eq!(left(&stage.claim(&refund(3, Quantity::Amount(1)).claim(3)).await), Some(0));
+    assert_eq!(left(&stage.claim(&refund(4, Quantity::Rest).claim(4)).await), Some(0));
+    let came = Evidence {
+        amount: Some(250),
+        ..rest.evidence(2, 1, outcome(Class::Succeeded, "rfd_2", 1))
+    };
+    for _ in 0..2 {
+        stage.store.complete(&came).await.unwrap();
+    }
+    let answer = stage.claim(&refund(5, Quantity::Amount(451)).claim(5)).await;
+    assert_eq!(left(&answer), Some(450));
+    stage.run(&refund(6, Quantity::Amount(450)), 6).await;
+}
+
+fn stop(name: &str, scope: StopScope) -> SetStop {
+    let stop = Stop {
+        id: Reference::new(name).unwrap(),
+        scope,
+        reason: Reason::new("a drill").unwrap(),
+        by: Actor::new("jo").unwrap(),
+        since_ms: 0,
+        until_ms: None,
+    };
+    SetStop { stop, for_ms: None }
+}
+
+pub(crate) async fn a_stop_covers_what_it_names_until_it_is_lifted(stage: Stage) {
+    let other = stage.other_process().await;
+    let scopes = [
+        StopScope::default(),
+        StopScope { operation: Some(Operation::Charge), ..StopScope::default() },
+        StopScope { caller: Some(Caller::new("shop/checkout").unwrap()), ..StopScope::default() },
+        StopScope { currency: Some(Currency::new("NGN").unwrap()), ..StopScope::default() },
+    ];
+    let uncovered = [
+        StopScope { operation: Some(Operation::Renew), ..StopScope::default() },
+        StopScope { caller: Some(Caller::new("shop/billing").unwrap()), ..StopScope::default() },
+        StopScope { currency: Some(Currency::new("USD").unwrap()), ..StopScope::default() },
+    ];
+    for (number, scope) in scopes.into_iter().enumerate() {
+        let set = stop("drill", scope);
+        assert_eq!(other.stop(&set).await.unwrap().answer, SetStopAnswer::Stopped);
+        let answer = stage.claim(&numbered(number).claim(1)).await;
+        let ClaimAnswer::Stopped { stop, look_ups_first: false } = answer else {
+            panic!("{answer:?}")
+        };
+        assert_eq!((stop.id, stop.scope), (set.stop.id.clone(), set.stop.scope));
+        assert_eq!(stage.record(&numbered(number)).await, None, "nothing was written");
+        assert_eq!(other.resume(Some(&set.stop.id)).await.unwrap().answer, 1);
+    }
+    for (number, scope) in uncovered.into_iter().enumerate() {
+        other.stop(&stop(&format!("other-{number}"), scope)).await.unwrap();
+    }
+    assert_eq!(stage.store.stops().await.unwrap().answer.len(), 3);
+    stage.run(&numbered(9), 9).await;
+    assert_eq!(other.resume(None).await.unwrap().answer, 3);
+    assert_eq!(stage.store.stops().await.unwrap().answer, []);
+}
+
+/// What was begun is looked up, and not sent; a stop whose time is over is none.
+pub(crate) async fn a_record_beats_a_stop_and_a_stop_ends(stage: Stage) {
+    let payment = numbered(1).lease_ms(0);
+    stage.run(&payment, 1).await;
+    stage.store.stop(&stop("drill", StopScope::default())).await.unwrap();
+    let answer = stage.claim(&payment.claim(2)).await;
+    assert!(
+        matches!(answer, ClaimAnswer::Recover { look_up_only: true, is_stopped: true, .. }),
+        "{answer:?}"
+    );
+    let over = SetStop { for_ms: Some(0), ..stop("drill", StopScope::default()) };
+    stage.store.stop(&over).await.unwrap();
+    assert_eq!(stage.store.stops().await.unwrap().answer, []);
+    let answer = stage.claim(&payment.claim(3)).await;
+    assert!(matches!(answer, ClaimAnswer::Recover { is_stopped: false, .. }), "{answer:?}");
+    stage.run(&numbered(2), 4).await;
+}
+
+/// No `no` where the store may have forgotten; and limits start again, or are full.
+pub(crate) async fn after_a_loss_limits_start_again_or_are_full(stage: Stage) {
+    stage.run(&numbered(1).takes(vec![daily(100, 100)]), 1).await;
+    stage.backend.wipe().await;
+    let claim = |number: usize, after_loss, amount| {
+        let claim = numbered(number).takes(vec![daily(amount, 100)]).claim(number as u128);
+        Claim { after_loss, ..claim }
+    };
+    let answer = stage.claim(&claim(2, AfterLoss::Deny, 1)).await;
+    let ClaimAnswer::Full { full, look_ups_first: true } = answer else { panic!("{answer:?}") };
+    assert_eq!(full.left, 0);
+    let answer = stage.claim(&claim(3, AfterLoss::Restart, 101)).await;
+    let ClaimAnswer::Full { full, look_ups_first: true } = answer else { panic!("{answer:?}") };
+    assert_eq!(full.left, 100);
+    let answer = stage.claim(&claim(4, AfterLoss::Restart, 100)).await;
+    assert!(matches!(answer, ClaimAnswer::Run { look_up_first: true, .. }), "{answer:?}");
+}
