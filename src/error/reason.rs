@@ -117,7 +117,18 @@ impl Reason {
     /// What the caller's developer reads.
     #[must_use]
     pub fn caller_text(self) -> &'static str {
+        if let Some(text) = self.refusal_text() {
+            return text;
+        }
         match self {
+            Self::RefundExceedsCharge
+            | Self::ChargeNotRefundable
+            | Self::CardDataRefused
+            | Self::CallerNotAllowed
+            | Self::PolicyDenied
+            | Self::LimitExceeded
+            | Self::OutcomeSettled
+            | Self::Stopped => "The sidecar does not make this payment.",
             Self::InvalidRequest => "The request has faults; see the field violations.",
             Self::IdempotencyKeyReused => {
                 "This idempotency key was used for another payment; use a new key for a new payment."
@@ -151,31 +162,9 @@ impl Reason {
                 "The payment token is not ready for renewals: its first charge must be verified; \
                  then use a new key and reference."
             }
-            Self::RefundExceedsCharge => "The refund is larger than its charge.",
-            Self::ChargeNotRefundable => "The charge did not succeed: there is nothing to refund.",
-            Self::CardDataRefused => {
-                "This sidecar does not accept card data; tokenize through the gateway that does."
-            }
-            Self::CallerNotAllowed => {
-                "This caller may not call this sidecar; whoever runs it has to allow it."
-            }
-            Self::PolicyDenied => {
-                "The payment policy does not allow this; the metadata names the rule."
-            }
-            Self::LimitExceeded => {
-                "A limit of the payment policy is used up; the metadata names it, and when to try \
-                 again."
-            }
-            Self::Stopped => {
-                "Whoever runs the sidecar has stopped such payments for now; try again later with \
-                 the same key."
-            }
             Self::OutcomeUnresolved => {
                 "It is not known whether the payment was made, and the provider can no longer \
                  tell; an operator has to settle it."
-            }
-            Self::OutcomeSettled => {
-                "An operator found that this payment was not made; use a new key to make it."
             }
             Self::IdempotencyStoreUnavailable => {
                 "The idempotency store could not be used in time and nothing was sent; try again \
@@ -198,5 +187,34 @@ impl Reason {
                 "The sidecar has as many calls under way as it takes; try again with the same key."
             }
         }
+    }
+
+    /// Why the sidecar itself does not make a payment, or not any more.
+    fn refusal_text(self) -> Option<&'static str> {
+        Some(match self {
+            Self::RefundExceedsCharge => "The refund is larger than what is left of its charge.",
+            Self::ChargeNotRefundable => "The charge did not succeed: there is nothing to refund.",
+            Self::CardDataRefused => {
+                "This sidecar does not accept card data; tokenize through the gateway that does."
+            }
+            Self::CallerNotAllowed => {
+                "This caller may not call this sidecar; whoever runs it has to allow it."
+            }
+            Self::PolicyDenied => {
+                "The payment policy does not allow this; the metadata names the rule."
+            }
+            Self::LimitExceeded => {
+                "A limit of the payment policy is used up; the metadata names it, and when to try \
+                 again."
+            }
+            Self::Stopped => {
+                "Whoever runs the sidecar has stopped such payments for now; try again later with \
+                 the same key."
+            }
+            Self::OutcomeSettled => {
+                "An operator found that this payment was not made; use a new key to make it."
+            }
+            _ => return None,
+        })
     }
 }

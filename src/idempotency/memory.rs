@@ -186,7 +186,7 @@ impl Content {
         }
         for CounterWrite { id, counter } in writes.counters {
             self.counters.insert(id, counter);
-            if self.counters.len() % FORGET_EVERY == 0 {
+            if self.counters.len().is_multiple_of(FORGET_EVERY) {
                 self.counters.retain(|_, counter| counter.expires_ms > now_ms);
             }
         }

@@ -119,7 +119,7 @@ fn every_setting_in_the_table_is_one() {
 
 #[test]
 fn every_error_reason_is_documented_and_no_other() {
-    let code = text("src/error.rs");
+    let code = text("src/error/reason.rs");
     let reasons: BTreeSet<&str> = code
         .lines()
         .filter_map(|line| line.trim().strip_prefix("Self::")?.split_once(" => \""))

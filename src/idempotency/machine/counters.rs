@@ -57,7 +57,7 @@ fn lasts_longer(one: &Full, other: &Full) -> bool {
 /// The counter in the window of this moment. A clock that has gone back leaves it in the later
 /// window, so that nothing is counted out.
 fn current(view: &View<'_>, take: &Take) -> Counter {
-    let now = if take.window_ms == 0 { 0 } else { view.now_ms / take.window_ms };
+    let now = view.now_ms.checked_div(take.window_ms).unwrap_or(0);
     let stored = view.counter(&take.counter).filter(|stored| stored.window >= now);
     let (window, sum) = stored.map_or((now, 0), |stored| (stored.window, stored.sum));
     let expires_ms = match take.window_ms {
