@@ -1,11 +1,11 @@
 //! The inbound side: gRPC in, domain commands out, and back. The only maker of `tonic::Status`.
 
-mod arriving;
 mod call;
 mod deadline;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod gate;
+mod held;
 mod page_token;
 mod request_body;
 mod requests;
