@@ -68,7 +68,7 @@ pub struct Running {
     draining: Draining,
     drain: Duration,
     listeners: JoinSet<()>,
-    admin: tokio::task::JoinHandle<io::Result<()>>,
+    admin: tokio::task::JoinHandle<()>,
 }
 
 /// How a sidecar ended.

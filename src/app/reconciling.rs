@@ -20,7 +20,7 @@ pub struct Reconciling {
     admin_address: SocketAddr,
     draining: Draining,
     work: JoinHandle<()>,
-    admin: JoinHandle<std::io::Result<()>>,
+    admin: JoinHandle<()>,
 }
 
 /// Starts one. It takes no calls: of all listeners it has the admin one alone.

@@ -11,6 +11,7 @@ use crate::app::{self, End, Running};
 use crate::clock::SystemClock;
 use crate::config::{ServeArgs, Settings};
 use crate::idempotency::redis::StoreUrl;
+use crate::process;
 use crate::shutdown::Signals;
 use crate::telemetry::Telemetry;
 use crate::telemetry::logs::{self, Lines};
@@ -18,6 +19,10 @@ use crate::telemetry::start::{self, Exports, FLUSH};
 
 /// How long spans and metrics have to leave where the calls took all the time there was.
 const LEAST_FLUSH: Duration = Duration::from_millis(250);
+
+/// Files that are open beside connections of callers and to Zentra: TLS handshakes, those who may
+/// not call, the admin port, the store, and the rest.
+const FILES_BESIDE: usize = 512;
 
 /// Serves until SIGTERM or SIGINT, then drains.
 pub async fn run(args: &ServeArgs) -> ExitCode {
@@ -31,6 +36,7 @@ pub async fn run(args: &ServeArgs) -> ExitCode {
              own idempotency keeps a payment from being made twice"
         );
     }
+    allow_connections(&settings);
     tell_policy(&settings);
     let (zentra, caller) = (settings.zentra_url.clone(), settings.caller.clone());
     match app::start(settings, Arc::new(SystemClock), telemetry).await {
@@ -61,6 +67,20 @@ fn tell_policy(settings: &Settings) {
             policy_hash = policy.hash(),
             "a payment policy is in force"
         );
+    }
+}
+
+/// Lets the process have as many connections as it is to serve, where the system allows that.
+fn allow_connections(settings: &Settings) {
+    let served =
+        settings.connections.connections.saturating_add(settings.upstream.requests_in_flight);
+    let needed = served.saturating_add(FILES_BESIDE);
+    match process::allow_open_files() {
+        Ok(Some(allowed)) if allowed < needed as u64 => {
+            tracing::warn!(allowed, needed, "the system allows fewer open files than are needed");
+        }
+        Ok(_) => {}
+        Err(fault) => tracing::warn!(%fault, "the limit of open files could not be raised"),
     }
 }
 

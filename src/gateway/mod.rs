@@ -23,6 +23,7 @@ pub use verify::Verified;
 use crate::admission::Admitted;
 use crate::domain::Caller;
 use crate::engine::Engine;
+use crate::error::{Error, MoneyMoved, Reason};
 use crate::policy::Policies;
 use crate::readiness::Readiness;
 
@@ -87,6 +88,19 @@ impl Gateway {
                 differing: Seldom::default(),
                 observations,
             }),
+        }
+    }
+
+    /// Says whether a payment method may be handed to [`Gateway::tokenize`].
+    ///
+    /// # Errors
+    /// `CARD_DATA_REFUSED` where this sidecar takes no card data.
+    pub fn takes_card_data(&self) -> Result<(), Error> {
+        match self.shared.card_data {
+            CardData::Accept => Ok(()),
+            CardData::Refuse => {
+                Err(Error::new(Reason::CardDataRefused).money_moved(MoneyMoved::No))
+            }
         }
     }
 

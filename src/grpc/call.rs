@@ -10,6 +10,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status};
 
 use super::deadline::Deadlines;
+use super::held::Places;
 use super::told::{Answered, Told};
 use super::{status, trace};
 use crate::admission::Admission;
@@ -66,25 +67,41 @@ impl CallSettings {
     {
         // Counted before it is admitted, so that none is admitted that nobody waits for.
         let under_way = self.under_way.token();
-        let (metadata, extensions, message) = request.into_parts();
+        let (metadata, mut extensions, message) = request.into_parts();
         let Some(peer) = extensions.get::<Peer>() else {
             // No connection leaves it out; a call of nobody is nobody's.
             return Err(status::from_error(&Error::new(Reason::CallerNotAllowed), ""));
         };
         let call = self.begin(operation, peer.caller(), &metadata, reference(&message));
-        let (result, _under_way) = match self.admit(&metadata, peer, call.started) {
+        let result = match self.admit(&metadata, peer, call.started) {
             Ok(admitted) => {
+                // Beside the work, the answer holds them: until its caller has taken it.
+                let places = Places { _admitted: admitted.admitted.clone(), _under_way: under_way };
+                extensions.insert(places);
                 let work = handle(admitted, message).with_context(call.context.clone());
-                (work.await, Some(under_way))
+                work.await
             }
             // Who is refused puts off no end: a stream of such calls may never have a gap.
             Err(error) => {
                 drop(under_way);
-                (Err(error), None)
+                Err(error)
             }
         };
         let result = result.map_err(|error| call.complete(error));
-        call.finish(result)
+        let answer = call.finish(result)?;
+        Ok(Response::from_parts(MetadataMap::new(), answer, extensions))
+    }
+
+    /// Refuses a call of somebody who may not call, without a look at its message.
+    pub(super) fn turn_away(
+        &self,
+        operation: Operation,
+        metadata: &MetadataMap,
+        peer: &Peer,
+    ) -> Status {
+        let call = self.begin(operation, peer.caller(), metadata, None);
+        let error = call.complete(Error::new(Reason::CallerNotAllowed));
+        call.refuse(&error)
     }
 
     fn begin(
@@ -145,14 +162,20 @@ impl Call<'_> {
     }
 
     /// Tells operators of the call, and makes its answer.
-    fn finish<T>(self, result: Result<Answered<T>, Error>) -> Result<Response<T>, Status> {
-        let (answer, told) = match result {
-            Ok(answered) => (Ok(Response::new(answered.message)), Ok(answered.told)),
-            Err(error) => (Err(status::from_error(&error, &self.request_id)), Err(error)),
-        };
-        let code = answer.as_ref().err().map_or(Code::Ok, Status::code);
-        self.tell(code, told.as_ref());
-        answer
+    fn finish<T>(&self, result: Result<Answered<T>, Error>) -> Result<T, Status> {
+        match result {
+            Ok(answered) => {
+                self.tell(Code::Ok, Ok(&answered.told));
+                Ok(answered.message)
+            }
+            Err(error) => Err(self.refuse(&error)),
+        }
+    }
+
+    fn refuse(&self, error: &Error) -> Status {
+        let status = status::from_error(error, &self.request_id);
+        self.tell(status.code(), Err(error));
+        status
     }
 
     fn tell(&self, code: Code, result: Result<&Told, &Error>) {

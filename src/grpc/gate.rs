@@ -2,52 +2,59 @@
 //! room to take it in.
 
 use std::convert::Infallible;
-use std::future::{Ready, ready};
+use std::future::{self, Ready};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use futures_util::future::{BoxFuture, Either, FutureExt as _};
-use http::{Request, Response};
-use hyper::body::{Body as HttpBody, Frame, Incoming};
-use tokio::sync::OwnedSemaphorePermit;
+use futures_util::future::Either;
+use http::{HeaderMap, Request, Response};
+use hyper::body::Incoming;
+use tokio::sync::Semaphore;
 use tonic::body::Body;
+use tonic::metadata::MetadataMap;
 use tower::Service;
 
-use super::arriving::Arriving;
-use super::request_body::RequestBody;
-use super::status;
+use super::CallSettings;
+use super::held::{Answer, Held, Places};
+use super::request_body::{Arriving, MAX_ARRIVING, RequestBody};
+use super::{status, trace};
+use crate::domain::Operation;
 use crate::error::{Error, Reason};
 use crate::listen::Peer;
 
 /// How the paths of health and reflection begin.
 const ASIDE: &str = "/grpc.";
-/// How those of payments begin. Who may not call is refused there too, in words that go into the
-/// audit log.
-const PAYMENTS: &str = "/zentra.gateway.v1.PaymentService/";
+/// How those of health begin, whose requests are one message each. Those of reflection are streams.
+const HEALTH: &str = "/grpc.health.";
+/// Streams of reflection at once, over all connections: it is there for people with tools, and one
+/// stream may keep a message on its way in and two large answers.
+const MAX_REFLECTIONS: usize = 64;
 
 /// The gate before the services.
 #[derive(Clone)]
 pub(super) struct Gate<S> {
     inner: S,
+    settings: CallSettings,
     arriving: Arriving,
+    reflections: Arc<Semaphore>,
 }
 
-type Refused = Ready<Result<Response<Body>, Infallible>>;
-type Taken<F> = Either<F, BoxFuture<'static, Result<Response<Body>, Infallible>>>;
+type Refused = Ready<Result<Response<Answer>, Infallible>>;
 
 impl<S> Gate<S> {
-    pub(super) fn new(inner: S) -> Self {
-        Self { inner, arriving: Arriving::default() }
+    pub(super) fn new(inner: S, settings: CallSettings) -> Self {
+        let arriving = Arriving::new(MAX_ARRIVING);
+        Self { inner, settings, arriving, reflections: Arc::new(Semaphore::new(MAX_REFLECTIONS)) }
     }
 }
 
 impl<S> Service<Request<Incoming>> for Gate<S>
 where
     S: Service<Request<RequestBody<Incoming>>, Response = Response<Body>, Error = Infallible>,
-    S::Future: Send + 'static,
+    S::Future: Unpin,
 {
-    type Response = Response<Body>;
+    type Response = Response<Answer>;
     type Error = Infallible;
     type Future = Either<Refused, Taken<S::Future>>;
 
@@ -56,22 +63,50 @@ where
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let peer = request.extensions().get::<Peer>();
         let path = request.uri().path();
-        let Some(peer) = peer.filter(|it| it.is_allowed() || path.starts_with(PAYMENTS)) else {
-            return refuse(Reason::CallerNotAllowed, peer);
+        let Some(peer) = request.extensions().get::<Peer>() else {
+            // No connection leaves it out; a call of nobody is nobody's.
+            return refuse(Reason::CallerNotAllowed, None);
         };
-        if !path.starts_with(ASIDE) {
-            let body = |body| RequestBody::arriving(body, self.arriving.clone());
-            return Either::Right(Either::Left(self.inner.call(request.map(body))));
+        if !peer.is_allowed() {
+            // Nothing of what it sends is read. An attempt to pay goes on record.
+            return match trace::operation(path) {
+                Some(operation) => self.turn_away(operation, request.headers(), peer),
+                None => refuse(Reason::CallerNotAllowed, Some(peer)),
+            };
         }
-        let Some(place) = peer.aside() else {
-            return refuse(Reason::Overloaded, Some(peer));
+        let (is_aside, is_stream) = (path.starts_with(ASIDE), !path.starts_with(HEALTH));
+        let mut held = Held::Nothing;
+        if is_aside {
+            let mut places: Vec<_> = peer.aside().into_iter().collect();
+            if is_stream {
+                places.extend(self.reflections.clone().try_acquire_owned());
+            }
+            if places.len() < 1 + usize::from(is_stream) {
+                return refuse(Reason::Overloaded, Some(peer));
+            }
+            held = Held::UntilEnded { _places: places };
+        }
+        let peer = peer.clone();
+        let body = |body| match is_aside && is_stream {
+            true => RequestBody::without_end(body),
+            false => RequestBody::arriving(body, peer.clone(), self.arriving.clone()),
         };
-        let answer = self.inner.call(request.map(RequestBody::without_end));
-        let held =
-            |answer: Response<Body>| answer.map(|body| Body::new(Held { body, _place: place }));
-        Either::Right(Either::Right(answer.map(|answer| answer.map(held)).boxed()))
+        let answer = self.inner.call(request.map(body));
+        Either::Right(Taken { answer, peer, held })
+    }
+}
+
+impl<S> Gate<S> {
+    fn turn_away<F>(
+        &self,
+        operation: Operation,
+        headers: &HeaderMap,
+        peer: &Peer,
+    ) -> Either<Refused, F> {
+        let metadata = MetadataMap::from_headers(headers.clone());
+        let status = self.settings.turn_away(operation, &metadata, peer);
+        Either::Left(future::ready(Ok(status.into_http().map(of_refusal))))
     }
 }
 
@@ -80,27 +115,32 @@ fn refuse<F>(reason: Reason, peer: Option<&Peer>) -> Either<Refused, F> {
     let caller = peer.map(|peer| peer.caller().as_str());
     tracing::info!(caller, request_id, outcome = reason.as_str(), "call");
     let status = status::from_error(&Error::new(reason), &request_id);
-    Either::Left(ready(Ok(status.into_http())))
+    Either::Left(future::ready(Ok(status.into_http().map(of_refusal))))
 }
 
-/// An answer that keeps its place until it has ended.
-struct Held {
-    body: Body,
-    _place: OwnedSemaphorePermit,
+fn of_refusal(body: Body) -> Answer {
+    Answer::new(body, Held::Nothing)
 }
 
-impl HttpBody for Held {
-    type Data = Bytes;
-    type Error = tonic::Status;
+/// An answer on its way.
+pub(super) struct Taken<F> {
+    answer: F,
+    peer: Peer,
+    held: Held,
+}
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
+impl<F> Future for Taken<F>
+where
+    F: Future<Output = Result<Response<Body>, Infallible>> + Unpin,
+{
+    type Output = Result<Response<Answer>, Infallible>;
 
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut answer = ready!(Pin::new(&mut self.answer).poll(context))?;
+        let held = match answer.extensions_mut().remove::<Places>() {
+            Some(places) => Held::UntilTaken { _places: places, _untaken: self.peer.answer() },
+            None => std::mem::replace(&mut self.held, Held::Nothing),
+        };
+        Poll::Ready(Ok(answer.map(|body| Answer::new(body, held))))
     }
 }

@@ -10,7 +10,15 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::Status;
 
-use super::arriving::{Arriving, Unfinished};
+use crate::domain::Caller;
+use crate::listen::{Peer, Seat, WaitingRoom};
+
+/// Unfinished requests at once, over all connections. Each may hold up to 64 KiB. Of more, one
+/// gives way: of the caller who has most, and of the connection of his that has most, the oldest.
+pub(super) const MAX_ARRIVING: usize = 256;
+
+/// The requests that have begun to arrive and have not ended, by caller and connection.
+pub(super) type Arriving = WaitingRoom<Caller, usize>;
 
 /// How long a payment request may take from its head to its last byte. Nobody waits for it
 /// longer, whatever the caller's deadline is.
@@ -26,7 +34,7 @@ enum Arrival {
     /// It may stay open: that of a stream.
     WithoutEnd,
     /// It has not let itself be waited for so far.
-    Prompt(Instant, Arriving),
+    Prompt(Instant, Peer, Arriving),
     Late(Box<Late>),
     /// Wholly.
     Arrived,
@@ -35,13 +43,15 @@ enum Arrival {
 struct Late {
     timer: Pin<Box<Sleep>>,
     given_up: Pin<Box<WaitForCancellationFutureOwned>>,
-    _place: Unfinished,
+    /// Whose connection it is: its number stands for no other while this is here.
+    _peer: Peer,
+    _place: Seat<Caller, usize>,
 }
 
 impl<B> RequestBody<B> {
     /// A body that has to arrive in time.
-    pub(super) fn arriving(body: B, all: Arriving) -> Self {
-        Self { body, arrival: Arrival::Prompt(Instant::now() + ARRIVAL, all) }
+    pub(super) fn arriving(body: B, peer: Peer, all: Arriving) -> Self {
+        Self { body, arrival: Arrival::Prompt(Instant::now() + ARRIVAL, peer, all) }
     }
 
     /// A body that may stay open.
@@ -53,11 +63,12 @@ impl<B> RequestBody<B> {
 impl Arrival {
     /// Waits for more; ready where that has come to an end.
     fn poll_wait(&mut self, context: &mut Context<'_>) -> Poll<Status> {
-        if let Self::Prompt(by, all) = self {
-            let place = all.enter();
+        if let Self::Prompt(by, peer, all) = self {
+            let place = all.enter(peer.caller().clone(), peer.connection());
             *self = Self::Late(Box::new(Late {
                 timer: Box::pin(sleep_until(*by)),
-                given_up: Box::pin(place.given_up.clone().cancelled_owned()),
+                given_up: Box::pin(place.given_up().clone().cancelled_owned()),
+                _peer: peer.clone(),
                 _place: place,
             }));
         }
@@ -122,6 +133,10 @@ mod tests {
         })))
     }
 
+    fn peer(name: &str) -> Peer {
+        Peer::new(Caller::new(name).unwrap(), true)
+    }
+
     async fn fault<B>(body: RequestBody<B>) -> tonic::Code
     where
         B: Body<Data = Bytes, Error = Status> + Unpin,
@@ -133,19 +148,27 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_that_does_not_end_is_given_up_however_it_trickles() {
         let began = Instant::now();
-        let body = RequestBody::arriving(trickle(Duration::from_secs(4)), Arriving::default());
+        let all = Arriving::new(MAX_ARRIVING);
+        let body = RequestBody::arriving(trickle(Duration::from_secs(4)), peer("a/slow"), all);
         assert_eq!(fault(body).await, tonic::Code::DeadlineExceeded);
         assert_eq!(began.elapsed(), ARRIVAL);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_oldest_of_too_many_is_given_up_at_once() {
-        let (all, began) = (Arriving::default(), Instant::now());
-        let oldest = RequestBody::arriving(trickle(Duration::from_secs(1)), all.clone());
-        let oldest = tokio::spawn(fault(oldest));
+    async fn one_of_the_connection_with_most_is_given_up_at_once() {
+        let (all, began) = (Arriving::new(MAX_ARRIVING), Instant::now());
+        let (honest, flood) = (peer("shared"), peer("shared"));
+        let begin = |peer: &Peer| {
+            let body = trickle(Duration::from_secs(1));
+            tokio::spawn(fault(RequestBody::arriving(body, peer.clone(), all.clone())))
+        };
+        let (oldest, first) = (begin(&honest), begin(&flood));
         tokio::task::yield_now().await;
-        let _others: Vec<_> = (0..256).map(|_| all.enter()).collect();
-        assert_eq!(oldest.await.unwrap(), tonic::Code::ResourceExhausted);
+        let (caller, number) = (flood.caller().clone(), flood.connection());
+        let enter = |_| all.enter(caller.clone(), number);
+        let _others: Vec<_> = (0..MAX_ARRIVING - 1).map(enter).collect();
+        assert_eq!(first.await.unwrap(), tonic::Code::ResourceExhausted);
         assert_eq!(began.elapsed(), Duration::ZERO);
+        assert_eq!(oldest.await.unwrap(), tonic::Code::DeadlineExceeded, "it has all its time");
     }
 }

@@ -51,19 +51,19 @@ fn payment_method(
 ) -> Option<PaymentMethod> {
     use proto::tokenize_request::PaymentMethod as Method;
     match method {
-        Some(Method::Card(card)) => {
+        Some(Method::Card(mut card)) => {
             let parts = CardParts {
-                number: secret(card.number),
+                number: secret(&mut card.number),
                 expiry_month: card.expiry_month,
                 expiry_year: card.expiry_year,
-                security_code: secret(card.cvv),
-                holder_name: secret(card.holder_name),
+                security_code: secret(&mut card.cvv),
+                holder_name: secret(&mut card.holder_name),
             };
             Card::new(parts, now, faults).map(PaymentMethod::Card)
         }
-        Some(Method::BankAccount(account)) => {
-            let number = secret(account.account_number);
-            let name = secret(account.account_name);
+        Some(Method::BankAccount(mut account)) => {
+            let number = secret(&mut account.account_number);
+            let name = secret(&mut account.account_name);
             BankAccount::new(number, &account.bank_code, name, faults)
                 .map(PaymentMethod::BankAccount)
         }
@@ -75,9 +75,9 @@ fn payment_method(
 }
 
 /// Takes a text of a message, and wipes the message's own.
-fn secret(text: String) -> SecretString {
+fn secret(text: &mut String) -> SecretString {
     // Not `from(text)`: that may move the text, and leave the old place as it was.
-    SecretString::from(Zeroizing::new(text).as_str())
+    SecretString::from(Zeroizing::new(std::mem::take(text)).as_str())
 }
 
 pub(super) fn charge(message: &proto::ChargeRequest) -> Result<ChargeCommand, Error> {

@@ -20,6 +20,9 @@ use crate::shutdown::Draining;
 /// The largest request, in bytes. The largest that the contract allows takes about 2 KiB.
 pub(super) const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 
+/// The largest request of health or reflection, in bytes: a name.
+const MAX_ASIDE_BYTES: usize = 4 * 1024;
+
 /// What health knows: the process as a whole, and the service.
 const WATCHED: [&str; 2] = ["", "zentra.gateway.v1.PaymentService"];
 /// What reflection lists: what is served, which is less than what the contract describes.
@@ -52,8 +55,9 @@ impl Server {
     ) -> Result<Self, tonic_reflection::server::Error> {
         let (health, health_service) = health_reporter();
         let (under_way, draining) = (settings.under_way.clone(), settings.draining.clone());
-        let payments = PaymentServiceServer::new(Payments { gateway, settings, clock })
-            .max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let payments =
+            PaymentServiceServer::new(Payments { gateway, settings: settings.clone(), clock })
+                .max_decoding_message_size(MAX_MESSAGE_BYTES);
         let reflection = || {
             use tonic_reflection::pb;
             let builder = tonic_reflection::server::Builder::configure()
@@ -71,11 +75,11 @@ impl Server {
         let reflection_v1alpha = reflection().build_v1alpha()?;
         routes
             .add_service(payments)
-            .add_service(health_service.max_decoding_message_size(MAX_MESSAGE_BYTES))
-            .add_service(reflection_v1.max_decoding_message_size(MAX_MESSAGE_BYTES))
-            .add_service(reflection_v1alpha.max_decoding_message_size(MAX_MESSAGE_BYTES));
+            .add_service(health_service.max_decoding_message_size(MAX_ASIDE_BYTES))
+            .add_service(reflection_v1.max_decoding_message_size(MAX_ASIDE_BYTES))
+            .add_service(reflection_v1alpha.max_decoding_message_size(MAX_ASIDE_BYTES));
         let closing = CancellationToken::new();
-        let gate = Gate::new(routes.routes().prepare());
+        let gate = Gate::new(routes.routes().prepare(), settings);
         let server = Self { gate, health, draining, closing, under_way };
         server.set_serving(false).await;
         Ok(server)

@@ -28,6 +28,8 @@ impl PaymentService for Payments {
         request: Request<proto::TokenizeRequest>,
     ) -> Answer<proto::TokenizeResponse> {
         let handle = async |call, message| {
+            // Before a look at the card: who takes none has nothing to say of one.
+            self.gateway.takes_card_data()?;
             let command = requests::tokenize(message, self.clock.now())?;
             let done = self.gateway.tokenize(call, command).await?;
             let told = Told::write("SAVED", &done.execution);

@@ -11,6 +11,18 @@ use crate::error::Error;
 use crate::telemetry::names::attribute;
 use crate::telemetry::trace_context::{TRACEPARENT, TRACESTATE, parse};
 
+const OPERATIONS: [Operation; 9] = [
+    Operation::Tokenize,
+    Operation::Charge,
+    Operation::Renew,
+    Operation::Refund,
+    Operation::Verify,
+    Operation::GetCharge,
+    Operation::ListCharges,
+    Operation::GetRefund,
+    Operation::ListTokens,
+];
+
 /// The full name of an operation's RPC.
 pub(super) fn method(operation: Operation) -> &'static str {
     match operation {
@@ -24,6 +36,12 @@ pub(super) fn method(operation: Operation) -> &'static str {
         Operation::GetRefund => "zentra.gateway.v1.PaymentService/GetRefund",
         Operation::ListTokens => "zentra.gateway.v1.PaymentService/ListTokens",
     }
+}
+
+/// The operation of a path; none where it is not one of payments.
+pub(super) fn operation(path: &str) -> Option<Operation> {
+    let full = path.strip_prefix('/')?;
+    OPERATIONS.into_iter().find(|operation| method(*operation) == full)
 }
 
 /// The caller's span, where it names exactly one. Baggage is not looked at.
@@ -112,4 +130,28 @@ pub(super) fn end(context: &Context, came: &Came<'_>, code: Code, result: Result
         }
     }
     span.end();
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+    use crate::grpc::proto::FILE_DESCRIPTOR_SET;
+
+    #[test]
+    fn every_rpc_of_payments_is_known_by_its_path() {
+        let set = prost_types::FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
+        let services = set.file.iter().flat_map(|file| &file.service);
+        let payments = services.filter(|service| service.name() == "PaymentService");
+        let mut known = 0;
+        for rpc in payments.flat_map(|service| &service.method) {
+            let path = format!("/zentra.gateway.v1.PaymentService/{}", rpc.name());
+            assert_eq!(operation(&path).map(method), path.strip_prefix('/'));
+            known += 1;
+        }
+        assert_eq!(known, OPERATIONS.len());
+        assert_eq!(operation("/zentra.gateway.v1.PaymentService/Other"), None);
+        assert_eq!(operation("/grpc.health.v1.Health/Check"), None);
+    }
 }

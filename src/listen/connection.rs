@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -21,18 +20,17 @@ use super::Peer;
 use super::frames::Metered;
 use super::limits::{
     KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MAX_CONCURRENT_STREAMS, MAX_LOCAL_RESETS,
-    MAX_METADATA_BYTES, MAX_PENDING_RESETS, MAX_SEND_BUFFER_BYTES, WINDOW_BYTES,
+    MAX_METADATA_BYTES, MAX_PENDING_RESETS, MAX_SEND_BUFFER_BYTES, TAKING_TURN, WINDOW_BYTES,
 };
-use super::vitals::{CallUnderWay, Verdict, Vitals};
+use super::vitals::{CallUnderWay, Stay, Verdict, Vitals};
 
 /// Serves one peer until it goes, until `closing` and the calls under way have ended, or until it
-/// breaks a limit. `age` is how long the connection is used before the peer is asked to make a
-/// new one.
+/// breaks a limit.
 pub(super) async fn serve<I, S, B>(
     io: I,
     peer: Peer,
     service: S,
-    age: Duration,
+    stay: Stay,
     closing: CancellationToken,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -42,12 +40,12 @@ pub(super) async fn serve<I, S, B>(
     B: Body<Data = Bytes> + Unpin + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let vitals = Arc::new(Vitals::new(Instant::now(), age));
+    let vitals = Arc::new(Vitals::new(Instant::now(), stay));
     let io = TokioIo::new(Metered::new(io, vitals.clone()));
-    let calls = vitals.clone();
+    let (calls, of_requests) = (vitals.clone(), peer.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
         let call = calls.call();
-        request.extensions_mut().insert(peer.clone());
+        request.extensions_mut().insert(of_requests.clone());
         let answer = service.clone().oneshot(request);
         async move {
             let answer = answer.await?;
@@ -55,8 +53,8 @@ pub(super) async fn serve<I, S, B>(
         }
     });
     let mut connection = pin!(http2().serve_connection(io, service));
-    let mut farewell = pin!(farewell(&vitals, &closing));
-    let mut cut_at = None;
+    let mut watch = Watch::of(&vitals, &peer, &closing);
+    let mut cut_at: Option<Instant> = None;
     loop {
         tokio::select! {
             biased;
@@ -67,10 +65,12 @@ pub(super) async fn serve<I, S, B>(
                 return;
             }
             () = until(cut_at) => return,
-            end = farewell.as_mut(), if cut_at.is_none() => match end {
+            end = watch.farewell() => match end {
                 Verdict::Goodbye(grace, why) => {
                     tracing::debug!(why, "goodbye to a connection");
-                    cut_at = Some(Instant::now() + grace);
+                    let at = Instant::now() + grace;
+                    cut_at = Some(cut_at.map_or(at, |cut_at| cut_at.min(at)));
+                    vitals.said_goodbye();
                     connection.as_mut().graceful_shutdown();
                 }
                 Verdict::Close(why) => {
@@ -100,18 +100,51 @@ fn http2() -> http2::Builder<TokioExecutor> {
     builder
 }
 
-/// Returns when the connection has to end, with the way in which it does.
-async fn farewell(vitals: &Vitals, closing: &CancellationToken) -> Verdict {
-    loop {
-        let verdict = vitals.verdict(Instant::now());
-        let Verdict::Wait(next) = verdict else { return verdict };
-        tokio::select! {
-            // Whoever ends the process decides how long the calls have.
-            () = closing.cancelled() => {
-                return Verdict::Goodbye(super::AGE_GRACE, "the process ends");
+/// Whoever watches a connection while it is served.
+struct Watch<'a> {
+    vitals: &'a Vitals,
+    peer: &'a Peer,
+    closing: &'a CancellationToken,
+    turn_at: Instant,
+    has_told_of_flood: bool,
+}
+
+impl<'a> Watch<'a> {
+    fn of(vitals: &'a Vitals, peer: &'a Peer, closing: &'a CancellationToken) -> Self {
+        let turn_at = Instant::now() + TAKING_TURN;
+        Self { vitals, peer, closing, turn_at, has_told_of_flood: false }
+    }
+
+    /// Returns when the connection has to end, with the way in which it does. After a goodbye it
+    /// may be asked again: a peer that has been told so can still break a limit.
+    async fn farewell(&mut self) -> Verdict {
+        loop {
+            let verdict = self.vitals.verdict(Instant::now());
+            let next = match verdict {
+                Verdict::Wait(next) => next,
+                Verdict::Goodbye(..) if self.has_told_of_flood => self.turn_at,
+                end => {
+                    self.has_told_of_flood = self.vitals.is_flooded();
+                    return end;
+                }
+            };
+            tokio::select! {
+                // Whoever ends the process decides how long the calls have.
+                () = self.closing.cancelled(), if !self.vitals.has_said_goodbye() => {
+                    return Verdict::Goodbye(super::AGE_GRACE, "the process ends");
+                }
+                () = self.vitals.flood() => {}
+                () = sleep_until(next.min(self.turn_at)) => {}
             }
-            () = vitals.flood() => {}
-            () = sleep_until(next) => {}
+            if Instant::now() >= self.turn_at {
+                self.turn_at = Instant::now() + TAKING_TURN;
+                // Both of them, as each begins a turn.
+                let (reads_nothing, leaves) =
+                    (self.vitals.reads_nothing(), self.peer.leaves_answers());
+                if reads_nothing || leaves {
+                    return Verdict::Close("it does not take what it asked for");
+                }
+            }
         }
     }
 }

@@ -87,6 +87,15 @@ impl<I> Metered<I> {
         });
     }
 
+    /// Tells the vitals whether the peer takes what is written.
+    fn seen(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match polled {
+            Poll::Pending => self.vitals.cannot_write(),
+            Poll::Ready(_) => self.vitals.wrote(),
+        }
+        polled
+    }
+
     fn count_sent(&mut self, bytes: &[u8]) {
         let vitals = &self.vitals;
         self.sent.read(bytes, |kind, _| {
@@ -120,7 +129,8 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Metered<I> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.io).poll_write(context, bytes))?;
+        let polled = Pin::new(&mut self.io).poll_write(context, bytes);
+        let written = ready!(self.seen(polled))?;
         self.count_sent(&bytes[..written]);
         Poll::Ready(Ok(written))
     }
@@ -130,7 +140,8 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Metered<I> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.io).poll_write_vectored(context, slices))?;
+        let polled = Pin::new(&mut self.io).poll_write_vectored(context, slices);
+        let written = ready!(self.seen(polled))?;
         let mut left = written;
         for slice in slices {
             let taken = left.min(slice.len());

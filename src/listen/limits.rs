@@ -5,8 +5,15 @@ use std::time::Duration;
 /// How long a new connection may take until it speaks HTTP/2: the TLS handshake included.
 pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
 /// TLS handshakes at once. They hold no place among the connections, so that those who never say
-/// who they are keep nobody out who did.
+/// who they are keep nobody out who did. Of more, one gives way: the oldest of the address that
+/// has most, so that silent ones keep no newcomer out either.
 pub(super) const MAX_HANDSHAKES: usize = 256;
+/// Connections at once of those who may not call. They are there to be told so, and take no place
+/// of those who may.
+pub(super) const MAX_UNWELCOME: usize = 16;
+/// How long such a connection stays, and how long it then has to go.
+pub(super) const UNWELCOME_STAY: (Duration, Duration) =
+    (Duration::from_secs(10), Duration::from_secs(1));
 /// How long a connection may be without a call.
 pub(super) const IDLE: Duration = Duration::from_secs(15 * 60);
 /// How long a peer has to go, after a goodbye because of idleness.
@@ -22,6 +29,9 @@ pub(super) const FLOOD_GRACE: Duration = Duration::from_secs(1);
 pub(super) const MAX_ASKED: u64 = 10;
 /// More of them by time: a client may ping once in this long, for as long as it likes.
 pub(super) const ASKED_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a connection is looked at for answers that its peer does not take, and for bytes that
+/// it does not read. It is closed where they have waited for a whole turn: 10 to 20 s.
+pub(super) const TAKING_TURN: Duration = Duration::from_secs(10);
 /// The pause after the system refused a new connection, for want of file descriptors say.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a connection that comes once the end has begun waits for its greeting. Meanwhile a

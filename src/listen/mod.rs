@@ -10,8 +10,10 @@ mod places;
 mod socket;
 pub mod tls;
 mod vitals;
+mod waiting_room;
 
 pub use limits::{AGE_GRACE, ConnectionLimits, KEEPALIVE_INTERVAL, MAX_METADATA_BYTES};
-pub use peer::Peer;
+pub use peer::{Peer, UntakenAnswer};
 pub use places::Connections;
 pub use socket::{Listener, SocketFile, TrustedUids};
+pub use waiting_room::{Key, Seat, WaitingRoom};

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
@@ -57,11 +57,13 @@ impl Listener {
     /// # Errors
     /// As the system says.
     pub async fn unix(path: &Path, caller: Caller, trusted: TrustedUids) -> io::Result<Self> {
-        if UnixStream::connect(path).await.is_ok() {
-            return Err(io::Error::from(io::ErrorKind::AddrInUse));
-        }
-        let left_behind = std::os::unix::fs::FileTypeExt::is_socket;
-        if std::fs::symlink_metadata(path).is_ok_and(|it| left_behind(&it.file_type())) {
+        // Only a refusal says that nobody listens there. One that is too busy to answer, or that
+        // another user keeps to himself, is in use: binding says so.
+        let refused = io::ErrorKind::ConnectionRefused;
+        let is_socket = std::os::unix::fs::FileTypeExt::is_socket;
+        if UnixStream::connect(path).await.is_err_and(|fault| fault.kind() == refused)
+            && std::fs::symlink_metadata(path).is_ok_and(|it| is_socket(&it.file_type()))
+        {
             std::fs::remove_file(path)?;
         }
         let listener = UnixListener::bind(path)?;
@@ -133,9 +135,12 @@ impl Listener {
         match self {
             Self::Tcp(listener, caller) => {
                 let peer = Peer::new(caller.clone(), true);
-                Ok(Accepted::Tcp(tcp(listener).await?, peer))
+                Ok(Accepted::Tcp(tcp(listener).await?.0, peer))
             }
-            Self::Tls(listener, terms) => Ok(Accepted::Tls(tcp(listener).await?, terms.clone())),
+            Self::Tls(listener, terms) => {
+                let (stream, from) = tcp(listener).await?;
+                Ok(Accepted::Tls(stream, from, terms.clone()))
+            }
             Self::Unix(listener, _, caller, trusted) => {
                 let (stream, _) = listener.accept().await?;
                 let is_allowed = match trusted {
@@ -148,17 +153,17 @@ impl Listener {
     }
 }
 
-async fn tcp(listener: &TcpListener) -> io::Result<TcpStream> {
-    let (stream, _) = listener.accept().await?;
+async fn tcp(listener: &TcpListener) -> io::Result<(TcpStream, IpAddr)> {
+    let (stream, from) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    Ok(stream)
+    Ok((stream, from.ip()))
 }
 
 /// A new connection.
 enum Accepted {
     Tcp(TcpStream, Peer),
     Unix(UnixStream, Peer),
-    Tls(TcpStream, Arc<Terms>),
+    Tls(TcpStream, IpAddr, Arc<Terms>),
 }
 
 impl Accepted {
@@ -170,32 +175,37 @@ impl Accepted {
         B: Body<Data = Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let age = door.age();
+        let accepted = Instant::now();
         match self {
             Self::Tcp(stream, peer) => {
-                let Some(_place) = door.enter().await else { return };
-                connection::serve(stream, peer, service, age, closing).await;
+                let Some(_place) = door.enter(&peer).await else { return };
+                let stay = door.stay(&peer, accepted);
+                connection::serve(stream, peer, service, stay, closing).await;
             }
             Self::Unix(stream, peer) => {
-                let Some(_place) = door.enter().await else { return };
-                connection::serve(stream, peer, service, age, closing).await;
+                let Some(_place) = door.enter(&peer).await else { return };
+                let stay = door.stay(&peer, accepted);
+                connection::serve(stream, peer, service, stay, closing).await;
             }
-            Self::Tls(stream, terms) => {
-                let Some(handshake) = door.shake_hands().await else { return };
+            Self::Tls(stream, from, terms) => {
+                let seat = door.shake_hands(from).await;
                 let shaken = tokio::select! {
                     () = closing.cancelled() => return,
-                    shaken = timeout(HANDSHAKE, terms.accept(stream)) => shaken,
+                    () = seat.given_up().cancelled() => Err("it gave way to newer ones".to_owned()),
+                    shaken = timeout_at(accepted + HANDSHAKE, terms.accept(stream)) => match shaken {
+                        Ok(shaken) => shaken.map_err(|fault| tls::handshake_fault(&fault)),
+                        Err(_) => Err("it took too long".to_owned()),
+                    },
                 };
-                drop(handshake);
-                let fault = match shaken {
-                    Ok(Ok((stream, peer))) => {
-                        let Some(_place) = door.enter_as(peer.caller()) else { return };
-                        return connection::serve(stream, peer, service, age, closing).await;
+                drop(seat);
+                match shaken {
+                    Ok((stream, peer)) => {
+                        let Some(_place) = door.enter_as(&peer) else { return };
+                        let stay = door.stay(&peer, accepted);
+                        connection::serve(stream, peer, service, stay, closing).await;
                     }
-                    Ok(Err(fault)) => tls::handshake_fault(&fault),
-                    Err(_) => "it took too long".to_owned(),
-                };
-                door.refuse_handshake(&fault);
+                    Err(fault) => door.refuse_handshake(&fault),
+                }
             }
         }
     }
@@ -208,5 +218,36 @@ impl Drop for SocketFile {
     fn drop(&mut self) {
         // It may be gone already, which is as good.
         let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As many connections as its queue holds, so that the next one would have to wait.
+    async fn fill(path: &Path) -> Vec<UnixStream> {
+        let mut waiting = Vec::new();
+        loop {
+            match UnixStream::connect(path).await {
+                Ok(stream) => waiting.push(stream),
+                Err(_) => return waiting,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_socket_whose_process_is_too_busy_to_answer_is_not_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, caller) = (folder.path().join("socket"), Caller::new("local").unwrap());
+        let busy = UnixListener::bind(&path).unwrap();
+        let waiting = fill(&path).await;
+        let Err(fault) = Listener::unix(&path, caller.clone(), None).await else {
+            panic!("it was taken over")
+        };
+        assert_eq!(fault.kind(), io::ErrorKind::AddrInUse);
+        drop((busy, waiting));
+        let taken = Listener::unix(&path, caller, None).await;
+        assert!(taken.is_ok(), "what an ended process left behind is replaced");
     }
 }

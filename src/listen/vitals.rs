@@ -1,22 +1,30 @@
 //! What is known of a connection that lives, and what follows from it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::limits::{
-    AGE_GRACE, ASKED_INTERVAL, FLOOD_GRACE, HANDSHAKE, IDLE, IDLE_GRACE, MAX_ASKED,
-};
+use super::limits::{ASKED_INTERVAL, FLOOD_GRACE, HANDSHAKE, IDLE, IDLE_GRACE, MAX_ASKED};
+
+/// How long a connection may stay.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stay {
+    /// When it was accepted. A handshake of TLS has passed since, where there was one.
+    pub(super) accepted: Instant,
+    /// When its peer is asked to make a new one, from now on.
+    pub(super) age: Duration,
+    /// How long its calls then have to end.
+    pub(super) grace: Duration,
+}
 
 /// The signs of life of one connection.
 #[derive(Debug)]
 pub(super) struct Vitals {
     began: Instant,
-    /// When its peer is asked to make a new one.
-    old_at: Instant,
+    stay: Stay,
     has_preface: AtomicBool,
     calls: AtomicUsize,
     /// When the last call ended, in milliseconds from the beginning.
@@ -25,6 +33,9 @@ pub(super) struct Vitals {
     /// them came.
     asked: AtomicU64,
     asked_since_ms: AtomicU64,
+    /// The turns for which the peer has read nothing of what waits to be written.
+    unread_turns: AtomicU8,
+    has_said_goodbye: AtomicBool,
     is_flooded: AtomicBool,
     flood: Notify,
 }
@@ -41,15 +52,17 @@ pub(super) enum Verdict {
 }
 
 impl Vitals {
-    pub(super) fn new(now: Instant, age: Duration) -> Self {
+    pub(super) fn new(now: Instant, stay: Stay) -> Self {
         Self {
             began: now,
-            old_at: now + age,
+            stay,
             has_preface: AtomicBool::new(false),
             calls: AtomicUsize::new(0),
             idle_since_ms: AtomicU64::new(0),
             asked: AtomicU64::new(0),
             asked_since_ms: AtomicU64::new(0),
+            unread_turns: AtomicU8::new(0),
+            has_said_goodbye: AtomicBool::new(false),
             is_flooded: AtomicBool::new(false),
             flood: Notify::new(),
         }
@@ -79,6 +92,35 @@ impl Vitals {
         self.asked.store(0, Ordering::Relaxed);
     }
 
+    /// The peer has taken bytes.
+    pub(super) fn wrote(&self) {
+        self.unread_turns.store(0, Ordering::Relaxed);
+    }
+
+    /// There are bytes that the peer does not take now.
+    pub(super) fn cannot_write(&self) {
+        // Only the first of a turn counts.
+        let (none, one) = (0, 1);
+        let (ok, no) = (Ordering::Relaxed, Ordering::Relaxed);
+        let _is_not_first = self.unread_turns.compare_exchange(none, one, ok, no);
+    }
+
+    /// Begins another turn. True where the peer has taken nothing for a whole one.
+    pub(super) fn reads_nothing(&self) -> bool {
+        let (one, two) = (1, 2);
+        let (ok, no) = (Ordering::Relaxed, Ordering::Relaxed);
+        self.unread_turns.compare_exchange(one, two, ok, no).is_err_and(|turns| turns >= two)
+    }
+
+    /// The peer was told goodbye: what is watched from now on is what it does meanwhile.
+    pub(super) fn said_goodbye(&self) {
+        self.has_said_goodbye.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_said_goodbye(&self) -> bool {
+        self.has_said_goodbye.load(Ordering::Relaxed)
+    }
+
     pub(super) fn is_flooded(&self) -> bool {
         self.is_flooded.load(Ordering::Relaxed)
     }
@@ -99,13 +141,17 @@ impl Vitals {
         if self.is_flooded() {
             return Verdict::Goodbye(FLOOD_GRACE, "it floods");
         }
-        let handshake_by = self.began + HANDSHAKE;
+        let handshake_by = self.stay.accepted + HANDSHAKE;
         let is_new = !self.has_preface.load(Ordering::Relaxed);
         if is_new && now >= handshake_by {
             return Verdict::Close("it does not speak HTTP/2");
         }
-        if now >= self.old_at {
-            return Verdict::Goodbye(AGE_GRACE, "it is old");
+        if self.has_said_goodbye() {
+            return Verdict::Wait(if is_new { handshake_by } else { now + IDLE });
+        }
+        let old_at = self.began + self.stay.age;
+        if now >= old_at {
+            return Verdict::Goodbye(self.stay.grace, "it is old");
         }
         let idle_since = match self.calls.load(Ordering::Relaxed) {
             0 => self.began + Duration::from_millis(self.idle_since_ms.load(Ordering::Relaxed)),
@@ -115,7 +161,7 @@ impl Vitals {
         if now >= idle_at {
             return Verdict::Goodbye(IDLE_GRACE, "it is idle");
         }
-        let next = self.old_at.min(idle_at);
+        let next = old_at.min(idle_at);
         Verdict::Wait(if is_new { next.min(handshake_by) } else { next })
     }
 
@@ -141,11 +187,13 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
+    use crate::listen::AGE_GRACE;
 
     const AGE: Duration = Duration::from_secs(3600);
 
     fn vitals() -> Arc<Vitals> {
-        Arc::new(Vitals::new(Instant::now(), AGE))
+        let now = Instant::now();
+        Arc::new(Vitals::new(now, Stay { accepted: now, age: AGE, grace: AGE_GRACE }))
     }
 
     #[tokio::test(start_paused = true)]
@@ -157,6 +205,45 @@ mod tests {
         assert_eq!(vitals.verdict(began + HANDSHAKE), close);
         vitals.has_preface();
         assert_eq!(vitals.verdict(began + HANDSHAKE), Verdict::Wait(began + IDLE));
+    }
+
+    /// What TLS took is part of the time.
+    #[tokio::test(start_paused = true)]
+    async fn the_time_to_speak_runs_from_when_the_connection_was_accepted() {
+        let accepted = Instant::now();
+        advance(HANDSHAKE / 2).await;
+        let stay = Stay { accepted, age: AGE, grace: AGE_GRACE };
+        let vitals = Vitals::new(Instant::now(), stay);
+        assert_eq!(vitals.verdict(Instant::now()), Verdict::Wait(accepted + HANDSHAKE));
+        vitals.has_preface();
+        assert_eq!(vitals.verdict(Instant::now()), Verdict::Wait(Instant::now() + IDLE));
+    }
+
+    #[test]
+    fn a_peer_reads_nothing_once_it_has_taken_no_byte_for_a_whole_turn() {
+        let now = Instant::now();
+        let vitals = Vitals::new(now, Stay { accepted: now, age: AGE, grace: AGE_GRACE });
+        assert!(!vitals.reads_nothing() && !vitals.reads_nothing(), "there is nothing to read");
+        vitals.cannot_write();
+        assert!(!vitals.reads_nothing(), "less than a turn");
+        vitals.wrote();
+        vitals.cannot_write();
+        assert!(!vitals.reads_nothing());
+        vitals.cannot_write();
+        assert!(vitals.reads_nothing());
+        vitals.wrote();
+        assert!(!vitals.reads_nothing());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_floods_after_the_goodbye_is_closed_all_the_same() {
+        let vitals = vitals();
+        vitals.has_preface();
+        vitals.said_goodbye();
+        let late = Instant::now() + AGE;
+        assert_eq!(vitals.verdict(late), Verdict::Wait(late + IDLE), "goodbye is said once");
+        (0..=MAX_ASKED).for_each(|_| vitals.asked());
+        assert_eq!(vitals.verdict(late), Verdict::Goodbye(FLOOD_GRACE, "it floods"));
     }
 
     #[tokio::test(start_paused = true)]

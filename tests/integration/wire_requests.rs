@@ -83,7 +83,8 @@ async fn tokenize_a_card_without_the_fields_that_may_be_empty() {
         number: GOOD_CARD.into(),
         expiry_month: 12,
         expiry_year: 2030,
-        ..proto::Card::default()
+        cvv: String::new(),
+        holder_name: String::new(),
     };
     let payment_method = Some(PaymentMethod::Card(bare));
     let request = proto::TokenizeRequest { payment_method, ..requests::card("") };

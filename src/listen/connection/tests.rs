@@ -1,5 +1,7 @@
 //! Stories of one connection, on a paused clock.
 
+use std::time::Duration;
+
 use http_body_util::{Empty, Full};
 use hyper::client::conn::http2;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -36,7 +38,8 @@ fn serving(age: Duration) -> (DuplexStream, JoinHandle<()>, CancellationToken) {
         Ok(Response::new(Full::new(Bytes::from(caller))))
     });
     let closing = CancellationToken::new();
-    let served = tokio::spawn(serve(ours, peer, service, age, closing.clone()));
+    let stay = Stay { accepted: Instant::now(), age, grace: AGE_GRACE };
+    let served = tokio::spawn(serve(ours, peer, service, stay, closing.clone()));
     (theirs, served, closing)
 }
 
@@ -127,6 +130,80 @@ async fn a_peer_that_is_gone_without_a_word_is_noticed() {
     end(served).await;
     let limit = KEEPALIVE_INTERVAL + KEEPALIVE_TIMEOUT;
     assert!((limit..limit + Duration::from_secs(1)).contains(&began.elapsed()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_reads_nothing_is_closed_long_before_it_is_asked_whether_it_lives() {
+    let (ours, mut io) = duplex(1024);
+    let peer = Peer::new(Caller::new("shop/checkout").unwrap(), true);
+    let stay = Stay { accepted: Instant::now(), age: AGE, grace: AGE_GRACE };
+    let service = service_fn(|_| async { Ok(Response::new(Empty::<Bytes>::new())) });
+    let served = tokio::spawn(serve(ours, peer, service, stay, CancellationToken::new()));
+    let began = Instant::now();
+    io.write_all(OPENING).await.unwrap();
+    for number in 0..100 {
+        // Far more answers than there is room for; at some point nothing more is read either.
+        let request = get(number * 2 + 1, "/");
+        drop(timeout(Duration::from_millis(1), io.write_all(&request)).await);
+    }
+    end(served).await;
+    let elapsed = began.elapsed();
+    assert!((TAKING_TURN * 2..TAKING_TURN * 2 + MINUTE / 60).contains(&elapsed), "{elapsed:?}");
+}
+
+/// How a client opens, by hand.
+const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// A whole request.
+fn get(stream: u8, path: &str) -> Vec<u8> {
+    let mut head = b"\x82\x86\x41\x09localhost\x04".to_vec();
+    head.push(u8::try_from(path.len()).unwrap());
+    head.extend(path.as_bytes());
+    let mut frame = vec![0, 0, u8::try_from(head.len()).unwrap(), 1, 5, 0, 0, 0, stream];
+    frame.extend(head);
+    frame
+}
+
+/// A peer whose answers' bodies take no place, and one that leaves an answer.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_leaves_an_answer_is_closed() {
+    let (ours, io) = duplex(64 * 1024);
+    let peer = Peer::new(Caller::new("shop/checkout").unwrap(), true);
+    let stay = Stay { accepted: Instant::now(), age: AGE, grace: AGE_GRACE };
+    let service = service_fn(|_| async { Ok(Response::new(Empty::<Bytes>::new())) });
+    let served = tokio::spawn(serve(ours, peer.clone(), service, stay, CancellationToken::new()));
+    let (_sender, _connection) = client(io, None).await;
+    let began = Instant::now();
+    sleep(TAKING_TURN / 2).await;
+    drop(peer.answer());
+    let _left = peer.answer();
+    end(served).await;
+    assert_eq!(began.elapsed(), TAKING_TURN * 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_after_the_goodbye_is_ended_at_once() {
+    let (mut io, served, _closing) = serving(MINUTE);
+    io.write_all(OPENING).await.unwrap();
+    // A call that does not end: the goodbye on the old connection lets it be.
+    io.write_all(&get(1, "/1000000")).await.unwrap();
+    let (mut read, mut write) = tokio::io::split(io);
+    let reader = tokio::spawn(async move {
+        let mut rest = Vec::new();
+        drop(read.read_to_end(&mut rest).await);
+    });
+    // Soon after the goodbye, and before a peer that answers no PING is taken for gone.
+    let moment = Duration::from_secs(10);
+    sleep(MINUTE + moment).await;
+    assert!(!served.is_finished(), "its call has time");
+    let flooded = Instant::now();
+    for _ in 0..100 {
+        // It may be closed by now.
+        drop(write.write_all(b"\0\0\x08\x06\0\0\0\0\0pingping").await);
+    }
+    end(served).await;
+    assert!(flooded.elapsed() < moment / 2, "{:?}", flooded.elapsed());
+    end(reader).await;
 }
 
 /// What docs/CLIENTS.md promises.

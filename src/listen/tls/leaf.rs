@@ -88,9 +88,14 @@ fn is_authority(certificate: &X509Certificate<'_>) -> Result<bool, LeafFault> {
 fn uris<'a>(certificate: &X509Certificate<'a>) -> Result<Vec<&'a str>, LeafFault> {
     let names = certificate.subject_alternative_name().map_err(|_| LeafFault::Unreadable)?;
     let Some(names) = names else { return Ok(Vec::new()) };
-    let uri = |name: &GeneralName<'a>| match name {
-        GeneralName::URI(uri) => Some(*uri),
-        _ => None,
-    };
-    Ok(names.value.general_names.iter().filter_map(uri).collect())
+    let mut uris = Vec::new();
+    for name in &names.value.general_names {
+        match name {
+            GeneralName::URI(uri) => uris.push(*uri),
+            // It may be one more URI, which other readers of the certificate take as one.
+            GeneralName::Invalid(..) => return Err(LeafFault::Unreadable),
+            _ => {}
+        }
+    }
+    Ok(uris)
 }

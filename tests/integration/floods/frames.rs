@@ -2,8 +2,8 @@
 
 use super::Town;
 use crate::support::http2::{
-    ACK, Attacker, CONTINUATION, DATA, END_HEADERS, ENHANCE_YOUR_CALM, End, GOAWAY, HEADERS,
-    NO_ERROR, PING, REFUSED_STREAM, RST_STREAM, SETTINGS, WINDOW_UPDATE, call_head, frame,
+    ACK, Attacker, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, End, GOAWAY,
+    HEADERS, NO_ERROR, PING, REFUSED_STREAM, RST_STREAM, SETTINGS, WINDOW_UPDATE, call_head, frame,
 };
 use crate::support::soon;
 
@@ -49,6 +49,63 @@ async fn made_you_reset() {
     assert_eq!(end, End::Goodbye(ENHANCE_YOUR_CALM), "after {sent}");
     assert!(sent < ENDLESS);
     town.stands().await;
+}
+
+/// The limits themselves: as many as they allow are put up with, and one more is not.
+#[tokio::test]
+async fn resets_are_counted_to_the_limits() {
+    let town = Town::start(&[]).await;
+    let head = call_head(PATH);
+    let open = |number| frame(HEADERS, END_HEADERS, stream(number), &head);
+    let rapid = |number| {
+        let reset = frame(RST_STREAM, 0, stream(number), &8_u32.to_be_bytes());
+        [open(number), reset].concat()
+    };
+    let by_window = |number| {
+        let update = frame(WINDOW_UPDATE, 0, stream(number), &0x7fff_ffff_u32.to_be_bytes());
+        [open(number), update].concat()
+    };
+    // More bytes than the head has told of.
+    let by_length = |number| {
+        let head = [&head[..], b"\x00\x0econtent-length\x011"].concat();
+        let data = frame(DATA, 0, stream(number), &[0; 5]);
+        [frame(HEADERS, END_HEADERS, stream(number), &head), data].concat()
+    };
+    // In one piece, so that all have come before any is taken up.
+    let mut attacker = Attacker::connect(&town.serving.grpc).await;
+    attacker.send(&(0..20).flat_map(rapid).collect::<Vec<_>>()).await.unwrap();
+    alive(&mut attacker).await;
+    let mut attacker = Attacker::connect(&town.serving.grpc).await;
+    attacker.send(&(0..21).flat_map(rapid).collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(goodbye(&mut attacker).await, ENHANCE_YOUR_CALM);
+    for reset in [&by_window as &dyn Fn(u32) -> Vec<u8>, &by_length] {
+        let mut attacker = Attacker::connect(&town.serving.grpc).await;
+        for number in 0..1024 {
+            attacker.send(&reset(number)).await.unwrap();
+            // One by one: else they would be too many streams.
+            loop {
+                let frame = soon(attacker.receive()).await;
+                let frame = frame.unwrap_or_else(|| panic!("closed after {number}"));
+                assert_ne!(frame.kind, GOAWAY, "after {number}: {frame:?}");
+                if frame.kind == RST_STREAM {
+                    break;
+                }
+            }
+        }
+        alive(&mut attacker).await;
+        attacker.send(&reset(1024)).await.unwrap();
+        assert_eq!(goodbye(&mut attacker).await, ENHANCE_YOUR_CALM);
+    }
+    town.stands().await;
+}
+
+async fn goodbye(attacker: &mut Attacker) -> u32 {
+    loop {
+        let frame = soon(attacker.receive()).await.expect("a goodbye");
+        if frame.kind == GOAWAY {
+            return frame.code();
+        }
+    }
 }
 
 /// CVE-2024-27316 and its kin: a header block without an end.
@@ -130,12 +187,28 @@ async fn more_streams_than_the_connection_has() {
     town.stands().await;
 }
 
-/// A part of a message, in far more calls than there is room for. Those that have waited longest
-/// are given up, and the honest client, who does not wait, is none of them. What the first such
-/// messages add to the memory is what a process at work has; those that follow add no more.
+/// A part of a message, in far more calls than there is room for. Those of the connections that
+/// have most are given up: an honest caller whose message takes its time is none of them. What the
+/// first such messages add to the memory is what a process at work has; those that follow add no
+/// more.
 #[tokio::test]
 async fn messages_that_never_end_take_bounded_memory() {
     let mut town = Town::start(&[]).await;
+    let mut slow = Attacker::connect(&town.serving.grpc).await;
+    slow.send(&frame(HEADERS, END_HEADERS, 1, &call_head(PATH))).await.unwrap();
+    alive(&mut slow).await;
+    let flood = leave_messages_unfinished(&town).await;
+    slow.send(&frame(DATA, END_STREAM, 1, &[0; 5])).await.unwrap();
+    loop {
+        let frame = soon(slow.receive()).await.expect("the connection goes on");
+        assert_ne!(frame.kind, RST_STREAM, "{frame:?}");
+        if frame.kind == DATA {
+            break;
+        }
+        let is_refused = frame.kind == HEADERS && frame.flags & END_STREAM != 0;
+        assert!(!is_refused, "the slow one is given up");
+    }
+    drop((slow, flood));
     for _ in 0..12 {
         leave_messages_unfinished(&town).await;
     }
@@ -146,6 +219,48 @@ async fn messages_that_never_end_take_bounded_memory() {
         held.push(leave_messages_unfinished(&town).await);
     }
     town.stands().await;
+}
+
+/// Whatever was sent has been read.
+async fn alive(attacker: &mut Attacker) {
+    attacker.send(&frame(PING, 0, 0, b"alive???")).await.unwrap();
+    loop {
+        let frame = soon(attacker.receive()).await.expect("the connection goes on");
+        assert_ne!(frame.kind, GOAWAY, "{frame:?}");
+        if frame.kind == PING && frame.payload == b"alive???" {
+            return;
+        }
+    }
+}
+
+/// The same to health and reflection, whose messages are names, over many connections: whole
+/// messages would be 60 MB.
+#[tokio::test]
+async fn unfinished_requests_of_health_and_reflection_take_bounded_memory() {
+    for path in [
+        "/grpc.health.v1.Health/Check",
+        "/grpc.health.v1.Health/Watch",
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    ] {
+        let town = Town::start(&[]).await;
+        let head = call_head(path);
+        let mut held = Vec::new();
+        for _ in 0..64 {
+            let mut attacker = Attacker::connect(&town.serving.grpc).await;
+            while attacker.receive().await.unwrap().kind != WINDOW_UPDATE {}
+            for number in 0..16 {
+                let mut bytes = frame(HEADERS, END_HEADERS, stream(number), &head);
+                bytes.extend(frame(DATA, 0, stream(number), &[0, 0, 0, 0xff, 0xff]));
+                for _ in 0..4 {
+                    bytes.extend(frame(DATA, 0, stream(number), &[0; 15_000]));
+                }
+                attacker.send(&bytes).await.unwrap();
+            }
+            alive(&mut attacker).await;
+            held.push(attacker);
+        }
+        town.stands().await;
+    }
 }
 
 async fn leave_messages_unfinished(town: &Town) -> Attacker {

@@ -12,8 +12,12 @@ use crate::support::pki::CHECKOUT;
 use crate::support::process::Serving;
 use crate::support::redis::{Program, Server, open};
 use crate::support::requests::{self, GOOD_CARD};
+use crate::support::rotel::Rotel;
 use crate::support::sidecar::{Client, StandingClock};
 use crate::support::stub::{Reply, Stub};
+
+/// The span of a charge at the sidecar.
+const CHARGE: &str = "zentra.gateway.v1.PaymentService/Charge";
 
 async fn caller_in_log(serving: Serving) -> String {
     serving.signal("TERM").await;
@@ -40,18 +44,22 @@ async fn a_service_behind_a_sidecar_and_before_a_gateway_has_one_scope() {
     open(&redis.url(), "default").init().await.unwrap();
     let keys = mesh.file("keys");
     std::fs::write(&keys, key_line(1)).unwrap();
-    let store = [
+    let rotel = Rotel::start().await;
+    let settings = [
         format!("--store={}", redis.url()),
         format!("--fingerprint-key-file={}", keys.display()),
         "--store-timeout-ms=5000".to_owned(),
     ];
     let with_store = |flags: &[&str]| {
         let flags = flags.iter().map(|it| (*it).to_owned());
-        flags.chain(store.clone()).collect::<Vec<_>>()
+        flags.chain(settings.clone()).collect::<Vec<_>>()
     };
     let start = async |flags: Vec<String>| {
         let flags: Vec<_> = flags.iter().map(String::as_str).collect();
-        Serving::start(&zentra.url(), &flags).await
+        let mut command = Serving::command(&zentra.url(), &flags);
+        command.env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", format!("http://{}", rotel.grpc));
+        command.env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+        Serving::of(command).await
     };
     let sidecar = start(with_store(&["--caller=shop/checkout"])).await;
     let mut gateway = with_store(&["--listen=tls://127.0.0.1:0", "--caller=gateway"]);
@@ -69,6 +77,10 @@ async fn a_service_behind_a_sidecar_and_before_a_gateway_has_one_scope() {
     drop((beside, over_tls));
     assert_eq!(caller_in_log(sidecar).await, "shop/checkout");
     assert_eq!(caller_in_log(gateway).await, "shop/checkout");
+    let charges = rotel.spans(CHARGE, 2).await;
+    let charges = charges.iter().filter(|span| span.name == CHARGE);
+    let callers: Vec<_> = charges.map(|span| &*span.attributes["zentra_sidecar.caller"]).collect();
+    assert_eq!(callers, ["shop/checkout"; 2]);
 }
 
 #[tokio::test]

@@ -18,7 +18,11 @@ pub(crate) const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
 
 pub(crate) const ACK: u8 = 1;
+pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
+
+/// The setting of how much of a stream the peer takes before it says more.
+pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
 
 pub(crate) const NO_ERROR: u32 = 0;
 pub(crate) const REFUSED_STREAM: u32 = 7;
@@ -83,9 +87,18 @@ pub(crate) struct Attacker(TcpStream);
 impl Attacker {
     /// Connects, and opens in order.
     pub(crate) async fn connect(address: &str) -> Self {
+        Self::with_settings(address, &[]).await
+    }
+
+    /// The same with settings of its own: identifiers and values.
+    pub(crate) async fn with_settings(address: &str, settings: &[(u16, u32)]) -> Self {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(PREFACE).await.unwrap();
-        stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
+        let bytes = |(name, value): &(u16, u32)| {
+            [&name.to_be_bytes()[..], &value.to_be_bytes()[..]].concat()
+        };
+        let settings: Vec<u8> = settings.iter().flat_map(bytes).collect();
+        stream.write_all(&frame(SETTINGS, 0, 0, &settings)).await.unwrap();
         Self(stream)
     }
 

@@ -79,6 +79,11 @@ pub(crate) struct Serving {
 
 impl Serving {
     pub(crate) async fn start(zentra_url: &str, arguments: &[&str]) -> Self {
+        Self::of(Self::command(zentra_url, arguments)).await
+    }
+
+    /// What it is started by.
+    pub(crate) fn command(zentra_url: &str, arguments: &[&str]) -> Command {
         let mut command = command(&["serve", "--admin-listen=127.0.0.1:0"]);
         command.args(["--zentra-url", zentra_url]).args(arguments).env("ZENTRA_SECRET_KEY", KEY);
         for default in ["--listen=127.0.0.1:0", "--card-data=accept"] {
@@ -87,7 +92,7 @@ impl Serving {
                 command.arg(default);
             }
         }
-        Self::of(command).await
+        command
     }
 
     /// Started by a shell that runs this script, with the program and its flags as `$0` and `$@`.

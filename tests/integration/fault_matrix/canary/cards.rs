@@ -10,6 +10,10 @@ pub(super) const NUMBERS: &str = "4539000000";
 pub(super) const ACCOUNTS: &str = "77319700";
 pub(super) const HOLDERS: &str = "Zora Q";
 
+/// The security code of all cards here. Three digits are in any text: it is looked for where it
+/// stands alone, as a field's value does.
+pub(super) const SECURITY_CODE: &str = "739";
+
 /// The card number of this index: Luhn-valid, of a known issuer.
 pub(super) fn number(index: usize) -> String {
     let body = format!("{NUMBERS}{index:05}");
@@ -47,7 +51,7 @@ pub(super) fn card(index: usize) -> proto::TokenizeRequest {
         number: number(index),
         expiry_month: 12,
         expiry_year: 2032,
-        cvv: "739".to_owned(),
+        cvv: SECURITY_CODE.to_owned(),
         holder_name: holder(index),
     };
     request(index, PaymentMethod::Card(card))

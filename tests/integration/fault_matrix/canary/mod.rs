@@ -55,6 +55,8 @@ async fn ten_thousand_calls_leave_no_card_data_anywhere() {
     }
     let hits = scanner.hits(&sinks);
     assert!(hits.is_empty(), "{} hits, such as {:?}", hits.len(), &hits[..hits.len().min(10)]);
+    let holding = scanner::holding_value(&sinks, cards::SECURITY_CODE);
+    assert!(holding.is_empty(), "a security code stands in {holding:?}");
 
     planted(watched).await;
 }
@@ -81,8 +83,11 @@ async fn drive(
 /// The same search finds what somebody puts into each sink, by that sink's own way.
 async fn planted(watched: Watched) {
     let number = cards::number(PLANTED);
+    let code = cards::SECURITY_CODE;
     watched.plant_in_lines(&number);
+    watched.plant_in_lines(code);
     watched.lab.redis().ask::<()>(&["SET", "planted", &number]).await;
+    watched.lab.redis().ask::<()>(&["SET", "planted-code", code]).await;
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_tonic()
         .with_endpoint(format!("http://{}", watched.rotel.grpc))
@@ -92,6 +97,7 @@ async fn planted(watched: Watched) {
     let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).build();
     let mut span = provider.tracer("planted").start("planted");
     span.set_attribute(KeyValue::new("note", number.clone()));
+    span.set_attribute(KeyValue::new("code", code));
     span.end();
     let flushed = provider.clone();
     tokio::task::spawn_blocking(move || flushed.force_flush()).await.unwrap().unwrap();
@@ -100,11 +106,14 @@ async fn planted(watched: Watched) {
     let mut sinks = watched.sinks().await;
     let telemetry = zentra_sidecar::telemetry::Telemetry::quiet();
     let gauge = telemetry.meter().u64_gauge("planted").build();
-    gauge.record(1, &[KeyValue::new("note", number.clone())]);
+    gauge.record(1, &[KeyValue::new("note", number.clone()), KeyValue::new("code", code)]);
     sinks.insert("metrics", telemetry.prometheus_text().into_bytes());
-    sinks.insert("answers", format!("{:?}", paths::answer_with(&number)).into_bytes());
+    let answers = [paths::answer_with(&number), paths::answer_with(code)];
+    sinks.insert("answers", format!("{answers:?}").into_bytes());
     let scanner = Scanner::new([number.clone()], [number]);
     let mut found: Vec<&str> = scanner.hits(&sinks).into_iter().map(|(sink, _)| sink).collect();
     found.dedup();
-    assert_eq!(found, ["answers", "metrics", "spans", "stderr", "stdout", "store"]);
+    let all = ["answers", "metrics", "spans", "stderr", "stdout", "store"];
+    assert_eq!(found, all);
+    assert_eq!(scanner::holding_value(&sinks, code), all);
 }

@@ -62,6 +62,22 @@ impl Scanner {
     }
 }
 
+/// Where a short text stands as the whole of a value: in quotes, in brackets, as a parameter, or
+/// between the spaces that part the store's values. As a part of other numbers it stands anywhere,
+/// and counts and times may be equal to it.
+pub(super) fn holding_value(sinks: &Sinks, value: &str) -> Vec<&'static str> {
+    let ends =
+        |byte: &u8, sink: &str| b"\"'\\()<>=&".contains(byte) || (sink == "store" && *byte == b' ');
+    let holds = |sink: &str, text: &[u8]| {
+        let mut windows = text.windows(value.len() + 2);
+        windows.any(|it| {
+            let [first, within @ .., last] = it else { return false };
+            within == value.as_bytes() && ends(first, sink) && ends(last, sink)
+        })
+    };
+    sinks.iter().filter(|(sink, text)| holds(sink, text)).map(|(sink, _)| *sink).collect()
+}
+
 /// A text as it is, and a number in groups too.
 fn spellings(text: &str) -> Vec<String> {
     let mut spellings = vec![text.to_owned()];
@@ -137,4 +153,18 @@ fn each_form_is_found_in_the_midst_of_other_text() {
     }
     let clean = b"4538000000001235 Zara Q00018x 45390 00000".to_vec();
     assert_eq!(scanner.hits(&Sinks::from([("sink", clean)])), []);
+}
+
+#[test]
+fn a_short_value_is_found_where_it_is_the_whole_of_one() {
+    let held = |sink, text: &str| {
+        holding_value(&Sinks::from([(sink, text.as_bytes().to_vec())]), "739").len()
+    };
+    for text in ["{\"cvv\":\"739\"}", "\\\"739\\\"", "Str(739)", "?cvv=739&n=1"] {
+        assert_eq!(held("stderr", text), 1, "{text}");
+    }
+    assert_eq!(held("store", "planted 739 "), 1);
+    for text in ["spans: 739", "{\"n\":739}", "\"1739\"", "\"7390\"", "count 739 here"] {
+        assert_eq!(held("stderr", text), 0, "{text}");
+    }
 }

@@ -93,6 +93,7 @@ impl Watched {
             };
             bytes.extend_from_slice(key.as_bytes());
             collect(&redis.ask::<Value>(words).await, &mut bytes);
+            bytes.push(b' ');
         }
         bytes
     }
