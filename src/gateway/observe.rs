@@ -63,6 +63,16 @@ async fn store(engine: &Engine, seen: &Seen) -> Result<(), StoreError> {
     if matches!(answer, CompleteAnswer::Stored { .. }) {
         tell(engine, &record, seen, &outcome);
     }
+    if matches!(answer, CompleteAnswer::Conflict { .. }) {
+        let audited = Audited::new(&record, Some(&outcome));
+        let recorded = audited.unknown("CONFLICT", seen.request_id.as_ref());
+        engine.telemetry().audit().moved(Mover::Read, recorded);
+        tracing::error!(
+            reference = reference.as_str(),
+            digest = %record.subject.digest,
+            "OUTCOME_CONFLICT: what Zentra has under this reference is not what was asked"
+        );
+    }
     if answer == CompleteAnswer::Absent {
         // What was read may be older than the payment.
         tracing::debug!(%reference, "an observed status was left to the payment's owner");

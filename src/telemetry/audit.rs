@@ -275,13 +275,14 @@ impl Audit {
     }
 }
 
-fn failed(line: &mut Line<'_>, error: &Error) {
+fn failed<'a>(line: &mut Line<'a>, error: &'a Error) {
     line.decision = Some(if error.reason().is_refusal() { "refused" } else { "allowed" });
     line.reason = Some(error.reason().as_str());
     let moved = error.moved();
     line.money_moved = (moved != MoneyMoved::NotApplicable).then(|| moved.as_str());
     line.sent = Some(error.was_sent());
     line.provider_code = error.provider_note().code;
+    line.provider_request_id = error.provider_note().request_id.as_ref().map(|id| id.as_str());
 }
 
 impl Inner {

@@ -10,6 +10,7 @@ mod budget;
 mod circuit;
 mod classify;
 mod deadline;
+mod fenced_body;
 mod lease_check;
 mod observe;
 mod pool;
@@ -142,7 +143,8 @@ pub fn stack(
         .layer(AroundLayer::new(queue::Queue { places }))
         // The time of one try.
         .layer(AroundLayer::new(attempt_timeout::AttemptTimeout(settings.limits.attempt_timeout)))
-        // After all that may wait: what leaves is still this call's to send.
+        // After all that may wait here: what leaves is still this call's to send. Where it waits
+        // for a stream of its connection, its body looks once more (`fenced_body`).
         .layer(AroundLayer::new(lease_check::LeaseCheck { connect_timeout }))
         // The key of this very moment, and the number of the try.
         .map_request(sign::sign(credentials))

@@ -1,6 +1,6 @@
 //! The innermost service: one HTTP exchange over reqwest.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use http::{Request, Response};
 use reqwest::{Client, redirect, retry};
 use tower::util::BoxCloneSyncService;
 
-use super::Upstream;
+use super::fenced_body::{FencedBody, LeaseWasOver};
 use super::pool::Pool;
+use super::{SendFence, Upstream};
 
 /// How often a silent connection is asked whether it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -146,7 +147,7 @@ async fn exchange(
     request: Request<Bytes>,
     limits: Limits,
 ) -> Result<Response<Bytes>, TransportError> {
-    let request = reqwest::Request::try_from(request).map_err(|_| TransportError::NotSent)?;
+    let request = fenced(request).map_err(|_| TransportError::NotSent)?;
     let mut answer = client.execute(request).await.map_err(|error| classify(&error))?;
     let limit_bytes = limits.answer_bytes;
     let mut body = BytesMut::new();
@@ -162,8 +163,21 @@ async fn exchange(
     Ok(response)
 }
 
+/// The request as the client takes it. A payment's body looks at the lease once more when it is
+/// about to leave.
+fn fenced(request: Request<Bytes>) -> reqwest::Result<reqwest::Request> {
+    let Some(fence) = request.extensions().get::<SendFence>().cloned() else {
+        return reqwest::Request::try_from(request);
+    };
+    reqwest::Request::try_from(
+        request.map(|bytes| reqwest::Body::wrap(FencedBody::new(fence, bytes))),
+    )
+}
+
 fn classify(error: &reqwest::Error) -> TransportError {
-    if error.is_connect() || error.is_builder() || was_refused(error) {
+    if caused_by::<LeaseWasOver>(error).is_some() {
+        TransportError::LeaseOver
+    } else if error.is_connect() || error.is_builder() || was_refused(error) {
         TransportError::NotSent
     } else if error.is_timeout() {
         TransportError::TimedOut
@@ -175,13 +189,20 @@ fn classify(error: &reqwest::Error) -> TransportError {
 /// True where Zentra's HTTP/2 says that it did not begin with the request (RFC 9113, 8.7). A
 /// goodbye is no such proof here: which requests it covers is not told beside the error.
 fn was_refused(error: &reqwest::Error) -> bool {
+    caused_by::<h2::Error>(error).is_some_and(|fault| {
+        let refused = fault.reason() == Some(h2::Reason::REFUSED_STREAM);
+        refused && fault.is_reset() && fault.is_remote()
+    })
+}
+
+/// The first cause of this type.
+fn caused_by<'a, E: Error + 'static>(error: &'a reqwest::Error) -> Option<&'a E> {
     let mut cause = error.source();
     while let Some(fault) = cause {
-        if let Some(fault) = fault.downcast_ref::<h2::Error>() {
-            let refused = fault.reason() == Some(h2::Reason::REFUSED_STREAM);
-            return refused && fault.is_reset() && fault.is_remote();
+        if let Some(found) = fault.downcast_ref() {
+            return Some(found);
         }
         cause = fault.source();
     }
-    false
+    None
 }

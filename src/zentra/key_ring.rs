@@ -156,16 +156,12 @@ impl KeyRing {
         if self.hanging() >= MOST_HANGING {
             return Err("cannot be read: earlier readings hang".to_owned());
         }
-        let (source, hanging) = (source.clone(), self.hanging.clone());
-        let reading = tokio::task::spawn_blocking(move || {
-            let text = source();
-            drop(hanging);
-            text
-        });
-        let Ok(text) = timeout(READING_TIMEOUT, reading).await else {
+        let source = source.clone();
+        let reading = tokio::task::spawn_blocking(move || source());
+        let mut reading = Reading { task: Some(reading), hanging: self.hanging.clone() };
+        let Ok(text) = timeout(READING_TIMEOUT, reading.text()).await else {
             return Err(format!("cannot be read: not in {} ms", READING_TIMEOUT.as_millis()));
         };
-        let text = text.map_err(io::Error::other).and_then(|text| text);
         let text = text.map_err(|fault| format!("cannot be read: {fault}"));
         Ok(text.and_then(|text| SecretKey::new(&text).map_err(|fault| fault.to_string())))
     }
@@ -182,6 +178,36 @@ impl KeyRing {
         let (header, generation) = (key.authorization(), current.generation + 1);
         self.current.store(Arc::new(Current { key, header, generation }));
         Ok(())
+    }
+}
+
+/// A reading of the source. It hangs from when nobody waits for it any more until it ends; one that
+/// is waited for keeps no call from waiting as well.
+struct Reading {
+    task: Option<tokio::task::JoinHandle<io::Result<SecretString>>>,
+    hanging: Arc<()>,
+}
+
+impl Reading {
+    async fn text(&mut self) -> io::Result<SecretString> {
+        let Some(task) = &mut self.task else { return Err(io::Error::other("read already")) };
+        let text = task.await;
+        self.task = None;
+        text.map_err(io::Error::other)?
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let (Some(task), Ok(runtime)) = (self.task.take(), tokio::runtime::Handle::try_current())
+        else {
+            return;
+        };
+        let hanging = self.hanging.clone();
+        runtime.spawn(async move {
+            let _ = task.await;
+            drop(hanging);
+        });
     }
 }
 
@@ -269,6 +295,33 @@ mod tests {
         ring.read_again(0).await;
         assert_eq!(header(&ring), "Bearer sk_sandbox_two");
         drop(go);
+    }
+
+    /// All calls that are refused at one moment wait for the one reading.
+    #[tokio::test]
+    async fn a_reading_that_goes_well_is_waited_for_by_every_call() {
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let gone = Mutex::new(gone);
+        let source: KeySource = Arc::new(move || {
+            let _ = gone.lock().unwrap().recv();
+            Ok("sk_sandbox_two".into())
+        });
+        let ring = Arc::new(KeyRing::new(key("sk_sandbox_one"), Some(source)));
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..16 {
+            let ring = ring.clone();
+            calls.spawn(async move { ring.is_newer_than(0).await });
+        }
+        tokio::task::yield_now().await;
+        // Whoever comes while it is under way.
+        let late = tokio::spawn({
+            let ring = ring.clone();
+            async move { ring.is_newer_than(0).await }
+        });
+        tokio::task::yield_now().await;
+        drop(go);
+        assert_eq!(calls.join_all().await, [true; 16]);
+        assert!(late.await.unwrap());
     }
 
     #[tokio::test]

@@ -17,6 +17,7 @@ mod crashes;
 mod duplicates;
 mod formats;
 mod key_rotation;
+mod limits;
 mod metrics;
 mod observers;
 mod open_outcomes;
