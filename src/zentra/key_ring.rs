@@ -87,7 +87,7 @@ impl KeyRing {
         self.generation() != generation
     }
 
-    /// Readings that have not ended.
+    /// Readings that nobody waits for any more, and that have not ended.
     fn hanging(&self) -> usize {
         Arc::strong_count(&self.hanging) - 1
     }
@@ -158,7 +158,7 @@ impl KeyRing {
         }
         let source = source.clone();
         let reading = tokio::task::spawn_blocking(move || source());
-        let mut reading = Reading { task: Some(reading), hanging: self.hanging.clone() };
+        let mut reading = Reading { task: Some(reading), hanging: &self.hanging };
         let Ok(text) = timeout(READING_TIMEOUT, reading.text()).await else {
             return Err(format!("cannot be read: not in {} ms", READING_TIMEOUT.as_millis()));
         };
@@ -183,12 +183,12 @@ impl KeyRing {
 
 /// A reading of the source. It hangs from when nobody waits for it any more until it ends; one that
 /// is waited for keeps no call from waiting as well.
-struct Reading {
+struct Reading<'a> {
     task: Option<tokio::task::JoinHandle<io::Result<SecretString>>>,
-    hanging: Arc<()>,
+    hanging: &'a Arc<()>,
 }
 
-impl Reading {
+impl Reading<'_> {
     async fn text(&mut self) -> io::Result<SecretString> {
         let Some(task) = &mut self.task else { return Err(io::Error::other("read already")) };
         let text = task.await;
@@ -197,13 +197,13 @@ impl Reading {
     }
 }
 
-impl Drop for Reading {
+impl Drop for Reading<'_> {
     fn drop(&mut self) {
         let (Some(task), Ok(runtime)) = (self.task.take(), tokio::runtime::Handle::try_current())
         else {
             return;
         };
-        let hanging = self.hanging.clone();
+        let hanging = Arc::clone(self.hanging);
         runtime.spawn(async move {
             let _ = task.await;
             drop(hanging);

@@ -12,7 +12,7 @@ pub(super) const HOLDERS: &str = "Zora Q";
 
 /// The security code of all cards here. Three digits are in any text: it is looked for where it
 /// stands alone, as a field's value does.
-pub(super) const SECURITY_CODE: &str = "739";
+pub(super) const SECURITY_CODE: &str = "039";
 
 /// The card number of this index: Luhn-valid, of a known issuer.
 pub(super) fn number(index: usize) -> String {
