@@ -38,8 +38,9 @@ fn no_flag_takes_a_secret() {
             if !is_secret || command.get_name() == "simulate" {
                 continue;
             }
-            // A payment's key, and the hours that Zentra remembers one, are no secrets.
-            let is_open = ["key", "zentra_key_retention_hours"].contains(&&*name);
+            // A payment's key, the hours that Zentra remembers one, and a payment token's id of which
+            // a policy is asked, are no secrets.
+            let is_open = ["key", "zentra_key_retention_hours", "token"].contains(&&*name);
             assert!(is_open || name.ends_with("_file"), "{} --{name}", command.get_name());
         }
         commands.extend(command.get_subcommands().cloned());
