@@ -196,7 +196,7 @@ fn was_refused(error: &reqwest::Error) -> bool {
 }
 
 /// The first cause of this type.
-fn caused_by<'a, E: Error + 'static>(error: &'a reqwest::Error) -> Option<&'a E> {
+fn caused_by<E: Error + 'static>(error: &reqwest::Error) -> Option<&E> {
     let mut cause = error.source();
     while let Some(fault) = cause {
         if let Some(found) = fault.downcast_ref() {
