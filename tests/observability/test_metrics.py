@@ -78,7 +78,9 @@ def test_every_name_that_is_asked_for_is_there(exposed, title, expression):
 def possible(label: str) -> set[str]:
     """Values that this traffic need not bring about."""
     if label == "reason":
-        return set(re.findall(r'Self::\w+ => "([A-Z_]+)"', (ROOT / "src" / "error.rs").read_text()))
+        return set(re.findall(r'Self::\w+ => "([A-Z_]+)"', (ROOT / "src" / "error" / "reason.rs").read_text()))
+    if label == "effect":
+        return set(re.findall(r'Self::\w+ => "([a-z_]+)"', (ROOT / "src" / "policy" / "decision.rs").read_text()))
     return {"401"} if label == "http_response_status_code" else set()
 
 

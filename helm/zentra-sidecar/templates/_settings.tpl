@@ -69,6 +69,8 @@
 {{- if ne .component "reconciler" }}
 - name: SIDECAR_CARD_DATA
   value: {{ $values.cardData | quote }}
+- name: SIDECAR_LIMITS_AFTER_LOSS
+  value: {{ $values.policy.limitsAfterLoss | quote }}
 {{- if include "zentra-sidecar.policyConfigMap" . }}
 - name: SIDECAR_POLICY
   value: /etc/zentra-sidecar/policy
