@@ -83,10 +83,11 @@ def test_a_refund_in_part_then_the_rest_then_no_more(payments, sidecar):
 
     with refused() as beyond:
         wallet.refund(order, money(100_001))
-    # How much of a charge is left, only Zentra knows: it is Zentra that refuses.
-    assert beyond.code == grpc.StatusCode.INVALID_ARGUMENT
-    assert (beyond.info.reason, beyond.fields) == ("UPSTREAM_REJECTED", [])
-    assert beyond.info.metadata["money_moved"] == "no"
+    # What was given back is counted at the store: nothing is sent.
+    assert beyond.code == grpc.StatusCode.FAILED_PRECONDITION
+    assert beyond.info.reason == "REFUND_EXCEEDS_CHARGE"
+    assert beyond.info.metadata["remaining_minor"] == "100000"
+    assert (beyond.info.metadata["money_moved"], beyond.info.metadata["sent"]) == ("no", "false")
 
     rest = wallet.refund(order).refund
     assert rest.amount.amount_minor == 100_000
