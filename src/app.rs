@@ -19,7 +19,7 @@ use crate::admin;
 use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::{ListenAddress, Settings};
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineParts};
 use crate::failpoint;
 use crate::gateway::Gateway;
 use crate::grpc::{CallSettings, Server};
@@ -39,6 +39,10 @@ use crate::zentra::Zentra;
 /// How long connections may stay once no call is under way: for the last answers and the goodbye
 /// to leave.
 const GOODBYE: Duration = Duration::from_millis(250);
+
+/// What is kept of the time to drain for what comes after the calls: the goodbye, and the last
+/// spans and metrics.
+const LAST_WORDS: Duration = Duration::from_millis(600);
 
 /// Why a sidecar did not start.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +96,8 @@ pub struct Parts {
     pub keys: Arc<FingerprintKeys>,
     /// Where operators are told.
     pub telemetry: Telemetry,
+    /// Whether the process is about to end.
+    pub draining: Draining,
 }
 
 impl Parts {
@@ -121,13 +127,20 @@ impl Parts {
         let jitter: Jitter = Arc::new(rand::random::<f64>);
         let credentials = settings.zentra_key.clone();
         let upstream_state = StackState::new(&settings.upstream, jitter.clone());
-        let parts = StackParts { credentials, clock, jitter, telemetry: telemetry.clone() };
+        let draining = Draining::within(settings.drain);
+        let parts = StackParts {
+            credentials,
+            clock,
+            jitter,
+            telemetry: telemetry.clone(),
+            draining: draining.clone(),
+        };
         let upstream =
             upstream::stack(transport, &settings.upstream, parts, upstream_state.clone());
         let store = open_store(settings, &telemetry);
         let keys = settings.store.keys.clone();
         let keys = keys.unwrap_or_else(|| Arc::new(FingerprintKeys::ephemeral(rand::random())));
-        Self { upstream, upstream_state, store, keys, telemetry }
+        Self { upstream, upstream_state, store, keys, telemetry, draining }
     }
 }
 
@@ -163,15 +176,17 @@ fn format() -> Format {
 /// The engine of the settings' account, for `serve` and for the operators' commands.
 #[must_use]
 pub fn engine(settings: &Settings, clock: Arc<dyn Clock>, parts: Parts) -> Engine {
-    let Parts { upstream, upstream_state, store, keys, telemetry } = parts;
+    let Parts { upstream, upstream_state, store, keys, telemetry, draining } = parts;
     let zentra = Zentra::new(
         settings.zentra_url.clone(),
         settings.zentra_key.clone(),
         (upstream, upstream_state),
         clock.clone(),
     );
-    let account = (settings.account.clone(), settings.environment());
-    Engine::new(zentra, store, keys, clock, account, settings.engine, telemetry)
+    let (account, environment) = (settings.account.clone(), settings.environment());
+    let parts =
+        EngineParts { zentra, store, keys, clock, account, environment, telemetry, draining };
+    Engine::new(parts, settings.engine)
 }
 
 /// Starts a sidecar.
@@ -204,7 +219,7 @@ pub async fn start_over(
         admin_listener.local_addr().map_err(|fault| bind_error(&settings.admin_listen, fault))?;
     let addresses = bound.iter().map(Listener::address).collect();
 
-    let draining = Draining::default();
+    let draining = parts.draining.clone();
     let (store, keys) = (parts.store.clone(), parts.keys.checks());
     let (readiness, monitor) = readiness::checked(store, keys, draining.clone()).await;
     let admission = Admission::new(settings.admission);
@@ -271,7 +286,7 @@ impl Running {
         self.admin_address
     }
 
-    /// How long calls under way have at the end.
+    /// How long the end may take, most of which calls under way have.
     #[must_use]
     pub fn drain(&self) -> Duration {
         self.drain
@@ -288,7 +303,7 @@ impl Running {
             // What outlives its caller counts too.
             self.gateway.finish().await;
         };
-        let end = match timeout(self.drain, drained).await {
+        let end = match timeout(self.drain.saturating_sub(LAST_WORDS), drained).await {
             Ok(()) => End::Clean,
             Err(_) => End::CutOff,
         };

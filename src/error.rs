@@ -191,6 +191,15 @@ impl Error {
         self
     }
 
+    /// With the wait that is asked for, where one is; what would end the same way stays so.
+    #[must_use]
+    pub fn asked_to_wait(self, wait: Option<Duration>) -> Self {
+        match (self.details.retry, wait) {
+            (Retry::After(_), Some(wait)) => self.retry(Retry::After(wait)),
+            _ => self,
+        }
+    }
+
     /// Adds what Zentra said.
     #[must_use]
     pub fn provider(mut self, provider: ProviderNote) -> Self {

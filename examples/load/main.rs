@@ -17,6 +17,8 @@ mod overload;
 mod storm;
 mod world;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -40,8 +42,17 @@ enum What {
     Overload,
 }
 
+/// Says what does not hold; the exit code is 1 then.
+fn judge(checks: &[(bool, String)]) -> ExitCode {
+    let broken: Vec<&String> = checks.iter().filter(|it| !it.0).map(|it| &it.1).collect();
+    for promise in &broken {
+        println!("NOT MET: {promise}");
+    }
+    if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 #[tokio::main]
-async fn main() {
+async fn main() -> ExitCode {
     let Arguments { program, what } = Arguments::parse();
     // reqwest, here for plain http only, wants one all the same.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -1,11 +1,13 @@
 //! More calls than can be served. What can be served is set by the places at Zentra and the time
 //! that each takes there, not by this machine.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::calls::{Call, charge, percentile_ms, steady};
+use super::judge;
 use super::world::World;
 
 /// Requests at Zentra at once, and how long each is there: 200 a second.
@@ -15,7 +17,7 @@ const AT_ZENTRA: Duration = Duration::from_millis(100);
 const STEPS: [u32; 5] = [50, 90, 100, 150, 300];
 const TIME: Duration = Duration::from_secs(10);
 
-pub(crate) async fn run(program: &str) {
+pub(crate) async fn run(program: &str) -> ExitCode {
     let places = format!("--zentra-requests-in-flight={PLACES}");
     let calls = format!("--calls-in-flight={}", 2 * PLACES);
     let world = World::start(program, &[&places, &calls]).await;
@@ -28,6 +30,7 @@ pub(crate) async fn run(program: &str) {
         "| offered/s | of what can be served | goodput/s | refused/s | other/s | OK p50, p99 \
          | refused p50, p99 | memory (peak) |\n|---|---|---|---|---|---|---|---|"
     );
+    let mut rows = Vec::new();
     // The first step only warms up.
     for (step, share) in [STEPS[0]].into_iter().chain(STEPS).enumerate() {
         let rate = saturation * share / 100;
@@ -37,7 +40,7 @@ pub(crate) async fn run(program: &str) {
         });
         let made = made.await;
         if step > 0 {
-            row(rate, share, &made, world.memory_kib());
+            rows.push(row(rate, share, &made, world.memory_kib()));
         }
     }
     let ledger = world.ledger().await;
@@ -47,9 +50,31 @@ pub(crate) async fn run(program: &str) {
         "\nat Zentra: {} POSTs, {} charges, of which one saved the card",
         counts[0], counts[1]
     );
+    judge(&promises(&rows, counts))
 }
 
-fn row(rate: u32, share: u32, calls: &[Call], (memory, peak): (u64, u64)) {
+/// What a row of the table comes to.
+struct Row {
+    goodput: f64,
+    refused_p99_ms: f64,
+    peak_kib: u64,
+}
+
+/// What holds at three times the load that can be served.
+fn promises(rows: &[Row], [posts, charges]: [usize; 2]) -> Vec<(bool, String)> {
+    let peak = rows.iter().map(|it| it.goodput).fold(0.0, f64::max);
+    let (at_capacity, overloaded) = (&rows[2], &rows[rows.len() - 1]);
+    let (goodput, p99) = (overloaded.goodput, overloaded.refused_p99_ms);
+    let memory = (at_capacity.peak_kib, overloaded.peak_kib);
+    vec![
+        (goodput >= 0.9 * peak, format!("goodput {goodput:.1}/s is 90 % of the peak {peak:.1}/s")),
+        (p99 < 10.0, format!("refusals take under 10 ms at p99, not {p99:.1} ms")),
+        (memory.1 * 4 <= memory.0 * 5, format!("memory stays bounded: {memory:?} KiB")),
+        (posts == charges, format!("each charge is one POST: {posts} POSTs, {charges} charges")),
+    ]
+}
+
+fn row(rate: u32, share: u32, calls: &[Call], (memory, peak): (u64, u64)) -> Row {
     let with = |wanted: &str| -> Vec<Duration> {
         calls.iter().filter(|it| it.outcome == wanted).map(|it| it.took).collect()
     };
@@ -73,4 +98,6 @@ fn row(rate: u32, share: u32, calls: &[Call], (memory, peak): (u64, u64)) {
         memory as f64 / 1024.0,
         peak as f64 / 1024.0,
     );
+    let refused_p99_ms = if refused.is_empty() { 0.0 } else { percentile_ms(refused, 0.99) };
+    Row { goodput: per_second(good.len()), refused_p99_ms, peak_kib: peak }
 }

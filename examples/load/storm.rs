@@ -1,15 +1,18 @@
 //! Zentra answers everything with 503 for a minute, under steady load.
 
 use std::collections::BTreeSet;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 use zentra_sidecar::clock::{Clock as _, SystemClock};
+use zentra_sidecar::upstream::CircuitSettings;
 
 use super::calls::{Call, charge, read, steady};
 use super::chart::{Line, svg};
+use super::judge;
 use super::world::World;
 
 const CALM: Duration = Duration::from_secs(10);
@@ -18,8 +21,10 @@ const TIME: Duration = Duration::from_secs(90);
 /// Four reads to one charge.
 const PER_SECOND: u32 = 50;
 const READS_TO_A_CHARGE: u32 = 4;
+/// The time from a probe that is due to the answer of the call that is it.
+const ONE_CALL: Duration = Duration::from_millis(500);
 
-pub(crate) async fn run(program: &str, chart: &str) {
+pub(crate) async fn run(program: &str, chart: &str) -> ExitCode {
     let world = World::start(program, &[]).await;
     let clients = world.clients(4).await;
     charge(clients[0].clone(), world.token.clone(), "paid".to_owned()).await.unwrap();
@@ -47,6 +52,29 @@ pub(crate) async fn run(program: &str, chart: &str) {
     let repeats = repeats(&ledger, began);
     std::fs::write(chart, svg(&lines(&calls, &reached), (CALM, CALM + STORM))).unwrap();
     tell(&calls, &reached, &repeats);
+    judge(&promises(&calls, &repeats))
+}
+
+/// What holds of every storm.
+fn promises(calls: &[Call], repeats: &[Duration]) -> Vec<(bool, String)> {
+    let end = CALM + STORM;
+    let within = |at: Duration| (CALM..end).contains(&at);
+    let stormy: Vec<&Call> = calls.iter().filter(|it| within(it.at)).collect();
+    let repeats = repeats.iter().filter(|at| within(**at)).count();
+    let refused = stormy.iter().filter(|it| it.outcome == "CIRCUIT_OPEN").count();
+    let after = || calls.iter().filter(|it| it.at >= end);
+    let first = after().filter(|it| it.outcome == "OK").map(|it| it.at).min();
+    let wait = CircuitSettings::default().longest_wait.mul_f64(1.1);
+    let late = after().filter(|it| first.is_some_and(|at| it.at > at) && it.outcome != "OK");
+    vec![
+        (repeats * 10 <= stormy.len(), format!("{repeats} repeats are no tenth of the calls")),
+        (refused * 2 > stormy.len(), format!("the circuit refuses most calls, not {refused}")),
+        (
+            first.is_some_and(|at| at <= end + wait + ONE_CALL),
+            format!("the first OK comes {wait:?} after the storm at the latest: {first:?}"),
+        ),
+        (late.count() == 0, "after the first OK every call is answered OK".to_owned()),
+    ]
 }
 
 /// When each repeat reached Zentra: what a call asked for once more, be it by the way to Zentra or

@@ -36,8 +36,8 @@ build_static() {
     linker=("CC_${triple//-/_}=$compiler" "CARGO_TARGET_$(tr 'a-z-' 'A-Z_' <<<"$triple")_LINKER=$compiler")
   fi
   env ${linker[@]+"${linker[@]}"} RUSTFLAGS='-C target-feature=+crt-static' \
-    cargo build --locked --release --target "$triple" ${features[@]+"${features[@]}"} >&2
-  install -D "${IMAGE_FOLDER%/image}/$triple/release/zentra-sidecar" "$(static_program "$target" "$arch")"
+    cargo build --locked --profile image --target "$triple" ${features[@]+"${features[@]}"} >&2
+  install -D "${IMAGE_FOLDER%/image}/$triple/image/zentra-sidecar" "$(static_program "$target" "$arch")"
 }
 
 # build_image TARGET ARCH TAG

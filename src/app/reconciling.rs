@@ -36,7 +36,7 @@ pub async fn reconcile(
     let unbound = |fault| bind_error(&settings.admin_listen, fault);
     let listener = TcpListener::bind(settings.admin_listen).await.map_err(unbound)?;
     let admin_address = listener.local_addr().map_err(unbound)?;
-    let draining = Draining::default();
+    let draining = parts.draining.clone();
     let (store, keys) = (parts.store.clone(), parts.keys.checks());
     let (readiness, monitor) = readiness::checked(store, keys, draining.clone()).await;
     let states = admin::States {

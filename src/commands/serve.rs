@@ -17,7 +17,8 @@ use crate::telemetry::Telemetry;
 use crate::telemetry::logs::{self, Lines};
 use crate::telemetry::start::{self, Exports, FLUSH};
 
-/// How long spans and metrics have to leave where the calls took all the time there was.
+/// How long spans and metrics have to leave where the calls took all the time there was. It fits
+/// into what `app` keeps of the time to drain, beside the goodbye.
 const LEAST_FLUSH: Duration = Duration::from_millis(250);
 
 /// Files that are open beside connections of callers and to Zentra: TLS handshakes, those who may
@@ -126,7 +127,7 @@ pub(super) async fn until_signalled(
     let until = Instant::now() + running.drain();
     let ended = async {
         let end = running.shut_down().await;
-        // Within the time to drain, but for a moment for spans where calls took all of it.
+        // Within the time to drain, where that is not shorter than this moment itself.
         let left = until.saturating_duration_since(Instant::now()).max(LEAST_FLUSH);
         exports.flush(FLUSH.min(left)).await;
         end

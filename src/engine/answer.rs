@@ -9,8 +9,9 @@ use crate::error::{Error, MoneyMoved, Reason, Retry};
 use crate::idempotency::{Class, Full, Outcome, Record, State, Stop, StoreError};
 use crate::zentra::{Trouble, TroubleKind};
 
-/// How long to wait after a 429 that does not say: Zentra's documented `Retry-After`.
-const RATE_LIMIT_WAIT: std::time::Duration = std::time::Duration::from_secs(60);
+/// How long a caller is sent away, at least and at most, whose payment is unknown: its next try is
+/// what finds out, by a look-up that even a Zentra in trouble is worth.
+const UNKNOWN_WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 impl Shared {
     /// The answer of a payment that is done.
@@ -110,7 +111,7 @@ pub(super) fn refused(trouble: &Trouble) -> Error {
         TroubleKind::NotSent => Reason::UpstreamUnreachable,
         TroubleKind::NoTime => Reason::Overloaded,
         TroubleKind::CircuitOpen(_) => Reason::CircuitOpen,
-        TroubleKind::RateLimited(_) => Reason::UpstreamRateLimited,
+        TroubleKind::RateLimited => Reason::UpstreamRateLimited,
         TroubleKind::Unauthorized => Reason::UpstreamAuth,
         TroubleKind::NotFound => Reason::UpstreamNotFound,
         TroubleKind::Rejected | TroubleKind::Declined(_) => Reason::UpstreamRejected,
@@ -127,12 +128,10 @@ pub(super) fn refused(trouble: &Trouble) -> Error {
 
 /// With what Zentra said, and with its wait where it asks for less.
 pub(super) fn noted(error: Error, trouble: &Trouble) -> Error {
-    let error = match trouble.kind {
-        TroubleKind::RateLimited(wait) => {
-            error.retry(Retry::After(wait.unwrap_or(RATE_LIMIT_WAIT)))
-        }
-        TroubleKind::CircuitOpen(wait) => error.retry(Retry::After(wait)),
-        _ => error,
+    let wait = match error.reason() {
+        Reason::OutcomeUnknown => trouble.wait().map(|it| it.clamp(UNKNOWN_WAIT.0, UNKNOWN_WAIT.1)),
+        _ => trouble.wait(),
     };
+    let error = error.asked_to_wait(wait);
     error.provider(trouble.provider.clone()).operator_text(trouble.detail.as_ref())
 }

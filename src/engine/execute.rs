@@ -342,6 +342,10 @@ impl<P: Payment> PaymentCall<P> {
         if Instant::now() >= self.answer_by {
             return Err(Error::new(Reason::IdempotencyInProgress));
         }
+        if shared.draining.is_waiting_over() {
+            // Whoever serves the caller next finds the same payment.
+            return Err(Error::new(Reason::ShuttingDown));
+        }
         let check = shared.settings.waiting_check.min(Duration::from_millis(lease_left_ms.max(1)));
         let until = (Instant::now() + check).min(self.answer_by);
         match waiter {
@@ -349,6 +353,7 @@ impl<P: Payment> PaymentCall<P> {
                 biased;
                 () = waiter.woken() => {}
                 () = sleep_until(until) => {}
+                () = shared.draining.waiting_is_over() => {}
             },
             None => match shared.store.subscribe(&self.subject.digest).await {
                 Ok(listening) => *waiter = Some(listening),

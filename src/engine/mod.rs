@@ -13,6 +13,7 @@ mod payment;
 mod steps;
 mod terms;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ pub use terms::Terms;
 use crate::clock::Clock;
 use crate::domain::{Account, Environment, Execution};
 use crate::idempotency::{AfterLoss, FingerprintKeys, Periods, Store};
+use crate::shutdown::Draining;
 use crate::telemetry::Telemetry;
 use crate::zentra::Zentra;
 
@@ -81,35 +83,47 @@ pub struct Engine {
     shared: Arc<Shared>,
 }
 
+/// What an engine works with.
+pub struct EngineParts {
+    /// Where payments are made.
+    pub zentra: Zentra,
+    /// What remembers them.
+    pub store: Arc<dyn Store>,
+    /// What tells commands apart.
+    pub keys: Arc<FingerprintKeys>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Whose payments they are.
+    pub account: Account,
+    /// Which of Zentra's environments it is.
+    pub environment: Environment,
+    /// Where operators are told.
+    pub telemetry: Telemetry,
+    /// Whether the process is about to end.
+    pub draining: Draining,
+}
+
 struct Shared {
-    zentra: Zentra,
-    store: Arc<dyn Store>,
-    keys: Arc<FingerprintKeys>,
-    clock: Arc<dyn Clock>,
-    account: Account,
-    environment: Environment,
+    parts: EngineParts,
     settings: EngineSettings,
-    telemetry: Telemetry,
     /// Work that moves money and outlives its caller.
     work: TaskTracker,
 }
 
+impl Deref for Shared {
+    type Target = EngineParts;
+
+    fn deref(&self) -> &EngineParts {
+        &self.parts
+    }
+}
+
 impl Engine {
-    /// Makes payments at `zentra`, remembered by `store`, and tells `telemetry` of them.
+    /// Makes payments with `parts`.
     #[must_use]
-    pub fn new(
-        zentra: Zentra,
-        store: Arc<dyn Store>,
-        keys: Arc<FingerprintKeys>,
-        clock: Arc<dyn Clock>,
-        (account, environment): (Account, Environment),
-        settings: EngineSettings,
-        telemetry: Telemetry,
-    ) -> Self {
+    pub fn new(parts: EngineParts, settings: EngineSettings) -> Self {
         let work = TaskTracker::new();
-        let shared =
-            Shared { zentra, store, keys, clock, account, environment, settings, telemetry, work };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(Shared { parts, settings, work }) }
     }
 
     /// Where it tells what it does.
@@ -128,6 +142,12 @@ impl Engine {
     #[must_use]
     pub fn zentra(&self) -> &Zentra {
         &self.shared.zentra
+    }
+
+    /// Whether the process is about to end.
+    #[must_use]
+    pub fn draining(&self) -> &Draining {
+        &self.shared.draining
     }
 
     /// The store, for those who look after its records.

@@ -1,12 +1,7 @@
 //! What Zentra's trouble with a read means to the caller.
 
-use std::time::Duration;
-
-use crate::error::{Error, MoneyMoved, Reason, Retry};
+use crate::error::{Error, MoneyMoved, Reason};
 use crate::zentra::{Trouble, TroubleKind};
-
-/// How long to wait after a 429 that does not say: Zentra's documented `Retry-After`.
-const RATE_LIMIT_WAIT: Duration = Duration::from_secs(60);
 
 /// For a read, or for Verify, which moves no money either.
 pub(super) fn of_read(trouble: Trouble) -> Error {
@@ -21,7 +16,7 @@ pub(super) fn of_charge_to_refund(trouble: Trouble) -> Error {
 
 fn told(trouble: Trouble, not_found: Reason) -> Error {
     let reason = match trouble.kind {
-        TroubleKind::RateLimited(_) => Reason::UpstreamRateLimited,
+        TroubleKind::RateLimited => Reason::UpstreamRateLimited,
         TroubleKind::Unauthorized => Reason::UpstreamAuth,
         TroubleKind::NotFound => not_found,
         TroubleKind::Rejected => Reason::UpstreamRejected,
@@ -37,13 +32,6 @@ fn told(trouble: Trouble, not_found: Reason) -> Error {
         | TroubleKind::KeyReused
         | TroubleKind::InProgress => Reason::UpstreamUnavailable,
     };
-    let error = Error::new(reason);
-    let error = match trouble.kind {
-        TroubleKind::RateLimited(wait) => {
-            error.retry(Retry::After(wait.unwrap_or(RATE_LIMIT_WAIT)))
-        }
-        TroubleKind::CircuitOpen(wait) => error.retry(Retry::After(wait)),
-        _ => error,
-    };
+    let error = Error::new(reason).asked_to_wait(trouble.wait());
     error.provider(trouble.provider).operator_text(trouble.detail)
 }

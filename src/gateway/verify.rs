@@ -48,13 +48,22 @@ impl Gateway {
         Ok(Verified { charge, token_ready })
     }
 
-    /// Looks at the charge with growing pauses until it is final or the time is over. Whatever
-    /// goes wrong here, the verify call tells.
+    /// Looks at the charge with growing pauses until it is final, the time is over, or the end of
+    /// the process begins. Whatever goes wrong here, the verify call tells.
     async fn wait_until_final(&self, call: &Call, reference: &Reference, wait: Duration) {
         let now = Instant::now();
         let time_left = call.answer_by.saturating_duration_since(now);
         let until = now + wait.min(time_left - time_left / SHARE_FOR_VERIFY);
         call.admitted.waits();
+        tokio::select! {
+            biased;
+            // The verify call itself is the last look.
+            () = self.engine().draining().begun() => {}
+            () = self.look_until_final(reference, until) => {}
+        }
+    }
+
+    async fn look_until_final(&self, reference: &Reference, until: Instant) {
         let zentra = self.engine().zentra().by(until);
         let mut pause = FIRST_PAUSE;
         loop {
@@ -67,7 +76,6 @@ impl Gateway {
             }
             let next = Instant::now() + pause;
             if next >= until {
-                // The verify call itself is the last look.
                 sleep_until(until).await;
                 return;
             }

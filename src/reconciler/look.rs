@@ -90,8 +90,7 @@ pub(super) async fn look(
         Ok(sight) => sight,
         Err(trouble) => {
             postpone(engine, record, next).await?;
-            let limited = matches!(trouble.kind, TroubleKind::RateLimited(_));
-            return Ok(if limited { Looked::RateLimited } else { Looked::Open });
+            return Ok(if trouble.asks_for_less() { Looked::RateLimited } else { Looked::Open });
         }
     };
     let verdict = match shown {

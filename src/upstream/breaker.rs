@@ -37,13 +37,15 @@ impl Around for Breaker {
         // What became of a payment is asked whatever the circuit says. Nor does the answer say
         // anything to it: where Zentra reads but cannot write, each failed write is followed by a
         // look-up that works.
-        if Terms::of(&request).effect == Effect::LookUp {
+        let effect = Terms::of(&request).effect;
+        if effect == Effect::LookUp {
             return pass_on(request, rest).await;
         }
-        let entered = self.circuit.enter(Instant::now());
+        let entered = self.circuit.enter(effect, Instant::now());
         let pass = entered.map_err(|retry_after| TransportError::CircuitOpen { retry_after })?;
         let waiting = WaitingSince::default();
         request.extensions_mut().insert(waiting.clone());
+        request.extensions_mut().insert(pass);
         let mut watched = Watched { circuit: &self.circuit, pass, waiting, health: None };
         let answer = pass_on(request, rest).await;
         watched.health = Some(health(&answer));

@@ -62,7 +62,7 @@ impl Budget {
     }
 
     /// Pays for a repeat; false where there is not enough.
-    pub(super) fn withdraw(&self) -> bool {
+    pub(crate) fn withdraw(&self) -> bool {
         let mut filled = self.lock();
         self.pay_in_time(&mut filled);
         match filled.milli.checked_sub(PRICE_MILLI) {

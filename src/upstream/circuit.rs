@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Jitter;
+use super::{Effect, Jitter};
 
 /// When a circuit opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CircuitSettings {
-    /// Failures in a row, without any answer below 500 between them, that open it.
+    /// Failures in a row that open it, those of writes and those of reads each by themselves: an
+    /// answer below 500 to a write ends both rows, one to a read only that of reads, as a Zentra
+    /// that reads may still not write.
     pub failures_to_open: u32,
     /// The silence that is a failure, where a caller does not wait for the answer. A shorter one
     /// is that part of a failure: callers in a hurry say less of Zentra than patient ones.
@@ -63,6 +65,7 @@ pub(super) enum Health {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pass {
     generation: u64,
+    writes: bool,
 }
 
 /// A circuit breaker over consecutive failures.
@@ -81,24 +84,25 @@ struct Inner {
 
 #[derive(Clone, Copy)]
 enum State {
-    /// Failures in a row, in thousandths.
-    Closed {
-        failures_milli: u64,
-    },
-    Open {
-        until: Instant,
-        wait: Duration,
-    },
-    HalfOpen {
-        wait: Duration,
-    },
+    Closed(Row),
+    Open { until: Instant, wait: Duration, writes_failed: bool },
+    HalfOpen { wait: Duration, writes_failed: bool },
+}
+
+/// Failures in a row, in thousandths, and how long the circuit is to stay open after the last one.
+#[derive(Clone, Copy)]
+struct Row {
+    writes_milli: u64,
+    reads_milli: u64,
+    wait: Duration,
 }
 
 impl Circuit {
     /// A closed circuit.
     #[must_use]
     pub fn new(settings: CircuitSettings, jitter: Jitter) -> Self {
-        let inner = Inner { generation: 0, state: State::Closed { failures_milli: 0 }, opened: 0 };
+        let state = State::Closed(Row::none(&settings));
+        let inner = Inner { generation: 0, state, opened: 0 };
         Self { settings, jitter, inner: Mutex::new(inner) }
     }
 
@@ -106,7 +110,7 @@ impl Circuit {
     #[must_use]
     pub fn state(&self) -> CircuitState {
         match self.lock().state {
-            State::Closed { .. } => CircuitState::Closed,
+            State::Closed(_) => CircuitState::Closed,
             State::Open { .. } => CircuitState::Open,
             State::HalfOpen { .. } => CircuitState::HalfOpen,
         }
@@ -122,22 +126,36 @@ impl Circuit {
     #[must_use]
     pub fn refuses_for(&self, now: Instant) -> Option<Duration> {
         match self.lock().state {
-            State::Closed { .. } => None,
+            State::Closed(_) => None,
             State::Open { until, .. } => Some(until - now).filter(|left| !left.is_zero()),
             State::HalfOpen { .. } => Some(self.settings.first_wait),
         }
     }
 
     /// Lets an exchange through, or says when the next probe is.
-    pub(super) fn enter(&self, now: Instant) -> Result<Pass, Duration> {
+    pub(super) fn enter(&self, effect: Effect, now: Instant) -> Result<Pass, Duration> {
         let mut inner = self.lock();
         match inner.state {
-            State::Closed { .. } => {}
+            State::Closed(_) => {}
             State::Open { until, .. } if now < until => return Err(until - now),
-            State::Open { wait, .. } => inner.change(State::HalfOpen { wait }),
+            State::Open { wait, writes_failed, .. } => {
+                inner.change(State::HalfOpen { wait, writes_failed });
+            }
             State::HalfOpen { .. } => return Err(self.settings.first_wait),
         }
-        Ok(Pass { generation: inner.generation })
+        Ok(Pass { generation: inner.generation, writes: effect == Effect::Write })
+    }
+
+    /// The wait until the next probe, where an exchange that was let through has waited since, and
+    /// the circuit has opened meanwhile.
+    pub(super) fn refuses_now(&self, pass: Pass, now: Instant) -> Option<Duration> {
+        let inner = self.lock();
+        match inner.state {
+            _ if pass.generation == inner.generation => None,
+            State::Closed(_) => None,
+            State::Open { until, .. } => Some(until.saturating_duration_since(now)),
+            State::HalfOpen { .. } => Some(self.settings.first_wait),
+        }
     }
 
     /// Notes what an exchange that was let through has shown.
@@ -148,27 +166,51 @@ impl Circuit {
         }
         let failed_milli = self.failed_milli(health);
         match (inner.state, health) {
-            (State::Closed { .. }, Health::Works) => {
-                inner.state = State::Closed { failures_milli: 0 };
+            (State::Closed(row), Health::Works) => {
+                let none = Row::none(&self.settings);
+                let left = if pass.writes { none } else { Row { reads_milli: 0, ..row } };
+                inner.state = State::Closed(left);
             }
-            (State::Closed { failures_milli }, _) => {
-                let failures_milli = failures_milli + failed_milli;
-                inner.state = State::Closed { failures_milli };
-                if failures_milli >= u64::from(self.settings.failures_to_open) * FAILURE_MILLI {
-                    self.open(&mut inner, self.settings.first_wait, now);
+            (State::Closed(row), _) => {
+                let row = row.and(pass.writes, failed_milli);
+                inner.state = State::Closed(row);
+                if row.writes_milli.max(row.reads_milli) >= self.enough_milli() {
+                    self.open(&mut inner, row.wait, pass.writes, now);
                 }
             }
-            (State::HalfOpen { .. }, Health::Works) => {
-                inner.change(State::Closed { failures_milli: 0 });
+            (State::HalfOpen { wait, writes_failed }, Health::Works) => {
+                let row = if writes_failed && !pass.writes {
+                    self.on_trust(wait)
+                } else {
+                    Row::none(&self.settings)
+                };
+                inner.change(State::Closed(row));
                 tracing::info!("the circuit to Zentra is closed again");
             }
-            (State::HalfOpen { wait }, _) if failed_milli >= FAILURE_MILLI => {
-                self.open(&mut inner, (wait * 2).min(self.settings.longest_wait), now);
+            (State::HalfOpen { wait, writes_failed }, _) if failed_milli >= FAILURE_MILLI => {
+                self.open(&mut inner, self.longer(wait), writes_failed || pass.writes, now);
             }
             // A probe that does not show enough leaves its place to the next exchange.
-            (State::HalfOpen { wait }, _) => inner.change(State::Open { until: now, wait }),
+            (State::HalfOpen { wait, writes_failed }, _) => {
+                inner.change(State::Open { until: now, wait, writes_failed });
+            }
             (State::Open { .. }, _) => {}
         }
+    }
+
+    /// Writes have failed, and a read was answered: the next write shows whether they work again.
+    /// Where it fails, the wait is as long as if it had been the probe.
+    fn on_trust(&self, wait: Duration) -> Row {
+        let writes_milli = self.enough_milli().saturating_sub(FAILURE_MILLI);
+        Row { writes_milli, reads_milli: 0, wait: self.longer(wait) }
+    }
+
+    fn longer(&self, wait: Duration) -> Duration {
+        (wait * 2).min(self.settings.longest_wait)
+    }
+
+    fn enough_milli(&self) -> u64 {
+        u64::from(self.settings.failures_to_open) * FAILURE_MILLI
     }
 
     /// How much of a failure an exchange was, in thousandths.
@@ -184,16 +226,28 @@ impl Circuit {
         }
     }
 
-    fn open(&self, inner: &mut Inner, wait: Duration, now: Instant) {
+    fn open(&self, inner: &mut Inner, wait: Duration, writes_failed: bool, now: Instant) {
         // Within a tenth of the wait to either side, so that sidecars do not probe in step.
         let jittered = wait.mul_f64(0.9 + 0.2 * (self.jitter)());
-        inner.change(State::Open { until: now + jittered, wait });
+        inner.change(State::Open { until: now + jittered, wait, writes_failed });
         inner.opened += 1;
         tracing::error!(wait = ?jittered, "the circuit to Zentra is open: nothing is sent");
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Row {
+    fn none(settings: &CircuitSettings) -> Self {
+        Self { writes_milli: 0, reads_milli: 0, wait: settings.first_wait }
+    }
+
+    fn and(mut self, writes: bool, failed_milli: u64) -> Self {
+        let row = if writes { &mut self.writes_milli } else { &mut self.reads_milli };
+        *row = row.saturating_add(failed_milli);
+        self
     }
 }
 
@@ -219,7 +273,7 @@ mod tests {
 
     fn fail(circuit: &Circuit, times: u32, now: Instant) {
         for _ in 0..times {
-            let pass = circuit.enter(now).unwrap();
+            let pass = circuit.enter(Effect::Write, now).unwrap();
             circuit.leave(pass, Health::Fails, now);
         }
     }
@@ -228,13 +282,13 @@ mod tests {
     fn ten_failures_in_a_row_open_it() {
         let (circuit, now) = (circuit(), Instant::now());
         fail(&circuit, 9, now);
-        let pass = circuit.enter(now).unwrap();
+        let pass = circuit.enter(Effect::Write, now).unwrap();
         circuit.leave(pass, Health::Works, now);
         fail(&circuit, 9, now);
         assert_eq!(circuit.state(), CircuitState::Closed);
         fail(&circuit, 1, now);
         assert_eq!(circuit.state(), CircuitState::Open);
-        assert_eq!(circuit.enter(now), Err(SECOND));
+        assert_eq!(circuit.enter(Effect::Write, now), Err(SECOND));
         assert_eq!(circuit.refuses_for(now), Some(SECOND));
     }
 
@@ -244,9 +298,11 @@ mod tests {
         fail(&circuit, 10, now);
         let later = now + SECOND;
         assert_eq!(circuit.refuses_for(later), None);
-        let probe = circuit.enter(later).unwrap();
+        let probe = circuit.enter(Effect::Write, later).unwrap();
         assert_eq!(circuit.state(), CircuitState::HalfOpen);
-        assert!(circuit.enter(later).is_err() && circuit.refuses_for(later).is_some());
+        assert!(
+            circuit.enter(Effect::Write, later).is_err() && circuit.refuses_for(later).is_some()
+        );
         circuit.leave(probe, Health::Works, later);
         assert_eq!(circuit.state(), CircuitState::Closed);
         // It takes ten failures again.
@@ -259,7 +315,7 @@ mod tests {
         let (circuit, mut now) = (circuit(), Instant::now());
         fail(&circuit, 10, now);
         for seconds in [1, 2, 4, 8, 10, 10] {
-            assert_eq!(circuit.enter(now), Err(SECOND * seconds));
+            assert_eq!(circuit.enter(Effect::Write, now), Err(SECOND * seconds));
             now += SECOND * seconds;
             fail(&circuit, 1, now);
         }
@@ -271,14 +327,14 @@ mod tests {
         let (circuit, now) = (circuit(), Instant::now());
         fail(&circuit, 10, now);
         let later = now + SECOND;
-        let probe = circuit.enter(later).unwrap();
+        let probe = circuit.enter(Effect::Write, later).unwrap();
         circuit.leave(probe, Health::Untold, later);
-        assert!(circuit.enter(later).is_ok());
+        assert!(circuit.enter(Effect::Write, later).is_ok());
     }
 
     fn silence(circuit: &Circuit, times: u32, milliseconds: u64, now: Instant) {
         for _ in 0..times {
-            let pass = circuit.enter(now).unwrap();
+            let pass = circuit.enter(Effect::Write, now).unwrap();
             circuit.leave(pass, Health::Silent(Duration::from_millis(milliseconds)), now);
         }
     }
@@ -311,12 +367,15 @@ mod tests {
     #[test]
     fn late_answers_of_before_do_not_count() {
         let (circuit, now) = (circuit(), Instant::now());
-        let (slow, slower) = (circuit.enter(now).unwrap(), circuit.enter(now).unwrap());
+        let (slow, slower) = (
+            circuit.enter(Effect::Write, now).unwrap(),
+            circuit.enter(Effect::Write, now).unwrap(),
+        );
         fail(&circuit, 10, now);
         circuit.leave(slow, Health::Works, now);
         assert_eq!(circuit.state(), CircuitState::Open);
         let later = now + SECOND;
-        let probe = circuit.enter(later).unwrap();
+        let probe = circuit.enter(Effect::Write, later).unwrap();
         circuit.leave(slower, Health::Fails, later);
         assert_eq!(circuit.state(), CircuitState::HalfOpen);
         circuit.leave(probe, Health::Works, later);
@@ -329,7 +388,68 @@ mod tests {
             let circuit = Circuit::new(CircuitSettings::default(), Arc::new(move || draw));
             let now = Instant::now();
             fail(&circuit, 10, now);
-            assert_eq!(circuit.enter(now).unwrap_err().as_millis(), wait_ms);
+            assert_eq!(circuit.enter(Effect::Write, now).unwrap_err().as_millis(), wait_ms);
         }
+    }
+
+    fn read(circuit: &Circuit, health: Health, now: Instant) {
+        let pass = circuit.enter(Effect::Read, now).unwrap();
+        circuit.leave(pass, health, now);
+    }
+
+    #[test]
+    fn reads_that_work_do_not_hide_that_writes_fail() {
+        let (circuit, now) = (circuit(), Instant::now());
+        for _ in 0..9 {
+            fail(&circuit, 1, now);
+            read(&circuit, Health::Works, now);
+        }
+        assert_eq!(circuit.state(), CircuitState::Closed);
+        fail(&circuit, 1, now);
+        assert_eq!(circuit.state(), CircuitState::Open);
+    }
+
+    #[test]
+    fn writes_that_work_say_that_zentra_works() {
+        let (circuit, now) = (circuit(), Instant::now());
+        for _ in 0..9 {
+            read(&circuit, Health::Fails, now);
+        }
+        let pass = circuit.enter(Effect::Write, now).unwrap();
+        circuit.leave(pass, Health::Works, now);
+        read(&circuit, Health::Fails, now);
+        assert_eq!(circuit.state(), CircuitState::Closed);
+    }
+
+    /// A read may be the probe, as there may be nothing but reads; a write still has to show it.
+    #[test]
+    fn after_a_read_as_the_probe_one_write_that_fails_opens_it_again() {
+        let (circuit, now) = (circuit(), Instant::now());
+        fail(&circuit, 10, now);
+        read(&circuit, Health::Works, now + SECOND);
+        assert_eq!(circuit.state(), CircuitState::Closed);
+        fail(&circuit, 1, now + SECOND);
+        assert_eq!(circuit.refuses_for(now + SECOND), Some(2 * SECOND), "as after a failed probe");
+        read(&circuit, Health::Works, now + 3 * SECOND);
+        let pass = circuit.enter(Effect::Write, now + 3 * SECOND).unwrap();
+        circuit.leave(pass, Health::Works, now + 3 * SECOND);
+        fail(&circuit, 9, now + 3 * SECOND);
+        assert_eq!(circuit.state(), CircuitState::Closed, "a write that works forgives all");
+        fail(&circuit, 1, now + 3 * SECOND);
+        assert_eq!(circuit.refuses_for(now + 3 * SECOND), Some(SECOND));
+    }
+
+    #[test]
+    fn what_waited_while_it_opened_is_not_sent() {
+        let (circuit, now) = (circuit(), Instant::now());
+        let waits = circuit.enter(Effect::Write, now).unwrap();
+        assert_eq!(circuit.refuses_now(waits, now), None);
+        fail(&circuit, 10, now);
+        assert_eq!(circuit.refuses_now(waits, now), Some(SECOND));
+        let probe = circuit.enter(Effect::Write, now + SECOND).unwrap();
+        assert_eq!(circuit.refuses_now(waits, now + SECOND), Some(SECOND), "one at a time");
+        assert_eq!(circuit.refuses_now(probe, now + SECOND), None);
+        circuit.leave(probe, Health::Works, now + SECOND);
+        assert_eq!(circuit.refuses_now(waits, now + SECOND), None);
     }
 }

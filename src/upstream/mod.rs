@@ -29,7 +29,6 @@ use bytes::Bytes;
 use http::{Request, Response};
 use tokio::sync::Semaphore;
 use tower::ServiceBuilder;
-use tower::retry::RetryLayer;
 use tower::util::BoxCloneSyncService;
 
 pub use budget::{Budget, BudgetSettings};
@@ -44,6 +43,7 @@ pub use terms::{Effect, Repeated, Terms, Tries, TryNumber};
 pub use transport::{Limits, ProxyUrl, TransportError, over_reqwest};
 
 use crate::clock::Clock;
+use crate::shutdown::Draining;
 use crate::telemetry::Telemetry;
 use around::AroundLayer;
 
@@ -117,6 +117,8 @@ pub struct StackParts {
     pub jitter: Jitter,
     /// Where each try is told.
     pub telemetry: Telemetry,
+    /// Whether the process is about to end, and waits have to come to one.
+    pub draining: Draining,
 }
 
 /// Puts the layers around `transport`, outermost first.
@@ -127,20 +129,23 @@ pub fn stack(
     parts: StackParts,
     state: StackState,
 ) -> Upstream {
-    let StackParts { credentials, clock, jitter, telemetry } = parts;
+    let StackParts { credentials, clock, jitter, telemetry, draining } = parts;
     let StackState { circuit, budget, rate_limit, places } = state;
     let connect_timeout = settings.limits.connect_timeout;
+    let retry = settings.retry;
+    let repeats =
+        retry::Repeats { settings: retry, budget, jitter, clock, draining: draining.clone() };
     let service = ServiceBuilder::new()
         // Around the repeats and their pauses: the caller's time is one budget for all of them.
         .layer(AroundLayer::new(deadline::Deadline))
         // Repeats what is provably unprocessed. Each repeat passes all that follows once more.
-        .layer(RetryLayer::new(retry::RetryPolicy::new(settings.retry, budget, jitter, clock)))
+        .layer(AroundLayer::new(repeats))
         // Inside the repeats, so that each try counts; before the queue, so that nobody waits
-        // for a place to be refused.
-        .layer(AroundLayer::new(breaker::Breaker { circuit }))
+        // for a place to be refused. Who has waited is asked once more, by the queue itself.
+        .layer(AroundLayer::new(breaker::Breaker { circuit: circuit.clone() }))
         // Waiting for a place is not waiting for Zentra: it stands outside the try's own time,
         // and a pause before a repeat takes nobody's place.
-        .layer(AroundLayer::new(queue::Queue { places }))
+        .layer(AroundLayer::new(queue::Queue { places, circuit, draining }))
         // The time of one try.
         .layer(AroundLayer::new(attempt_timeout::AttemptTimeout(settings.limits.attempt_timeout)))
         // After all that may wait here: what leaves is still this call's to send. Where it waits

@@ -1,21 +1,21 @@
-//! The retry layer's policy: whether, and when, an exchange is repeated.
+//! The layer of repeats: whether, and when, an exchange is repeated.
 //!
-//! The layer is tower's. Its backoff is not used, as its clones share one random number and so
-//! would repeat in step; nor is its budget, see [`super::Budget`].
+//! Not tower's `Retry`: that drops an answer before it waits, so that the end of the process could
+//! not end the wait with what Zentra has said. Nor is tower's backoff used, as its clones share one
+//! random number and so would repeat in step; nor its budget, see [`super::Budget`].
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
-use tokio::time::{Instant, Sleep, sleep};
-use tower::retry::Policy;
+use http::Request;
+use tokio::time::{Instant, sleep};
 
-use super::around::Answer;
+use super::around::{Answer, Around, Exchange, pass_on};
 use super::classify::{Verdict, classify};
-use super::{Budget, Jitter, Repeated, Terms, TransportError};
+use super::{Budget, Effect, Jitter, Repeated, Terms};
 use crate::clock::Clock;
+use crate::shutdown::Draining;
 
 /// How exchanges are repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,81 +42,75 @@ impl Default for RetrySettings {
     }
 }
 
-/// Decides on repeats. A clone stands for one exchange and counts its tries.
-#[derive(Clone)]
-pub(super) struct RetryPolicy {
-    shared: Arc<Shared>,
-    tried: u32,
+/// How long a pause goes on, at most, once the process is about to end: long enough for what
+/// passes by itself, and no longer.
+const PAUSE_AT_THE_END: Duration = Duration::from_secs(1);
+
+/// Repeats what provably was not processed, and reads.
+pub(super) struct Repeats {
+    pub(super) settings: RetrySettings,
+    pub(super) budget: Arc<Budget>,
+    pub(super) jitter: Jitter,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) draining: Draining,
 }
 
-struct Shared {
-    settings: RetrySettings,
-    budget: Arc<Budget>,
-    jitter: Jitter,
-    clock: Arc<dyn Clock>,
-}
-
-impl RetryPolicy {
-    pub(super) fn new(
-        settings: RetrySettings,
-        budget: Arc<Budget>,
-        jitter: Jitter,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        let shared = Shared { settings, budget, jitter, clock };
-        Self { shared: Arc::new(shared), tried: 0 }
+impl Around for Repeats {
+    async fn around<S: Exchange>(&self, request: Request<Bytes>, rest: S) -> Answer {
+        let terms = Terms::of(&request);
+        // What became of a payment is asked because a request failed, and a repeat has been paid
+        // for: neither is traffic of which repeats may be a share.
+        if terms.effect != Effect::LookUp && !terms.is_repeat {
+            self.budget.deposit();
+        }
+        let mut tried = 0;
+        loop {
+            let answer = pass_on(request.clone(), rest.clone()).await;
+            tried += 1;
+            let Some(pause) = self.pause(tried, &terms, &answer) else { return answer };
+            tracing::debug!(tried, ?pause, "an exchange with Zentra is repeated");
+            tokio::select! {
+                biased;
+                () = sleep(pause) => {}
+                () = self.no_time_to_pause() => return answer,
+            }
+            terms.tries.note(Repeated::of(&answer));
+        }
     }
+}
 
+impl Repeats {
     /// The pause before the next try; none where there is to be no next one.
-    fn pause(&self, terms: &Terms, answer: &Answer) -> Option<Duration> {
-        let Shared { settings, budget, clock, .. } = &*self.shared;
-        let least = match classify(terms.effect, answer, clock.now()) {
+    fn pause(&self, tried: u32, terms: &Terms, answer: &Answer) -> Option<Duration> {
+        let settings = &self.settings;
+        let least = match classify(terms.effect, answer, self.clock.now()) {
             Verdict::Stands => return None,
             Verdict::Repeat => Duration::ZERO,
             Verdict::RepeatAfter(wait) => wait,
         };
         let may_be_tried = terms.most_tries.is_none_or(|most| terms.tries.count() < most);
-        if self.tried >= settings.tries || !may_be_tried {
+        if tried >= settings.tries || !may_be_tried || self.draining.is_waiting_over() {
             return None;
         }
         // What is asked for is a minimum; the jitter on top keeps those who were told the same
         // from coming back together.
-        let pause = least + self.backoff();
+        let pause = least + self.backoff(tried);
         let in_time = terms
             .deadline
             .is_none_or(|deadline| Instant::now() + pause + settings.time_for_answer < deadline);
         // Paid for last, so that nothing is paid for a repeat that does not come.
-        (in_time && budget.withdraw()).then_some(pause)
+        (in_time && self.budget.withdraw()).then_some(pause)
     }
 
-    fn backoff(&self) -> Duration {
-        let settings = &self.shared.settings;
-        let doublings = self.tried.saturating_sub(1).min(16);
+    fn backoff(&self, tried: u32) -> Duration {
+        let doublings = tried.saturating_sub(1).min(16);
+        let settings = &self.settings;
         let most = settings.first_pause.saturating_mul(1 << doublings).min(settings.longest_pause);
-        most.mul_f64((self.shared.jitter)())
-    }
-}
-
-impl Policy<Request<Bytes>, Response<Bytes>, TransportError> for RetryPolicy {
-    type Future = Pin<Box<Sleep>>;
-
-    fn retry(
-        &mut self,
-        request: &mut Request<Bytes>,
-        answer: &mut Result<Response<Bytes>, TransportError>,
-    ) -> Option<Self::Future> {
-        if self.tried == 0 {
-            self.shared.budget.deposit();
-        }
-        self.tried += 1;
-        let terms = Terms::of(request);
-        let pause = self.pause(&terms, answer)?;
-        terms.tries.note(Repeated::of(answer));
-        tracing::debug!(tried = self.tried, ?pause, "an exchange with Zentra is repeated");
-        Some(Box::pin(sleep(pause)))
+        most.mul_f64((self.jitter)())
     }
 
-    fn clone_request(&mut self, request: &Request<Bytes>) -> Option<Request<Bytes>> {
-        Some(request.clone())
+    async fn no_time_to_pause(&self) {
+        self.draining.begun().await;
+        sleep(PAUSE_AT_THE_END).await;
     }
 }

@@ -37,6 +37,8 @@ pub struct Terms {
     pub tries: Tries,
     /// The tries that it may take, where that is less than the stack would.
     pub most_tries: Option<u32>,
+    /// Whether it was sent before, and the budget has paid for it already.
+    pub is_repeat: bool,
 }
 
 impl Terms {

@@ -53,34 +53,30 @@ pub(super) fn classify(
             note.code = code.map(|(code, _)| code);
             let in_body = retry_after_seconds.map(Duration::from_secs);
             let retry_after = retry_after(headers, now).or(in_body).map(|it| it.min(LONGEST_WAIT));
-            let kind = refusal(route, status, code, retry_after);
+            let kind = refusal(route, status, code);
             let detail = format!("HTTP {}", status.as_u16());
-            Err(Trouble::new(kind, detail).with_provider(note))
+            Err(Trouble::new(kind, detail).with_provider(note).with_asked_wait(retry_after))
         }
         // A load balancer may say "too many" in its own words; whoever does has passed nothing on.
         Err(_) if status == StatusCode::TOO_MANY_REQUESTS => {
-            let kind = TroubleKind::RateLimited(retry_after(headers, now));
-            Err(Trouble::new(kind, "HTTP 429").with_provider(note))
+            let trouble = Trouble::new(TroubleKind::RateLimited, "HTTP 429").with_provider(note);
+            Err(trouble.with_asked_wait(retry_after(headers, now)))
         }
         Err(Unreadable(part)) => {
             let detail = format!("HTTP {} with an unreadable body ({part})", status.as_u16());
-            Err(Trouble::new(TroubleKind::Doubt, detail).with_provider(note))
+            let trouble = Trouble::new(TroubleKind::Doubt, detail).with_provider(note);
+            Err(trouble.with_asked_wait(retry_after(headers, now)))
         }
     }
 }
 
 /// What an error answer says about the effect of its request.
-fn refusal(
-    route: Route<'_>,
-    status: StatusCode,
-    code: Option<KnownCode>,
-    retry_after: Option<Duration>,
-) -> TroubleKind {
+fn refusal(route: Route<'_>, status: StatusCode, code: Option<KnownCode>) -> TroubleKind {
     let meaning = code.and_then(|(_, meaning)| meaning);
     let decline =
         code.filter(|_| route.can_be_declined()).and_then(|(code, _)| wire::decline(code));
     match status {
-        StatusCode::TOO_MANY_REQUESTS => TroubleKind::RateLimited(retry_after),
+        StatusCode::TOO_MANY_REQUESTS => TroubleKind::RateLimited,
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => TroubleKind::Unauthorized,
         StatusCode::NOT_FOUND => TroubleKind::NotFound,
         StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => match (decline, meaning) {
@@ -131,7 +127,7 @@ mod tests {
             (409, "duplicate_reference", Kind::DuplicateReference),
             (422, "token_not_ready", Kind::TokenNotReady),
             (409, "something_new", Kind::Doubt),
-            (429, "rate_limit_exceeded", Kind::RateLimited(None)),
+            (429, "rate_limit_exceeded", Kind::RateLimited),
             (500, "not_found", Kind::Doubt),
             (503, "card_declined", Kind::Doubt),
             (408, "validation_error", Kind::Doubt),
@@ -169,7 +165,7 @@ mod tests {
                 );
             }
         }
-        assert_eq!(kind(Route::CreateCharge, 429, "slow down"), TroubleKind::RateLimited(None));
+        assert_eq!(kind(Route::CreateCharge, 429, "slow down"), TroubleKind::RateLimited);
     }
 
     #[test]

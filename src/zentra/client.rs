@@ -51,6 +51,8 @@ pub struct Attempt<'a> {
     pub tries: &'a Tries,
     /// The tries that it may take, all of them together.
     pub most_tries: u32,
+    /// Whether it was sent before by the same call, which [`Zentra::pays_for_repeat`] has paid for.
+    pub is_repeat: bool,
 }
 
 /// Zentra's REST API.
@@ -102,6 +104,13 @@ impl Zentra {
     #[must_use]
     pub fn refuses_for(&self) -> Option<Duration> {
         self.shared.state.circuit.refuses_for(Instant::now())
+    }
+
+    /// Pays for one more try of a payment that may have been processed; false where repeats have
+    /// used up their share of the traffic, so that nothing more is to be sent for now.
+    #[must_use]
+    pub fn pays_for_repeat(&self) -> bool {
+        self.shared.state.budget.withdraw()
     }
 
     /// The key in use.
@@ -253,7 +262,8 @@ impl Zentra {
         attempt: Attempt<'_>,
     ) -> Result<Opened, Trouble> {
         let (tries, most_tries) = (attempt.tries.clone(), Some(attempt.most_tries));
-        let terms = Terms { tries, most_tries, ..self.terms(Effect::Write) };
+        let is_repeat = attempt.is_repeat;
+        let terms = Terms { tries, most_tries, is_repeat, ..self.terms(Effect::Write) };
         let mut request = self.request(route, Some(body), terms);
         if let Some(request) = &mut request {
             request.extensions_mut().insert(attempt.fence.clone());

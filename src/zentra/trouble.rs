@@ -15,7 +15,12 @@ pub struct Trouble {
     pub provider: ProviderNote,
     /// For the operator; holds nothing that Zentra wrote.
     pub detail: Cow<'static, str>,
+    /// How long Zentra asks to be left alone, where it does (`Retry-After`); an hour at most.
+    pub asked_wait: Option<Duration>,
 }
+
+/// How long to wait after a 429 that does not say: Zentra's documented `Retry-After`.
+const RATE_LIMIT_WAIT: Duration = Duration::from_secs(60);
 
 /// What is known of a call without a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +35,8 @@ pub enum TroubleKind {
     CircuitOpen(Duration),
     /// Zentra declined the payment: an outcome, not a failure.
     Declined(FailureCode),
-    /// 429, with its `Retry-After` where it had a readable one.
-    RateLimited(Option<Duration>),
+    /// 429.
+    RateLimited,
     /// 401 or 403: the sidecar's key was refused.
     Unauthorized,
     /// 404.
@@ -63,7 +68,30 @@ impl TroubleKind {
 impl Trouble {
     /// Trouble about which Zentra said nothing.
     pub(super) fn new(kind: TroubleKind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, provider: ProviderNote::default(), detail: detail.into() }
+        let (provider, detail) = (ProviderNote::default(), detail.into());
+        Self { kind, provider, detail, asked_wait: None }
+    }
+
+    /// After how long another try makes sense, where the trouble itself says.
+    #[must_use]
+    pub fn wait(&self) -> Option<Duration> {
+        match self.kind {
+            TroubleKind::RateLimited => Some(self.asked_wait.unwrap_or(RATE_LIMIT_WAIT)),
+            TroubleKind::CircuitOpen(wait) => Some(wait),
+            _ => self.asked_wait,
+        }
+    }
+
+    /// Whether Zentra asks for fewer requests.
+    #[must_use]
+    pub fn asks_for_less(&self) -> bool {
+        self.kind == TroubleKind::RateLimited || self.asked_wait.is_some()
+    }
+
+    /// Adds how long Zentra asks to be left alone.
+    pub(super) fn with_asked_wait(mut self, wait: Option<Duration>) -> Self {
+        self.asked_wait = wait;
+        self
     }
 
     /// Adds what Zentra said.

@@ -15,8 +15,8 @@ import network
 import rendered_pod
 from zentra.gateway.v1 import charge_pb2, payment_service_pb2, payment_service_pb2_grpc
 
-# The goal is 20 MB, which held until the policy's engine came: docs/IMAGES.md. No more than now.
-MAX_BYTES = 26_000_000
+# The goal of docs/IMAGES.md.
+MAX_BYTES = 20_000_000
 START_SECONDS = 30
 API = "127.0.0.1:50051"
 ADMIN = "http://127.0.0.1:9464"

@@ -12,10 +12,13 @@ mod binary;
 mod broken_settings;
 mod counted_tries;
 #[cfg(feature = "simulator")]
+mod deadline_sweep;
+#[cfg(feature = "simulator")]
 mod deadlines;
 #[cfg(feature = "simulator")]
 mod docs;
 #[cfg(feature = "simulator")]
+mod doubtful_posts;
 mod drain;
 #[cfg(feature = "simulator")]
 mod envelopes;
@@ -62,5 +65,7 @@ mod telemetry;
 mod upstream_stack;
 #[cfg(feature = "simulator")]
 mod verify;
+#[cfg(feature = "simulator")]
+mod waits_at_the_end;
 #[cfg(feature = "simulator")]
 mod wire_requests;

@@ -31,7 +31,7 @@ type Exchanges = Arc<Mutex<Vec<(u128, String)>>>;
 
 /// A Zentra without a socket, so that the clock can stand still: the charge has these status
 /// words one after the other, and the last one from then on.
-async fn scripted(words: &'static [&'static str]) -> (Gateway, Exchanges) {
+async fn scripted(words: &'static [&'static str]) -> (Gateway, Exchanges, Draining) {
     let exchanges = Exchanges::default();
     let started = Instant::now();
     let noted = exchanges.clone();
@@ -49,6 +49,7 @@ async fn scripted(words: &'static [&'static str]) -> (Gateway, Exchanges) {
     let (store, keys) = (parts.store.clone(), parts.keys.checks());
     let (readiness, _) = readiness::checked(store, keys, Draining::default()).await;
     let engine = app::engine(&settings, Arc::new(StandingClock), parts);
+    let draining = engine.draining().clone();
     (
         Gateway::new(
             engine,
@@ -57,6 +58,7 @@ async fn scripted(words: &'static [&'static str]) -> (Gateway, Exchanges) {
             std::sync::Arc::new(zentra_sidecar::policy::Policies::none()),
         ),
         exchanges,
+        draining,
     )
 }
 
@@ -93,7 +95,7 @@ fn verify_call(at: u128) -> (u128, String) {
 
 #[tokio::test(start_paused = true)]
 async fn a_pending_charge_is_looked_at_with_growing_pauses_until_it_is_final() {
-    let (gateway, exchanges) =
+    let (gateway, exchanges, _) =
         scripted(&["pending", "processing", "requires_action", "successful"]).await;
     assert_eq!(verify(&gateway, 60, 100).await, (ChargeStatus::Succeeded, true));
     let expected = [look(0), look(250), look(750), look(1750), verify_call(1750)];
@@ -102,7 +104,7 @@ async fn a_pending_charge_is_looked_at_with_growing_pauses_until_it_is_final() {
 
 #[tokio::test(start_paused = true)]
 async fn pauses_stop_growing_at_five_seconds_and_the_verify_call_is_the_last_look() {
-    let (gateway, exchanges) = scripted(&["pending"]).await;
+    let (gateway, exchanges, _) = scripted(&["pending"]).await;
     assert_eq!(verify(&gateway, 20, 100).await, (ChargeStatus::Pending, false));
     let looks = [0, 250, 750, 1750, 3750, 7750, 12_750, 17_750].map(look);
     assert_eq!(times(&exchanges), [&looks[..], &[verify_call(20_000)]].concat());
@@ -110,7 +112,7 @@ async fn pauses_stop_growing_at_five_seconds_and_the_verify_call_is_the_last_loo
 
 #[tokio::test(start_paused = true)]
 async fn a_word_that_nobody_knows_is_not_final() {
-    let (gateway, exchanges) =
+    let (gateway, exchanges, _) =
         scripted(&["settled_maybe", "SUCCESSFUL", "paid", "successful"]).await;
     assert_eq!(verify(&gateway, 60, 100).await, (ChargeStatus::Succeeded, true));
     let expected = [look(0), look(250), look(750), look(1750), verify_call(1750)];
@@ -119,14 +121,25 @@ async fn a_word_that_nobody_knows_is_not_final() {
 
 #[tokio::test(start_paused = true)]
 async fn the_callers_deadline_ends_the_wait_early_enough_for_the_verify_call() {
-    let (gateway, exchanges) = scripted(&["pending"]).await;
+    let (gateway, exchanges, _) = scripted(&["pending"]).await;
     assert_eq!(verify(&gateway, 300, 4).await, (ChargeStatus::Pending, false));
     assert_eq!(times(&exchanges).last(), Some(&verify_call(3000)));
 }
 
+/// The verify call itself is worth its time, waiting for more is not.
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_process_ends_the_wait() {
+    let (gateway, exchanges, draining) = scripted(&["pending"]).await;
+    let waits = tokio::spawn(async move { verify(&gateway, 300, 400).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    draining.begin();
+    assert_eq!(waits.await.unwrap(), (ChargeStatus::Pending, false));
+    assert_eq!(times(&exchanges), [look(0), look(250), look(750), verify_call(1000)]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_a_wait_there_is_one_call() {
-    let (gateway, exchanges) = scripted(&["pending"]).await;
+    let (gateway, exchanges, _) = scripted(&["pending"]).await;
     assert_eq!(verify(&gateway, 0, 15).await, (ChargeStatus::Pending, false));
     assert_eq!(times(&exchanges), [verify_call(0)]);
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use zentra_sidecar::domain::{Account, Environment};
-use zentra_sidecar::engine::{Engine, EngineSettings};
+use zentra_sidecar::engine::{Engine, EngineParts, EngineSettings};
 use zentra_sidecar::gateway::{CardData, Gateway};
 use zentra_sidecar::idempotency::{FingerprintKeys, Periods};
 use zentra_sidecar::readiness;
@@ -67,19 +67,20 @@ impl Process {
         let key = settings.key.clone();
         let upstream = way(world.clone(), life.clone(), key.clone(), clock.clone());
         let zentra = Zentra::new(settings.url.clone(), key, upstream, clock.clone());
-        let account = (account(), Environment::Simulated);
         let keys = settings.keys.clone();
-        let checks = keys.checks();
-        let engine = Engine::new(
+        let (checks, draining) = (keys.checks(), Draining::default());
+        let parts = EngineParts {
             zentra,
-            store.clone(),
+            store: store.clone(),
             keys,
             clock,
-            account,
-            settings.engine,
-            Telemetry::quiet(),
-        );
-        let (ready, _) = readiness::checked(store, checks, Draining::default()).await;
+            account: account(),
+            environment: Environment::Simulated,
+            telemetry: Telemetry::quiet(),
+            draining: draining.clone(),
+        };
+        let engine = Engine::new(parts, settings.engine);
+        let (ready, _) = readiness::checked(store, checks, draining).await;
         let gateway = Gateway::new(
             engine.clone(),
             CardData::Accept,

@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use tower::Service;
 use tower::util::BoxCloneSyncService;
 use zentra_sidecar::clock::Clock;
+use zentra_sidecar::shutdown::Draining;
 use zentra_sidecar::telemetry::Telemetry;
 use zentra_sidecar::upstream::{
     Credentials, Jitter, Limits, StackParts, StackSettings, StackState, TransportError, Upstream,
@@ -49,7 +50,8 @@ pub(crate) fn way(
     let settings = StackSettings { limits: LIMITS, ..StackSettings::default() };
     let state = StackState::new(&settings, jitter.clone());
     let transport = BoxCloneSyncService::new(Way { world, life, ready: Mutex::new(None) });
-    let parts = StackParts { credentials, clock, jitter, telemetry: Telemetry::quiet() };
+    let (telemetry, draining) = (Telemetry::quiet(), Draining::default());
+    let parts = StackParts { credentials, clock, jitter, telemetry, draining };
     (stack(transport, &settings, parts, state.clone()), state)
 }
 

@@ -117,14 +117,24 @@ impl<'a, P: Payment> Session<'a, P> {
         }
         let mut pause = self.shared.settings.look_up_pause;
         loop {
-            let out_of_posts = self.posts_here >= self.shared.settings.posts_per_call;
-            if out_of_posts || Instant::now() >= self.call.answer_by {
+            if self.may_post_no_more() {
                 return self.out_of_time().await;
+            }
+            if self.posts_here > 0 && !self.shared.zentra.pays_for_repeat() {
+                let why = "repeats have used up their share of the traffic";
+                return self.give_up(unknown(true, why)).await;
             }
             if let Next::Answer(answer) = self.post(&mut pause).await {
                 return answer;
             }
         }
+    }
+
+    /// The end of the process counts as the caller's: a POST that began late might be cut off.
+    fn may_post_no_more(&self) -> bool {
+        self.posts_here >= self.shared.settings.posts_per_call
+            || Instant::now() >= self.call.answer_by
+            || self.shared.draining.is_waiting_over()
     }
 
     /// Looks the payment up by its reference; `Send` where nothing was found.
@@ -174,7 +184,8 @@ impl<'a, P: Payment> Session<'a, P> {
         let fence = no_fence.as_ref().unwrap_or(self.lease.send_fence());
         let tries = Tries::after(self.posts);
         let most_tries = self.shared.settings.posts_per_call.saturating_sub(self.posts_here);
-        let attempt = Attempt { idempotency_key, fence, tries: &tries, most_tries };
+        let is_repeat = self.posts_here > 0;
+        let attempt = Attempt { idempotency_key, fence, tries: &tries, most_tries, is_repeat };
         let post = self.call.payment.send(&self.zentra, attempt);
         let result = self.lease.while_held(post).await;
         self.note_repeated(&tries);
@@ -220,7 +231,7 @@ impl<'a, P: Payment> Session<'a, P> {
             TroubleKind::NotSent
             | TroubleKind::NoTime
             | TroubleKind::CircuitOpen(_)
-            | TroubleKind::RateLimited(_)
+            | TroubleKind::RateLimited
             | TroubleKind::Unauthorized => {
                 Next::Answer(self.refused(&trouble, AfterRefusal::Passing).await)
             }
@@ -238,7 +249,7 @@ impl<'a, P: Payment> Session<'a, P> {
     /// Bytes may have left: remember that, wait a little, look up, and only then send again.
     async fn after_doubt(&mut self, trouble: &Trouble, pause: &mut Duration) -> Next<P::Value> {
         self.ambiguous = true;
-        let next_look = Instant::now() + *pause;
+        let next_look = Instant::now() + (*pause).max(trouble.asked_wait.unwrap_or_default());
         *pause *= 2;
         if next_look >= self.call.answer_by {
             let error = unknown(true, trouble.detail.as_ref());
@@ -249,7 +260,7 @@ impl<'a, P: Payment> Session<'a, P> {
             let error = unknown(true, "another call has taken the payment over");
             return Next::Answer(self.give_up(error).await);
         }
-        self.lease.while_held(sleep_until(next_look)).await;
+        self.pause_until(next_look).await;
         if mutants::is_on(Mutant::NoLookUpBeforeResend) {
             return Next::Send;
         }
@@ -269,11 +280,27 @@ impl<'a, P: Payment> Session<'a, P> {
                 let error = answer::noted(error, trouble);
                 return Next::Answer(self.give_up(error).await);
             }
-            self.lease.while_held(sleep_until(next_look)).await;
+            let may_wait_on = self.pause_until(next_look).await;
             if let Next::Answer(answer) = self.look_up().await {
                 return Next::Answer(answer);
             }
+            if !may_wait_on {
+                let error = unknown(true, "the process is about to end");
+                return Next::Answer(self.give_up(error).await);
+            }
         }
+    }
+
+    /// Waits; false where the end of the process leaves no more time to.
+    async fn pause_until(&self, moment: Instant) -> bool {
+        let pause = async {
+            tokio::select! {
+                biased;
+                () = sleep_until(moment) => true,
+                () = self.shared.draining.waiting_is_over() => false,
+            }
+        };
+        self.lease.while_held(pause).await
     }
 
     /// Nothing of this attempt happened. Where nothing of another can have happened either, the

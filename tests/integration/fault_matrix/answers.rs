@@ -50,6 +50,31 @@ async fn a_payment_that_did_not_arrive_is_sent_again_by_the_retry() {
     assert_eq!(lab.upstream_keys("order-1").len(), 1);
 }
 
+/// Row 18, within one call: the time of a try is over, and a look-up finds what it did.
+#[tokio::test]
+async fn a_try_that_takes_too_long_and_acted_is_found_by_the_same_call() {
+    let lab = Lab::start().await;
+    lab.zentra_dedupes(false, false);
+    lab.next_post("order-1", Action::AnswerLost { close_after: None });
+    let sidecar = lab.sidecar().flag("--attempt-timeout-seconds", "1").start().await;
+    let told = sidecar.charge(&order("order-1")).await;
+    told.is_paid("RECOVERED");
+    lab.agrees("order-1", 1, &[&told]);
+    assert_eq!((lab.posts("order-1"), lab.look_ups("order-1")), (1, 1));
+}
+
+/// Row 18, within one call: a look-up finds nothing, and the payment is sent once more.
+#[tokio::test]
+async fn a_try_that_takes_too_long_and_did_not_act_is_sent_again_by_the_same_call() {
+    let lab = Lab::start().await;
+    lab.next_post("order-1", Action::LateEffect { after: HOUR, status: None, lock: false });
+    let sidecar = lab.sidecar().flag("--attempt-timeout-seconds", "1").start().await;
+    let told = sidecar.charge(&order("order-1")).await;
+    told.is_paid("DIRECT");
+    lab.agrees("order-1", 1, &[&told]);
+    assert_eq!((lab.posts("order-1"), lab.look_ups("order-1")), (2, 1));
+}
+
 /// Row 19.
 #[tokio::test]
 async fn a_500_that_hides_an_effect_is_looked_up() {

@@ -9,6 +9,9 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tonic::Request;
 use tonic::transport::Endpoint;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 use zentra_sidecar::grpc::proto;
 use zentra_sidecar::grpc::proto::payment_service_client::PaymentServiceClient;
 use zentra_sidecar::simulator::{Action, Fault, Route};
@@ -16,6 +19,9 @@ use zentra_sidecar::simulator::{Action, Fault, Route};
 use super::lab::{CUSTOMER, Lab, PATIENCE};
 use super::sidecar::money;
 use super::told::{Told, order};
+use super::traces::{CHARGE, traced};
+use crate::support::process::get;
+use crate::support::rotel::Rotel;
 
 const RESTARTS: usize = 200;
 const CALLERS: usize = 16;
@@ -149,9 +155,18 @@ async fn two_hundred_restarts_under_load_lose_and_double_nothing() {
 
 #[tokio::test]
 async fn a_hundred_payments_under_way_end_before_the_process_does() {
-    let lab = Lab::start().await;
+    let (lab, rotel) = (Lab::start().await, Rotel::start().await);
     lab.zentra_dedupes(false, false);
-    let mut sidecar = lab.sidecar().flag("--drain-seconds", "20").start().await;
+    // Longer than the story: spans leave in full batches, or at the end.
+    let traced = traced(&lab, &rotel).variable("OTEL_BSP_SCHEDULE_DELAY", "600000");
+    let mut sidecar = traced.flag("--drain-seconds", "20").start().await;
+    let admin = sidecar.admin.trim_start_matches("http://").to_owned();
+    assert_eq!(get(&admin, "/readyz").await.0, 200);
+    let mut health = HealthClient::new(sidecar.channel().await);
+    let whole = HealthCheckRequest { service: String::new() };
+    let mut watch = health.watch(whole).await.unwrap().into_inner();
+    let now = watch.message().await.unwrap().unwrap();
+    assert_eq!(now.status(), ServingStatus::Serving);
     let orders: Vec<_> = (0..100).map(|number| order(&format!("order-{number}"))).collect();
     for order in &orders {
         lab.next_post(&order.reference, Action::DelayBefore(Duration::from_secs(2)));
@@ -160,12 +175,18 @@ async fn a_hundred_payments_under_way_end_before_the_process_does() {
         lab.until("100 payments under way", |ledger| ledger.posts.len() >= 100).await;
         sidecar.signal("TERM").await;
         sidecar.said("\"message\":\"draining\"").await;
+        let now = timeout(PATIENCE, watch.message()).await.unwrap().unwrap().unwrap();
+        assert_eq!(now.status(), ServingStatus::NotServing);
+        assert_eq!(get(&admin, "/readyz").await, (503, "not ready: draining\n".to_owned()));
         let late = sidecar.charge_anew(&order("late")).await;
         assert_eq!(late.fault_reason(), Some("SHUTTING_DOWN"));
     };
     let calls = futures_util::future::join_all(orders.iter().map(|order| sidecar.charge(order)));
     let (told, ()) = tokio::join!(calls, drain);
     assert!(sidecar.ended().await.success());
+    // Each call has its span, the refused one too.
+    let spans = rotel.spans(CHARGE, 101).await;
+    assert_eq!(spans.iter().filter(|span| span.name == CHARGE).count(), 101);
     for (order, told) in orders.iter().zip(&told) {
         told.is_paid("DIRECT");
         lab.agrees(&order.reference, 1, &[told]);

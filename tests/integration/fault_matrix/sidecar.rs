@@ -174,8 +174,12 @@ impl Sidecar {
 
     /// The same on a connection of its own, made now.
     pub(crate) async fn charge_anew(&self, order: &Order) -> Told {
-        let channel = Endpoint::from_shared(self.grpc.clone()).unwrap().connect().await.unwrap();
-        self.charge_over(PaymentServiceClient::new(channel), order).await
+        self.charge_over(PaymentServiceClient::new(self.channel().await), order).await
+    }
+
+    /// A connection of its own.
+    pub(crate) async fn channel(&self) -> Channel {
+        Endpoint::from_shared(self.grpc.clone()).unwrap().connect().await.unwrap()
     }
 
     async fn charge_over(&self, mut client: PaymentServiceClient<Channel>, order: &Order) -> Told {

@@ -11,7 +11,7 @@ use super::lab::{CUSTOMER, Lab, PATIENCE};
 use super::sidecar::{Launch, Sidecar, money};
 use crate::support::rotel::{Rotel, Span};
 
-const CHARGE: &str = "zentra.gateway.v1.PaymentService/Charge";
+pub(super) const CHARGE: &str = "zentra.gateway.v1.PaymentService/Charge";
 const GET_CHARGE: &str = "zentra.gateway.v1.PaymentService/GetCharge";
 const POST: &str = "POST /api/v1/payments/charges";
 const LOOK_UP: &str = "GET /api/v1/payments/charges/{reference}";
@@ -19,7 +19,7 @@ const LOOK_UP: &str = "GET /api/v1/payments/charges/{reference}";
 const FIRST: (&str, &str) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
 const SECOND: (&str, &str) = ("1bf7651916cd43dd8448eb211c80319c", "c7ad6b7169203331");
 
-fn traced<'a>(lab: &'a Lab, rotel: &Rotel) -> Launch<'a> {
+pub(super) fn traced<'a>(lab: &'a Lab, rotel: &Rotel) -> Launch<'a> {
     lab.sidecar()
         .variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &format!("http://{}", rotel.grpc))
         .variable("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")

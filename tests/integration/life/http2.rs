@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::Reason;
@@ -12,14 +13,19 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use zentra_sidecar::grpc::proto::{ChargeResponse, ExecutionPath};
+use zentra_sidecar::idempotency::Store as _;
 
 use crate::store_tls::Authority;
-use crate::support::process::{Serving, command};
+use crate::support::payment::key_line;
+use crate::support::process::{Serving, command, get};
+use crate::support::redis::{Program, Server, open};
 use crate::support::requests;
 use crate::support::sidecar::KEY;
+use crate::support::soon;
 use crate::support::told::refused;
 
 /// What becomes of a POST.
@@ -31,6 +37,8 @@ enum Step {
     Goodbye,
     /// It is a charge.
     Pay,
+    /// It is a charge, once the story lets it be.
+    Hold,
 }
 
 /// A Zentra that speaks HTTP/2 only, and finds nothing.
@@ -38,6 +46,10 @@ struct Zentra {
     steps: Mutex<VecDeque<Step>>,
     seen: Mutex<Vec<Method>>,
     goodbyes: AtomicUsize,
+    /// POSTs whose body came whole.
+    whole: AtomicUsize,
+    /// Lets what is held go on.
+    go: Notify,
 }
 
 impl Zentra {
@@ -56,7 +68,11 @@ impl Zentra {
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
         let (near, far) = tokio::io::duplex(64 * 1024);
         tokio::spawn(self.clone().pass(stream, far));
-        let mut connection = h2::server::handshake(near).await.unwrap();
+        let mut connection = h2::server::Builder::new()
+            .max_concurrent_streams(1)
+            .handshake::<_, Bytes>(near)
+            .await
+            .unwrap();
         while let Some(Ok((request, mut answer))) = connection.accept().await {
             self.seen.lock().unwrap().push(request.method().clone());
             if request.method() == Method::GET {
@@ -66,9 +82,30 @@ impl Zentra {
             match self.step() {
                 Step::Refuse => answer.send_reset(Reason::REFUSED_STREAM),
                 Step::Goodbye => connection.abrupt_shutdown(Reason::NO_ERROR),
-                Step::Pay => send(&mut answer, 201, PAID),
+                step => {
+                    let paid = self.clone().pay(request.into_body(), answer, step);
+                    tokio::spawn(paid);
+                }
             }
         }
+    }
+
+    async fn pay(
+        self: Arc<Self>,
+        mut body: h2::RecvStream,
+        mut answer: SendResponse<Bytes>,
+        step: Step,
+    ) {
+        while let Some(part) = body.data().await {
+            // A payment whose body did not come is none.
+            let Ok(part) = part else { return };
+            let _ = body.flow_control().release_capacity(part.len());
+        }
+        self.whole.fetch_add(1, Ordering::Relaxed);
+        if matches!(step, Step::Hold) {
+            self.go.notified().await;
+        }
+        send(&mut answer, 201, PAID);
     }
 }
 
@@ -104,6 +141,10 @@ fn send(answer: &mut SendResponse<Bytes>, status: u16, body: &'static str) {
 
 /// The real binary before such a Zentra.
 async fn start(steps: &[Step]) -> (Arc<Zentra>, Serving) {
+    start_with(steps, &[]).await
+}
+
+async fn start_with(steps: &[Step], flags: &[&str]) -> (Arc<Zentra>, Serving) {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new(folder.path(), "zentra");
     let chain = CertificateDer::from_pem_file(authority.file("cert.pem")).unwrap();
@@ -116,8 +157,9 @@ async fn start(steps: &[Step]) -> (Arc<Zentra>, Serving) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let steps = Mutex::new(VecDeque::from(steps.to_vec()));
-    let (seen, goodbyes) = (Mutex::default(), AtomicUsize::new(0));
-    let zentra = Arc::new(Zentra { steps, seen, goodbyes });
+    let (seen, goodbyes, whole) = (Mutex::default(), AtomicUsize::new(0), AtomicUsize::new(0));
+    let go = Notify::new();
+    let zentra = Arc::new(Zentra { steps, seen, goodbyes, whole, go });
     let serving = zentra.clone();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
@@ -125,7 +167,7 @@ async fn start(steps: &[Step]) -> (Arc<Zentra>, Serving) {
         }
     });
     let mut command = command(&["serve", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"]);
-    command.args(["--zentra-url", &url]).env("ZENTRA_SECRET_KEY", KEY);
+    command.args(["--zentra-url", &url]).args(flags).env("ZENTRA_SECRET_KEY", KEY);
     // The authorities that the sidecar trusts.
     command.env("SSL_CERT_FILE", authority.file("ca.pem"));
     (zentra, Serving::of(command).await)
@@ -164,4 +206,42 @@ async fn a_goodbye_is_doubt() {
     assert_eq!((execution.path(), execution.attempts), (ExecutionPath::Direct, 2));
     assert_eq!(zentra.seen(), [Method::GET, Method::POST, Method::GET, Method::POST]);
     assert_eq!(zentra.goodbyes.load(Ordering::Relaxed), 1);
+}
+
+/// A request that waits for a stream of its connection has passed the lease check already. Its
+/// body looks once more.
+#[tokio::test]
+async fn a_payment_that_waits_for_a_stream_until_its_lease_is_over_does_not_leave() {
+    let redis = Server::start(Program::Redis, &[]).await;
+    open(&redis.url(), "default").init().await.unwrap();
+    let keys = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(keys.path(), key_line(1)).unwrap();
+    let (store, keys) = (redis.url(), keys.path().to_str().unwrap().to_owned());
+    let flags = ["--store", &store, "--fingerprint-key-file", &keys, "--lease-seconds=1"];
+    let flags = [&flags[..], &["--connect-timeout-ms=300"]].concat();
+    let (zentra, serving) = start_with(&[Step::Hold, Step::Pay], &flags).await;
+    let (mut one, mut two) = (serving.client().await, serving.client().await);
+    let first = tokio::spawn(async move { one.charge(requests::charge("order-1")).await });
+    soon(async {
+        while zentra.whole.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let second = tokio::spawn(async move { two.charge(requests::charge("order-2")).await });
+    soon(async {
+        while !get(&serving.admin, "/metrics").await.1.contains("zentra_places_free 254") {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    // From now on no lease is renewed; by its own clock each is over after a second.
+    redis.signal("STOP").await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    zentra.go.notify_one();
+    let told = refused(soon(second).await.unwrap());
+    assert!(told.starts_with("Unavailable OUTCOME_UNKNOWN"), "{told}");
+    assert_eq!(soon(first).await.unwrap().unwrap().into_inner().charge.unwrap().id, "chg_1");
+    assert_eq!(zentra.whole.load(Ordering::Relaxed), 1, "the second never left whole");
+    redis.signal("CONT").await;
 }

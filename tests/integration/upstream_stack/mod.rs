@@ -17,6 +17,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use tokio::time::{Instant, sleep};
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
+use zentra_sidecar::shutdown::Draining;
 use zentra_sidecar::telemetry::Telemetry;
 use zentra_sidecar::upstream::{
     BudgetSettings, Credentials, Effect, StackParts, StackSettings, StackState, Terms,
@@ -50,6 +51,11 @@ struct Far {
 }
 
 impl Far {
+    /// From now on it does this.
+    fn script(&self, steps: impl IntoIterator<Item = Step>) {
+        *self.steps.lock().unwrap() = steps.into_iter().collect();
+    }
+
     async fn answer(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         assert_eq!(request.headers()["authorization"], "Bearer of the moment");
         let TryNumber(number) = *request.extensions().get().unwrap();
@@ -96,6 +102,7 @@ struct Rig {
     upstream: Upstream,
     state: StackState,
     far: Arc<Far>,
+    draining: Draining,
 }
 
 impl Rig {
@@ -116,14 +123,16 @@ impl Rig {
         let jitter: zentra_sidecar::upstream::Jitter = Arc::new(|| 0.5);
         let state = StackState::new(settings, jitter.clone());
         let credentials = Arc::new(Key);
+        let draining = Draining::within(20 * SECOND);
         let parts = StackParts {
             credentials,
             clock: Arc::new(StandingClock),
             jitter,
             telemetry: Telemetry::quiet(),
+            draining: draining.clone(),
         };
         let transport = BoxCloneSyncService::new(transport);
-        Self { upstream: stack(transport, settings, parts, state.clone()), state, far }
+        Self { upstream: stack(transport, settings, parts, state.clone()), state, far, draining }
     }
 
     /// One exchange that has this long; its status, or the error.

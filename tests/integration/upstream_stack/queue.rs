@@ -67,3 +67,60 @@ async fn a_caller_that_goes_away_gives_its_place_back() {
     first.abort();
     assert_eq!(rig.exchange(Effect::Read, TIME).await, Ok(200));
 }
+
+/// 31 at once, one place: the first is served, the next ten fail.
+#[tokio::test(start_paused = true)]
+async fn who_waits_while_the_circuit_opens_is_refused_and_sends_nothing() {
+    let rig = with_places(1, [Step::Slow(SECOND), Step::Status(503)]);
+    let calls = (0..31).map(|_| {
+        let rig = rig.clone();
+        tokio::spawn(async move { rig.exchange(Effect::Write, TIME).await })
+    });
+    let mut told = Vec::new();
+    for call in calls.collect::<Vec<_>>() {
+        told.push(call.await.unwrap());
+    }
+    let refused = Err(TransportError::CircuitOpen { retry_after: SECOND });
+    assert_eq!(told[0], Ok(200));
+    assert!(told[1..11].iter().all(|it| *it == Ok(503)), "{told:?}");
+    assert!(told[11..].iter().all(|it| *it == refused), "{told:?}");
+    assert_eq!(rig.tries_ms().len(), 11);
+    assert_eq!(rig.state.places.available_permits(), 1);
+}
+
+/// A look-up waits its turn, and is then asked whatever the circuit says.
+#[tokio::test(start_paused = true)]
+async fn a_look_up_that_waits_while_the_circuit_opens_is_sent() {
+    let rig = with_places(1, [Step::Slow(SECOND), Step::Status(503)]);
+    let calls = (0..11).map(|_| {
+        let rig = rig.clone();
+        tokio::spawn(async move { rig.exchange(Effect::Write, TIME).await })
+    });
+    let calls: Vec<_> = calls.collect();
+    tokio::task::yield_now().await;
+    let look_up = tokio::spawn({
+        let rig = rig.clone();
+        async move { rig.exchange(Effect::LookUp, TIME).await }
+    });
+    for call in calls {
+        let _ = call.await.unwrap();
+    }
+    rig.far.script([Step::Status(200)]);
+    assert_eq!(look_up.await.unwrap(), Ok(200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_place_makes_way_for_the_end_of_the_process() {
+    let rig = with_places(1, [Step::Hangs]);
+    let first = tokio::spawn({
+        let rig = rig.clone();
+        async move { rig.exchange(Effect::Write, 60 * SECOND).await }
+    });
+    tokio::task::yield_now().await;
+    rig.draining.begin();
+    let began = Instant::now();
+    // Of 20 s to drain, half.
+    let second = rig.exchange(Effect::Write, 60 * SECOND).await;
+    assert_eq!((second, began.elapsed()), (Err(TransportError::NoTime), 10 * SECOND));
+    first.abort();
+}

@@ -73,7 +73,8 @@ async fn no_more_tries_are_taken_than_the_request_may() {
     let mut request = Request::new(bytes::Bytes::new());
     let (deadline, most_tries) = (Some(tokio::time::Instant::now() + TIME), Some(2));
     let effect = Effect::Write;
-    request.extensions_mut().insert(Terms { effect, deadline, tries: tries.clone(), most_tries });
+    let terms = Terms { effect, deadline, tries: tries.clone(), most_tries, is_repeat: false };
+    request.extensions_mut().insert(terms);
     let answer = rig.upstream.clone().oneshot(request).await.unwrap();
     assert_eq!(answer.status(), 429);
     assert_eq!(rig.tries_ms(), [0, 50]);
@@ -102,4 +103,23 @@ async fn no_repeat_leaves_once_the_lease_is_over() {
     let answer = rig.request(Effect::Write, TIME, request).await;
     assert_eq!(answer, Err(TransportError::LeaseOver));
     assert_eq!(rig.tries_ms(), [0]);
+}
+
+/// Else a storm would pay for itself: each failed payment is looked up and sent once more.
+#[tokio::test(start_paused = true)]
+async fn look_ups_and_repeats_bring_nothing_into_the_budget() {
+    let budget = BudgetSettings { per_second_milli: 0, ..BudgetSettings::default() };
+    let rig = Rig::with(&StackSettings { budget, ..StackSettings::default() }, [Step::Status(503)]);
+    rig.exchange(Effect::Read, TIME).await.unwrap();
+    let spent = FULL - 2000;
+    assert_eq!(rig.tokens_left_milli(), spent);
+    rig.far.script([Step::Status(200)]);
+    rig.exchange(Effect::LookUp, TIME).await.unwrap();
+    let terms = Terms { effect: Effect::Write, is_repeat: true, ..Terms::default() };
+    let mut request = Request::new(bytes::Bytes::new());
+    request.extensions_mut().insert(terms);
+    rig.upstream.clone().oneshot(request).await.unwrap();
+    assert_eq!(rig.tokens_left_milli(), spent);
+    rig.exchange(Effect::Write, TIME).await.unwrap();
+    assert_eq!(rig.tokens_left_milli(), spent + 80, "a payment's first try does");
 }
