@@ -190,6 +190,8 @@ def test_production_trusts_the_roots_it_brings_and_no_other(world, until):
             charge(payments, "image-3")
     assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
     assert "image-3" not in ledger()
+    # It came as far as the certificate, and nothing else was wrong with that than who signed it.
+    assert set(world.front.handshakes) == {"TLSV1_ALERT_UNKNOWN_CA"}
 
 
 @pytest.fixture
