@@ -93,6 +93,12 @@ def test_what_cannot_be_known_is_asked_for(changes, told):
     helm.render(values({"enabled": False}, **changes))
 
 
+def test_policies_for_pods_that_are_not_there_are_refused():
+    for mode in ("trial", "inject"):
+        told = helm.refusal(Values(mode, {**IMAGES, "networkPolicy": {"enabled": True}}))
+        assert "networkPolicy.enabled restricts the chart's own pods, and there are none" in told
+
+
 def test_nothing_is_asked_for_that_stays_in_the_pod():
     helm.render(values(openTelemetry={"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}))
     helm.render(values(openTelemetry={"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", "OTEL_SDK_DISABLED": "true"}))

@@ -54,6 +54,15 @@ TELEMETRY = [
 ]
 
 
+FILTERS = [
+    "info", "INFO", "off", "3", "zentra_sidecar=debug", "warn,zentra_sidecar::engine=trace", "zentra_sidecar[call{id=3}]=debug",
+    "[call]=debug", "info, warn", "zentra_sidecar=", "zentra_sidecar=debg", "zentra_sidecar=9", "=info", "a=b=c", "a= info", "[call",
+]
+NAMES = [
+    "default", "a", "A.b_c:d-e", "a" * 128, "a.", "a" * 129, "a..b", "-a", ".a", "a b", "a/b", "ä", "a/b/c", "a//b", "a/", "a/-b",
+]
+
+
 def program_takes(variables: dict[str, str], named: str) -> bool:
     """Whether the program says nothing of a setting; `config` reads all, and binds nothing."""
     done = subprocess.run([os.environ["ZENTRA_SIDECAR_BIN"], "config"], text=True, capture_output=True, timeout=60,
@@ -92,6 +101,27 @@ def test_who_may_call(pattern):
 @pytest.mark.parametrize(("name", "text"), TELEMETRY)
 def test_opentelemetrys_variables(name, text):
     assert chart_takes(openTelemetry={name: text}) == program_takes({name: text}, "OTEL_")
+
+
+@pytest.mark.parametrize("text", FILTERS)
+def test_a_log_filter(text):
+    assert helm.template(Values("gateway", {"log": text})).returncode == (0 if program_takes({"SIDECAR_LOG": text}, "SIDECAR_LOG") else 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("changes", "variable"), [
+    (lambda name: {"account": name}, "SIDECAR_ACCOUNT"), (lambda name: {"sidecar": {"caller": name}}, "SIDECAR_CALLER")],
+    ids=["account", "caller"])
+def test_a_name_in_the_scope_of_keys(changes, variable, name):
+    takes = program_takes({variable: name}, variable)
+    assert (helm.template(Values("gateway", changes(name))).returncode == 0) == takes
+
+
+def test_a_policy_without_rules_is_refused():
+    limits = {"policy": {"files": {"limits.toml": "# No limits yet.\n"}}}
+    told = helm.refusal(Values(changes={**IMAGES, **KEYS, **GATEWAY, "store": {"url": "redis://store"}, **limits}))
+    assert "policy.files holds no rules" in told
+    assert "'limit.toml' not allowed" in helm.refusal(Values("gateway", {"policy": {"files": {"limit.toml": "x"}}}))
 
 
 @pytest.mark.parametrize(("lease", "connect"), [(10, 1000), (3, 1000), (2, 1000), (10, 3333), (10, 3334), (None, 4000), (2, None)])

@@ -49,7 +49,7 @@ def breaches(schema: dict, path: tuple = ()):
                  "number": "a text", "boolean": "a text"}[kind]
     if kind == "string":
         if "pattern" in schema:
-            yield path, " \\ not \" this"
+            yield path, next(text for text in (" \\ not \" this", "==") if not re.search(schema["pattern"], text))
         if "minLength" in schema:
             yield path, ""
         if "maxLength" in schema:

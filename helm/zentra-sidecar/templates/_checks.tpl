@@ -18,6 +18,9 @@ image.repository is required: there is no public image; build it with scripts/im
 {{- if and .values.policy.files .values.policy.existingConfigMap }}
 {{ .prefix }}policy.files and policy.existingConfigMap exclude each other
 {{- end }}
+{{- if and .values.policy.files (not (regexMatch "\\.cedar(,|$)" (keys .values.policy.files | join ","))) }}
+{{ .prefix }}policy.files holds no rules: no name ends in .cedar, and nothing would be permitted
+{{- end }}
 {{- if eq (int .values.sidecar.port) (int .values.sidecar.adminPort) }}
 {{ .prefix }}sidecar.port and sidecar.adminPort must differ
 {{- end }}
@@ -39,6 +42,11 @@ image.repository is required: there is no public image; build it with scripts/im
 {{ $.prefix }}zentra.url must not be a link-local or cloud metadata address
 {{- else if and (regexMatch "(^|\\.)(0x[0-9a-f]*|[0-9]+)$" $host) (not (regexMatch "^((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(\\.|$)){4}$" $host)) }}
 {{ $.prefix }}zentra.url must give an IPv4 address as four decimal numbers
+{{- end }}
+{{- end }}
+{{- range splitList "/" .values.sidecar.caller }}
+{{- if gt (len .) 128 }}
+{{ $.prefix }}sidecar.caller must have at most 128 characters between two slashes
 {{- end }}
 {{- end }}
 {{- $telemetry := .values.openTelemetry }}
@@ -154,6 +162,9 @@ zentra.url must be http://127.0.0.1:8089 with trial.enabled: the simulator is in
 {{- $chart := dict "values" .Values "prefix" "" -}}
 {{- if not .Values.enabled -}}
 {{- $faults = print $faults "\nenabled is for the condition of a chart that depends on this one; without one it switches nothing off" -}}
+{{- end -}}
+{{- if and .Values.networkPolicy.enabled (ne .Values.mode "gateway") (not .Values.reconciler.enabled) -}}
+{{- $faults = print $faults "\nnetworkPolicy.enabled restricts the chart's own pods, and there are none: a pod with a sidecar has the policies of its service" -}}
 {{- end -}}
 {{- if eq .Values.mode "inject" -}}
 {{- $faults = print $faults "\n" (include "zentra-sidecar.injectFaults" .) -}}
