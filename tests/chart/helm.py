@@ -1,7 +1,9 @@
 """Helm, as a user runs it: real, offline, and without a cluster."""
 
+import json
 import os
 import pathlib
+import re
 import subprocess
 from dataclasses import dataclass, field
 
@@ -45,7 +47,8 @@ def run(*arguments: str, given: str | None = None, folder=ROOT) -> subprocess.Co
 
 
 def template(values: Values) -> subprocess.CompletedProcess:
-    return run("template", *values.arguments(), given=yaml.safe_dump(values.changes))
+    # JSON is YAML that leaves no text unquoted.
+    return run("template", *values.arguments(), given=json.dumps(values.changes))
 
 
 def render(values: Values) -> list[dict]:
@@ -62,8 +65,24 @@ def refusal(values: Values) -> str:
     return done.stderr
 
 
+class Loader(yaml.SafeLoader):
+    """Reads words as Kubernetes does, which takes more of them for numbers and truth values: a text
+    that is not quoted becomes something else there, and a wrong type here."""
+
+    def construct_mapping(self, node, deep=False):
+        names = [self.construct_object(key, deep=True) for key, _ in node.value]
+        assert len(names) == len(set(names)), f"a key stands twice: {names}"
+        return super().construct_mapping(node, deep)
+
+
+Loader.yaml_implicit_resolvers = {first: list(known) for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789"))
+Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(y|Y|n|N)$"), list("yYnN"))
+Loader.bool_values = yaml.SafeLoader.bool_values | {"y": True, "n": False}
+
+
 def objects(text: str) -> list[dict]:
-    return [document for document in yaml.safe_load_all(text) if document]
+    return [document for document in yaml.load_all(text, Loader) if document]
 
 
 def one(rendered: list[dict], kind: str, name: str | None = None) -> dict:

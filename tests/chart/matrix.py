@@ -6,21 +6,43 @@ EVERYTHING = {
     "podMonitor": {"enabled": True},
     "prometheusRule": {"enabled": True},
     "dashboard": {"enabled": True},
-    "reconciler": {"enabled": True, "replicas": 2},
-    "networkPolicy": {"enabled": True, "callers": [{"podSelector": {}}]},
-    "commonLabels": {"team": "payments"},
+    "reconciler": {"enabled": True, "replicas": 2, "podLabels": {"tier": "back"}},
+    "networkPolicy": {"enabled": True, "callers": [{"podSelector": {}}], "store": {"ports": [6379]},
+                      "zentra": {"to": [{"podSelector": {"matchLabels": {"app": "proxy"}}}]},
+                      "telemetry": {"to": [{"podSelector": {"matchLabels": {"app": "collector"}}}]}},
+    "commonLabels": {"team": "payments", "tier": "all"},
     "settings": {"callsInFlight": 64, "drainSeconds": 40},
     "openTelemetry": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"},
+    "openTelemetryHeadersSecret": {"name": "collector"},
     "policy": {"files": {"rules.cedar": "permit (principal, action, resource);\n"}},
 }
 STORE = {
     "store": {"url": "redis+sentinel://a,b/main", "passwordSecret": {"name": "redis"},
               "caConfigMap": {"name": "redis-ca"}},
-    "zentra": {"keySecret": {"name": "zentra"}, "proxy": "http://proxy:3128"},
+    "zentra": {"keySecret": {"name": "zentra"}, "proxy": "http://proxy:3128", "caConfigMap": {"name": "egress-ca"}},
     "fingerprint": {"secret": {"name": "prints"}},
 }
 GATEWAY = {"mode": "gateway", "gateway": {"tls": {
     "secretName": "tls", "trustDomain": "example.org", "allowedIds": ["spiffe://example.org/ns/shop/*"]}}}
+KEYS = {"zentra": {"keySecret": {"name": "zentra"}}, "fingerprint": {"secret": {"name": "zentra"}}}
+
+# What YAML takes for a number or a truth value where it is not quoted; all of them good names.
+WORDS = {
+    "zentra": {"keySecret": {"name": "no", "key": "1e3"}, "caConfigMap": {"name": "off", "key": "null"}},
+    "fingerprint": {"secret": {"name": "123", "key": "yes"}},
+    "store": {"url": "redis://store", "passwordSecret": {"name": "1e3", "key": "no"},
+              "caConfigMap": {"name": "on", "key": "0x10"}},
+    "openTelemetryHeadersSecret": {"name": "true", "key": "1e3"},
+    "image": {**IMAGES["image"], "pullSecrets": ["123", "no"]},
+    "commonLabels": {"team": "1e3"},
+    "account": "1e3",
+    "reconciler": {"enabled": True},
+    "podMonitor": {"enabled": True, "labels": {"release": "1e3"}},
+}
+WORDS_GATEWAY = {"mode": "gateway", "gateway": {"podLabels": {"app": "y"}, "tls": {
+    "secretName": "1e3", "certificateKey": "no", "privateKeyKey": "yes", "trustDomain": "1e3",
+    "clientCA": {"secretName": "on", "key": "1e3"}, "allowedIds": ["spiffe://1e3/*"]}}}
+WORDS_INJECT = {"inject": {"namespaces": ["no", "123"], "profiles": {"1e3": {}, "no": {}}}}
 
 SETS = {
     "defaults": Values(),
@@ -33,10 +55,16 @@ SETS = {
         **STORE, "mode": "gateway", "image": {**IMAGES["image"], "digest": "sha256:" + "a" * 64},
         "gateway": {**GATEWAY["gateway"], "bindAddress": "[::]", "preStopSleepSeconds": 0,
                     "podDisruptionBudget": {"enabled": False}}}),
+    "gateway with the trial's Redis": Values(changes={**IMAGES, **KEYS, **GATEWAY, "trialRedis": {"enabled": True}}),
+    "gateway with words for names": Values(changes={**WORDS, **WORDS_GATEWAY}, release="1e3"),
+    "gateway named by a number": Values(changes={**WORDS, **WORDS_GATEWAY, "fullnameOverride": "123"}, release="no"),
     "inject as in the example": Values("inject"),
     "inject with everything": Values("inject", changes={**STORE, **EVERYTHING}),
+    "inject with the trial's Redis": Values("inject", changes={"store": {"url": ""}, "trialRedis": {"enabled": True}}),
+    "inject with words for names": Values("inject", changes={**WORDS, **WORDS_INJECT}, release="no"),
     "trial": Values("trial", changes=IMAGES),
     "another name": Values("trial", changes={**IMAGES, "fullnameOverride": "pay"}),
+    "a name with dots": Values("trial", changes=IMAGES, release="1.2.three"),
 }
 
 

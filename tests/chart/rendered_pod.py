@@ -25,16 +25,17 @@ def environment(container: dict) -> dict[str, str]:
 
 
 def mount(pod: dict, container: dict, secrets: dict[str, dict[str, str]], root: pathlib.Path) -> None:
-    """Writes the files of the container's volumes under `root`."""
+    """Writes the files of the container's volumes under `root`, from Secrets and ConfigMaps by name."""
     volumes = {it["name"]: it for it in pod["volumes"]}
     for it in container["volumeMounts"]:
         folder = root / it["mountPath"].lstrip("/")
         folder.mkdir(parents=True, exist_ok=True)
         for source in volumes[it["name"]].get("projected", {}).get("sources", []):
-            for item in source["secret"]["items"]:
+            [its] = source.values()
+            for item in its["items"]:
                 file = folder / item["path"]
                 file.unlink(missing_ok=True)
-                file.write_text(secrets[source["secret"]["name"]][item["key"]])
+                file.write_text(secrets[its["name"]][item["key"]])
                 file.chmod(0o444)
 
 

@@ -13,7 +13,7 @@ import schemas
 HERE = pathlib.Path(__file__).parent
 POD = "io.k8s.api.core.v1.Pod"
 # What the chart's expressions make objects of; the rest of a pod is only read.
-MADE = ("Object.spec.initContainers", "Object.spec.volumes")
+MADE = ("Object.spec.initContainers", "Object.spec.volumes", "Object.spec.imagePullSecrets")
 PATCH = {"op": {"kind": "string"}, "path": {"kind": "string"}, "from": {"kind": "string"}, "value": {"kind": "any"}}
 
 

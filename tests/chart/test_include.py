@@ -7,19 +7,8 @@ import yaml
 
 import helm
 import schemas
-from helm import CHART, EXAMPLES
+from helm import EXAMPLES
 from test_pod_security import container_breaches
-
-
-@pytest.fixture(scope="module")
-def charts(tmp_path_factory):
-    """A copy of the charts, with the dependency built by Helm."""
-    copied = tmp_path_factory.mktemp("charts") / "zentra-sidecar"
-    shutil.copytree(CHART, copied)
-    service = copied / "examples/service"
-    done = helm.run("dependency", "build", str(service))
-    assert done.returncode == 0, done.stderr
-    return service
 
 
 def render(chart, *arguments: str, given: str = "") -> list[dict]:
@@ -59,6 +48,32 @@ def test_the_caller_is_the_pods_namespace_and_service_account(charts):
     assert environment["SIDECAR_CALLER"]["value"] == "$(POD_NAMESPACE)/$(POD_SERVICE_ACCOUNT)"
 
 
+def test_a_service_can_leave_the_sidecar_out(charts):
+    rendered = render(charts, given="zentra-sidecar: {enabled: false, policy: {files: {a.cedar: x}}}")
+    assert {it["kind"] for it in rendered} == {"Deployment", "ServiceAccount"}
+    pod = helm.one(rendered, "Deployment")["spec"]["template"]
+    assert "initContainers" not in pod["spec"] and "volumes" not in pod["spec"]
+    assert pod["metadata"]["labels"] == {"app": "checkout"}
+
+
+def test_a_chart_that_forgets_the_condition_is_told(charts, tmp_path):
+    forgetful = tmp_path / "zentra-sidecar"
+    shutil.copytree(charts.parents[1], forgetful)
+    file = forgetful / "examples/service/Chart.yaml"
+    chart = yaml.safe_load(file.read_text())
+    del chart["dependencies"][0]["condition"]
+    file.write_text(yaml.safe_dump(chart))
+    done = helm.run("template", "shop", str(file.parent), "--set", "zentra-sidecar.enabled=false")
+    assert done.returncode != 0 and "enabled is for the condition" in done.stderr
+
+
+def test_the_registrys_secrets_are_the_pods(charts):
+    pods = [helm.one(render(charts, given=given), "Deployment")["spec"]["template"]["spec"]
+            for given in ("zentra-sidecar: {image: {pullSecrets: [registry, '123']}}", "{}")]
+    assert pods[0]["imagePullSecrets"] == [{"name": "registry"}, {"name": "123"}]
+    assert "imagePullSecrets" not in pods[1]
+
+
 def test_what_is_missing_is_told_by_name(charts):
     done = helm.run("template", "shop", str(charts), "--set", "zentra-sidecar.store.url=,zentra-sidecar.image.repository=")
     assert done.returncode != 0
@@ -73,7 +88,10 @@ def test_the_dependency_can_have_an_alias(charts, tmp_path):
     chart["dependencies"][0]["alias"] = "payments"
     (service / "Chart.yaml").write_text(yaml.safe_dump(chart))
     template = service / "templates/deployment.yaml"
-    for name in ("container", "volumes", "podLabels"):
+    template.write_text(template.read_text().replace('(index .Values "zentra-sidecar")', ".Values.payments"))
+    chart["dependencies"][0]["condition"] = "payments.enabled"
+    (service / "Chart.yaml").write_text(yaml.safe_dump(chart))
+    for name in ("container", "volumes", "imagePullSecrets", "podLabels"):
         text = template.read_text().replace(f'"zentra-sidecar.{name}" .', f'"zentra-sidecar.{name}" (index .Subcharts "payments")')
         template.write_text(text)
     values = yaml.safe_load((EXAMPLES / "include.yaml").read_text())

@@ -69,16 +69,20 @@ def test_a_labelled_pod_gets_the_sidecar_and_nothing_else_changes(shape, example
     assert after["metadata"].get("annotations", {}) == before["metadata"].get("annotations", {})
 
 
-@pytest.mark.parametrize("changes", [{}, {**EVERYTHING, **STORE}, {"resources": {"limits": {"memory": "1Gi", "cpu": 1.5}}}])
+# A text of one's own, in which an expression could end early.
+QUOTES = {"OTEL_RESOURCE_ATTRIBUTES": "team=\"shop\" and \\backslash'${x}\n"}
+
+
+@pytest.mark.parametrize("changes", [{}, {**EVERYTHING, **STORE}, {"openTelemetry": QUOTES}, {"resources": {"limits": {"memory": "1Gi", "cpu": 1.5}}}])
 def test_it_is_the_sidecar_that_include_gives(changes):
     secrets = {"zentra": {"keySecret": {"name": "zentra"}, "url": "http://127.0.0.1:8089", "proxy": ""},
                "fingerprint": {"secret": {"name": "zentra"}}, "cardData": "refuse", "account": "ng",
-               "store": {"url": "redis://store", **changes.get("store", {})}, "log": "quote\" and \\backslash"}
+               "store": {"url": "redis://store", **changes.get("store", {})}, "auditLog": "off"}
     same = {**changes, **secrets}
     profiles = {"live": secrets, "sandbox": secrets}
     rendered = helm.render(Values("inject", {**same, "inject": {"profiles": profiles}}))
     injected = admission.admit(POD, "shop", rendered).pod["spec"]
-    included = admission.include(Values("trial", {**IMAGES, **same}))
+    included = admission.include(Values("trial", {**IMAGES, **same, "reconciler": {"enabled": False}, "networkPolicy": {"enabled": False}}))
     for container in injected["initContainers"] + included["initContainers"]:
         limits = container["resources"]["limits"]
         # A quantity may be a number or a text.

@@ -1,20 +1,55 @@
 """The chart as a package, and what Helm prints after an installation."""
 
-import yaml
+import json
+import re
+import shutil
 
+import pytest
+
+import admission
 import helm
 from helm import CHART, IMAGES, Values
+from matrix import EVERYTHING
 
 TRIAL = Values("trial", IMAGES)
 
 
-def notes(values: Values) -> str:
-    """What `helm install` would print; nothing is installed."""
-    done = helm.run("install", values.release, str(CHART), "--namespace", "shop", "--dry-run=client",
-                    "--values", str(helm.EXAMPLES / f"{values.example}.yaml"), "--values", "-",
-                    given=yaml.safe_dump(values.changes))
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split("NOTES:\n")[1]
+@pytest.fixture(scope="module")
+def notes(tmp_path_factory):
+    """What `helm install` would print. Nothing is installed: a copy of the chart shows it as an object,
+    as only `helm template` can be told what a cluster serves."""
+    shown = tmp_path_factory.mktemp("shown") / "zentra-sidecar"
+    shutil.copytree(CHART, shown)
+    (shown / "NOTES").write_text((CHART / "templates/NOTES.txt").read_text())
+    (shown / "templates/shown.yaml").write_text('kind: Notes\nmetadata: {name: notes}\ntext: {{ tpl (.Files.Get "NOTES") . | toJson }}\n')
+
+    def text(values: Values) -> str:
+        release, _, *more = values.arguments()
+        done = helm.run("template", release, str(shown), *more, given=json.dumps(values.changes))
+        assert done.returncode == 0, done.stderr
+        return helm.one(helm.objects(done.stdout), "Notes")["text"]
+
+    return text
+
+
+def needed(told: str) -> dict[str, set[str]]:
+    """The Secrets and ConfigMaps that the notes ask for, each with its keys."""
+    lines = re.findall(r"^ +(Secret|ConfigMap) (\S+): (.*)$", told, re.M)
+    return {f"{kind} {name}": set(keys.split(", ")) for kind, name, keys in lines}
+
+
+def mounted(pod: dict) -> dict[str, set[str]]:
+    """The same, of what a pod mounts and refers to."""
+    found: dict[str, set[str]] = {}
+    for volume in pod["volumes"]:
+        for source in volume.get("projected", {}).get("sources", []):
+            [(kind, its)] = source.items()
+            name = f"{'Secret' if kind == 'secret' else 'ConfigMap'} {its['name']}"
+            found.setdefault(name, set()).update(it["key"] for it in its["items"])
+    for variable in helm.sidecar(pod)["env"]:
+        if reference := variable.get("valueFrom", {}).get("secretKeyRef"):
+            found.setdefault(f"Secret {reference['name']}", set()).add(reference["key"])
+    return found
 
 
 def test_the_package_is_the_chart(tmp_path):
@@ -28,7 +63,7 @@ def test_the_package_is_the_chart(tmp_path):
     assert packed.stdout == helm.template(values).stdout
 
 
-def test_the_notes_name_what_is_there():
+def test_the_notes_name_what_is_there(notes):
     told = notes(TRIAL)
     rendered = helm.render(TRIAL)
     assert f"deploy/{helm.one(rendered, 'Deployment', 'trial-zentra-sidecar-trial')['metadata']['name']} " in told
@@ -41,6 +76,29 @@ def test_the_notes_name_what_is_there():
     assert "There is no policy" not in gateway
 
 
-def test_the_notes_warn_of_what_stays_unknown():
+def test_the_notes_warn_of_what_stays_unknown(notes):
     assert "stay unknown" in notes(Values("gateway", {"reconciler": {"enabled": False}}))
     assert "stay unknown" not in notes(Values("gateway"))
+
+
+def test_the_notes_list_what_each_mode_needs_and_the_chart_does_not_make(notes):
+    changes = {"openTelemetryHeadersSecret": EVERYTHING["openTelemetryHeadersSecret"],
+               "zentra": {"caConfigMap": {"name": "egress-ca"}}}
+    for example, owner in (("gateway", "trial-zentra-sidecar-gateway"), ("trial", "trial-zentra-sidecar-trial")):
+        values = Values(example, {**IMAGES, **changes})
+        pod = dict(helm.pods(helm.render(values)))[owner]
+        assert needed(notes(values)) == mounted(pod)
+        assert "ConfigMap egress-ca" in mounted(pod)
+
+
+def test_the_notes_list_for_each_profile_what_its_pods_need(notes):
+    values = Values("inject", {"inject": {"profiles": {"sandbox": {"account": "ng", "sidecar": {"port": 50052}}}},
+                               "openTelemetryHeadersSecret": EVERYTHING["openTelemetryHeadersSecret"]})
+    told = notes(values)
+    rendered = helm.render(values)
+    for profile, after in (("live", "sandbox (account ng)"), ("sandbox", "2. Label")):
+        pod = {"metadata": {"labels": {"zentra.io/inject": profile}}, "spec": {"containers": []}}
+        part = told.split(f"    {profile} (account ")[1].split(after)[0]
+        assert needed(part) == mounted(admission.admit(pod, "shop", rendered).pod["spec"]), profile
+        assert f"There is no policy in the profile {profile}" in told
+    assert "sandbox  which then finds the sidecar at 127.0.0.1:50052" in told

@@ -75,7 +75,8 @@ def test_three_commands_lead_from_nothing_to_a_pod_with_the_sidecar():
             assert {it["key"] for it in source["secret"]["items"]} <= keys["data"].keys()
     store = next(it["value"] for it in helm.sidecar(pod)["env"] if it["name"] == "SIDECAR_STORE")
     service = helm.one(rendered, "Service")
-    assert store == f"redis://{service['metadata']['name']}:{service['spec']['ports'][0]['port']}"
+    address = f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc"
+    assert store == f"redis://{address}:{service['spec']['ports'][0]['port']}"
 
 
 def test_the_examples_are_all_named():

@@ -5,6 +5,7 @@
 
 import os
 import pathlib
+import subprocess
 
 import pytest
 
@@ -21,9 +22,20 @@ SHOWN = {
 }
 
 
+# A chart of its own, which needs its dependency built: see conftest.py.
+INCLUDED = "service"
+
+
 @pytest.mark.parametrize("name", SHOWN)
 def test_the_chart_makes_what_it_made(name):
-    done = helm.template(SHOWN[name])
+    compare(name, helm.template(SHOWN[name]))
+
+
+def test_a_service_that_includes_the_sidecar_gets_what_it_got(charts):
+    compare(INCLUDED, helm.run("template", "shop", str(charts), "--namespace", "shop", "--kube-version", "1.37.0"))
+
+
+def compare(name: str, done: subprocess.CompletedProcess) -> None:
     assert done.returncode == 0, done.stderr
     file = FOLDER / f"{name}.yaml"
     if os.environ.get("UPDATE_SNAPSHOTS"):
@@ -32,4 +44,4 @@ def test_the_chart_makes_what_it_made(name):
 
 
 def test_no_snapshot_is_left_over():
-    assert {file.stem for file in FOLDER.glob("*.yaml")} == SHOWN.keys()
+    assert {file.stem for file in FOLDER.glob("*.yaml")} == SHOWN.keys() | {INCLUDED}

@@ -1,6 +1,7 @@
 """values.schema.json: each of its rules refuses, with the name of the value in the message."""
 
 import json
+import re
 
 import pytest
 
@@ -11,6 +12,13 @@ from matrix import GATEWAY, STORE
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 # The program's own values stand at the top and in each profile.
 PROFILE = ("inject", "profiles", "live")
+# Names that fit a rule about names: the first one stands for it.
+NAMES = ["rules.cedar", "OTEL_SERVICE_NAME", "OTEL_SDK_DISABLED", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL",
+         "OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_TRACES_SAMPLER",
+         "OTEL_TRACES_SAMPLER_ARG", "OTEL_PROPAGATORS", "OTEL_BSP_SCHEDULE_DELAY", "OTEL_EXPORTER_OTLP_HEADERS", "team",
+         "zentra.io/inject"]
+# Names that no map takes: in a map of names of one's own, the second one.
+UNKNOWN = ["noSuchValue", "-noSuchValue"]
 
 
 def resolve(schema: dict) -> dict:
@@ -33,7 +41,7 @@ def breaches(schema: dict, path: tuple = ()):
                         and not (one.get("type") in ("integer", "number") and isinstance(breach[1], str))
                         and not (one.get("type") == "string" and isinstance(breach[1], int)))
         return
-    if "enum" in schema:
+    if "enum" in schema or "const" in schema:
         yield path, "nonsense"
         return
     kind = schema["type"]
@@ -41,7 +49,7 @@ def breaches(schema: dict, path: tuple = ()):
                  "number": "a text", "boolean": "a text"}[kind]
     if kind == "string":
         if "pattern" in schema:
-            yield path, " \\ not \" this"
+            yield path, next(text for text in (" \\ not \" this", "==") if not re.search(schema["pattern"], text))
         if "minLength" in schema:
             yield path, ""
         if "maxLength" in schema:
@@ -52,6 +60,8 @@ def breaches(schema: dict, path: tuple = ()):
         if "maximum" in schema:
             yield path, schema["maximum"] + 1
         yield path, 1.5
+    if kind == "number" and "minimum" in schema:
+        yield path, schema["minimum"] - 1
     if kind == "array":
         yield from ((p[:-1], [v]) for p, v in breaches(schema["items"], (*path, 0)) if len(p) == len(path) + 1)
         if "minItems" in schema:
@@ -69,17 +79,19 @@ def object_breaches(schema: dict, path: tuple):
     if schema.get("minProperties"):
         yield path, {}
     if schema.get("additionalProperties") is False:
-        yield (*path, "noSuchValue"), "x"
+        yield (*path, next(name for name in UNKNOWN if not fits(schema, name))), "x"
     if "propertyNames" in schema:
         yield (*path, "Not_A_Name"), {}
     for name, property_ in schema.get("properties", {}).items():
         yield from breaches(property_, (*path, name))
-    for pattern, example in (("cedar", "rules.cedar"), ("OTEL", "OTEL_TRACES_SAMPLER")):
-        for written, property_ in schema.get("patternProperties", {}).items():
-            if pattern in written:
-                yield from breaches(property_, (*path, example))
+    for written, property_ in schema.get("patternProperties", {}).items():
+        yield from breaches(property_, (*path, next(name for name in NAMES if re.search(written, name))))
     if isinstance(schema.get("additionalProperties"), dict):
         yield from breaches(schema["additionalProperties"], (*path, "live" if path == PROFILE[:2] else "example"))
+
+
+def fits(schema: dict, name: str) -> bool:
+    return any(re.search(pattern, name) for pattern in schema.get("patternProperties", {}))
 
 
 BREACHES = list({json.dumps(it): it for it in breaches(SCHEMA) if it[0]}.values())
@@ -112,8 +124,9 @@ def test_every_rule_refuses_and_names_the_value():
         told = helm.refusal(Values(changes=values))
         for path, value in batch:
             # Of an unknown value, the message names the place and the value; of a bad name, the name.
-            place = "/" + "/".join(path[:-1] if path[-1] == "noSuchValue" else path)
-            named = {"noSuchValue": [f"at '{place.rstrip('/')}'", "noSuchValue"], "Not_A_Name": ["Not_A_Name"]}
+            steps = [str(step).replace("/", "~1") for step in path]
+            place = "/" + "/".join(steps[:-1] if path[-1] in UNKNOWN else steps)
+            named = {"Not_A_Name": ["Not_A_Name"], **{name: [f"at '{place.rstrip('/')}'", name] for name in UNKNOWN}}
             if not all(it in told for it in named.get(path[-1], [f"at '{place}"])):
                 wrong.append((path, value, told))
     assert wrong == []

@@ -5,15 +5,14 @@ import fcntl
 import http.server
 import pathlib
 import socket
-import ssl
 import struct
 import subprocess
 import threading
 
 import grpc
-import trustme
 from dnslib import RR
 from dnslib.server import BaseResolver, DNSServer
+from tls_listener import TlsListener
 
 NAMES = {"zentra.test.": "127.0.0.2", "redis.test.": "127.0.0.3", "collector.test.": "127.0.0.4"}
 
@@ -92,36 +91,18 @@ class Collector(grpc.GenericRpcHandler):
         self._http.server_close()
 
 
-class TlsFront:
+class TlsFront(TlsListener):
     """Ends TLS for zentra.test and hands the bytes to the simulator."""
 
     def __init__(self, behind: tuple[str, int]):
-        self.authority = trustme.CA()
         self._behind = behind
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.authority.issue_cert("zentra.test").configure_cert(self._context)
-        self._listener = socket.create_server((NAMES["zentra.test."], 443))
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__((NAMES["zentra.test."], 443), "zentra.test")
 
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def stop(self) -> None:
-        # Closing alone would leave the thread in its wait, and the port with it.
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _serve(self, connection):
+    def serve(self, near):
         try:
-            near = self._context.wrap_socket(connection, server_side=True)
             far = socket.create_connection(self._behind)
         except OSError:
-            connection.close()
+            near.close()
             return
         threading.Thread(target=pump, args=(far, near), daemon=True).start()
         pump(near, far)

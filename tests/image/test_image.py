@@ -71,7 +71,8 @@ def test_the_bill_of_materials_names_what_is_linked(production):
     bill = json.loads((production.root / "sbom.cdx.json").read_text())
     assert bill["metadata"]["component"]["name"] == "zentra-sidecar"
     names = {it["name"] for it in bill["components"]}
-    assert {"tonic", "redis", "rustls", "ring"} <= names
+    assert {"tonic", "redis", "rustls", "ring", "certifi"} <= names
+    assert len({"glibc", "musl"} & names) == 1
     # Neither what only builds the program nor what only tests it.
     assert not {"protox", "proptest", "insta", "serde_derive"} & names
     assert all(it["hashes"] for it in bill["components"])
@@ -190,6 +191,8 @@ def test_production_trusts_the_roots_it_brings_and_no_other(world, until):
             charge(payments, "image-3")
     assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
     assert "image-3" not in ledger()
+    # It came as far as the certificate, and nothing else was wrong with that than who signed it.
+    assert set(world.front.handshakes) == {"TLSV1_ALERT_UNKNOWN_CA"}
 
 
 @pytest.fixture

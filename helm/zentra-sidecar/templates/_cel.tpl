@@ -8,7 +8,13 @@
 {{- $fields := list -}}
 {{- range $name, $item := .value -}}
 {{- /* All values of a map have one type: 0.5 CPU is a text, as 500m is. */ -}}
-{{- $value := ternary (toString $item) $item $isMap -}}
+{{- $value := $item -}}
+{{- if $isMap -}}
+{{- $value = toString $item -}}
+{{- if kindIs "float64" $item -}}
+{{- $value = ternary (int64 $item | toString) (toString $item) (eq $item (floor $item)) -}}
+{{- end -}}
+{{- end -}}
 {{- $literal := include "zentra-sidecar.cel" (dict "path" (printf "%s.%s" $path $name) "value" $value) -}}
 {{- $fields = append $fields (printf "%s: %s" (ternary (toJson $name) $name $isMap) $literal) -}}
 {{- end -}}

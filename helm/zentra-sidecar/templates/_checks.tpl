@@ -1,7 +1,7 @@
-{{/* What values.schema.json cannot say. All faults are told at once. */}}
+{{/* What values.schema.json cannot say. All faults are told at once, one a line. */}}
 
-{{/* Faults of what every container of the program needs, one a line. Takes values and a prefix for
-     the names of values. */}}
+{{/* Faults of what every container of the program needs. Takes values and a prefix for the names of
+     values. */}}
 {{- define "zentra-sidecar.programFaults" -}}
 {{- if not .values.image.repository }}
 image.repository is required: there is no public image; build it with scripts/image and push it to your registry
@@ -9,7 +9,7 @@ image.repository is required: there is no public image; build it with scripts/im
 {{- if not .values.zentra.keySecret.name }}
 {{ .prefix }}zentra.keySecret.name is required: the Secret with Zentra's secret key
 {{- end }}
-{{- if not .values.store.url }}
+{{- if not (or .values.store.url .values.trialRedis.enabled) }}
 {{ .prefix }}store.url is required: the Redis that all sidecars of the account share
 {{- end }}
 {{- if not .values.fingerprint.secret.name }}
@@ -18,8 +18,63 @@ image.repository is required: there is no public image; build it with scripts/im
 {{- if and .values.policy.files .values.policy.existingConfigMap }}
 {{ .prefix }}policy.files and policy.existingConfigMap exclude each other
 {{- end }}
+{{- if and .values.policy.files (not (regexMatch "\\.cedar(,|$)" (keys .values.policy.files | join ","))) }}
+{{ .prefix }}policy.files holds no rules: no name ends in .cedar, and nothing would be permitted
+{{- end }}
 {{- if eq (int .values.sidecar.port) (int .values.sidecar.adminPort) }}
 {{ .prefix }}sidecar.port and sidecar.adminPort must differ
+{{- end }}
+{{- include "zentra-sidecar.startFaults" . }}
+{{- include "zentra-sidecar.resourceFaults" . }}
+{{- end -}}
+
+{{/* What the program itself would refuse at its start, in every pod anew. Takes values and prefix. */}}
+{{- define "zentra-sidecar.startFaults" -}}
+{{- $settings := .values.settings -}}
+{{- $lease := ternary (get $settings "leaseSeconds") 10 (hasKey $settings "leaseSeconds") | int -}}
+{{- $connect := ternary (get $settings "connectTimeoutMs") 1000 (hasKey $settings "connectTimeoutMs") | int -}}
+{{- if lt (mul $lease 1000) (mul $connect 3) }}
+{{ .prefix }}settings.leaseSeconds ({{ $lease }}) must be at least three times settings.connectTimeoutMs ({{ $connect }})
+{{- end }}
+{{- with .values.zentra.url }}
+{{- $host := (urlParse .).hostname | lower | trimSuffix "." }}
+{{- if regexMatch "^(169\\.254\\..*|0\\.0\\.0\\.0|100\\.100\\.100\\.200|metadata(\\.google\\.internal)?|fe[89ab].*|::|fd00:0?ec2:.*254|::ffff:.*)$" $host }}
+{{ $.prefix }}zentra.url must not be a link-local or cloud metadata address
+{{- else if and (regexMatch "(^|\\.)(0x[0-9a-f]*|[0-9]+)$" $host) (not (regexMatch "^((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(\\.|$)){4}$" $host)) }}
+{{ $.prefix }}zentra.url must give an IPv4 address as four decimal numbers
+{{- end }}
+{{- end }}
+{{- range splitList "/" .values.sidecar.caller }}
+{{- if gt (len .) 128 }}
+{{ $.prefix }}sidecar.caller must have at most 128 characters between two slashes
+{{- end }}
+{{- end }}
+{{- $telemetry := .values.openTelemetry }}
+{{- if and (hasSuffix "traceidratio" (default "" (get $telemetry "OTEL_TRACES_SAMPLER"))) (not (get $telemetry "OTEL_TRACES_SAMPLER_ARG")) }}
+{{ .prefix }}openTelemetry.OTEL_TRACES_SAMPLER_ARG is required with this sampler: a number from 0 to 1
+{{- end }}
+{{- end -}}
+
+{{/* A quantity of Kubernetes as a number. Takes the quantity, a text or a number. */}}
+{{- define "zentra-sidecar.quantity" -}}
+{{- if kindIs "string" . -}}
+{{- $factors := dict "" 1 "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
+{{- mulf (regexFind "^[0-9.]+" . | float64) (get $factors (regexFind "[A-Za-z]*$" .) | float64) | printf "%f" -}}
+{{- else -}}
+{{- float64 . | printf "%f" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Kubernetes refuses such pods, with a message at their owner that few would look for. */}}
+{{- define "zentra-sidecar.resourceFaults" -}}
+{{- $limits := default dict .values.resources.limits -}}
+{{- range $name, $request := default dict .values.resources.requests }}
+{{- if hasKey $limits $name }}
+{{- $limit := get $limits $name }}
+{{- if gt (include "zentra-sidecar.quantity" $request | float64) (include "zentra-sidecar.quantity" $limit | float64) }}
+{{ $.prefix }}resources.requests.{{ $name }} ({{ $request }}) must not be above resources.limits.{{ $name }} ({{ $limit }})
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end -}}
 
@@ -34,11 +89,21 @@ gateway.tls.trustDomain is required: the SPIFFE trust domain of the callers
 {{- if not $gateway.tls.allowedIds }}
 gateway.tls.allowedIds is required: the SPIFFE ids that may call, such as spiffe://example.org/ns/shop/*
 {{- end }}
+{{- range $gateway.tls.allowedIds }}
+{{- if not (hasPrefix (printf "spiffe://%s/" $gateway.tls.trustDomain) .) }}
+gateway.tls.allowedIds names {{ . }}, which is not of gateway.tls.trustDomain
+{{- end }}
+{{- end }}
 {{- if eq (int $gateway.port) (int $gateway.adminPort) }}
 gateway.port and gateway.adminPort must differ
 {{- end }}
-{{- if and $gateway.autoscaling.enabled (gt (int $gateway.autoscaling.minReplicas) (int $gateway.autoscaling.maxReplicas)) }}
+{{- if $gateway.autoscaling.enabled }}
+{{- if gt (int $gateway.autoscaling.minReplicas) (int $gateway.autoscaling.maxReplicas) }}
 gateway.autoscaling.minReplicas must not be above maxReplicas
+{{- end }}
+{{- if not (dig "requests" "cpu" "" .Values.resources) }}
+resources.requests.cpu is required with gateway.autoscaling: what the share of is aimed at
+{{- end }}
 {{- end }}
 {{- if and .Values.networkPolicy.enabled (not .Values.networkPolicy.callers) }}
 networkPolicy.callers is required in mode gateway: who may call it
@@ -52,16 +117,22 @@ inject.namespaces is required: the namespaces whose pods may be injected
 {{- if not .Values.inject.profiles }}
 inject.profiles is required: what the label zentra.io/inject may name
 {{- end }}
-{{- range $name, $profile := .Values.inject.profiles }}
-{{- $values := deepCopy $.Values }}
-{{- include "zentra-sidecar.override" (dict "into" $values "from" $profile) }}
-{{- include "zentra-sidecar.programFaults" (dict "values" $values "prefix" (printf "inject.profiles.%s: " $name)) }}
+{{- range $profile := include "zentra-sidecar.profiles" . | fromJsonArray }}
+{{- $part := dict "prefix" (printf "inject.profiles.%s: " $profile) }}
+{{- include "zentra-sidecar.part" (dict "into" $part "root" $ "profile" $profile "component" "sidecar") }}
+{{- include "zentra-sidecar.programFaults" $part }}
+{{- if and $.Values.networkPolicy.enabled $.Values.reconciler.enabled }}
+{{- include "zentra-sidecar.egressFaults" $part }}
+{{- end }}
 {{- end }}
 {{- end -}}
 
 {{- define "zentra-sidecar.trialFaults" -}}
 {{- if ne .Values.mode "include" }}
 trial.enabled belongs to mode include
+{{- end }}
+{{- if .Values.reconciler.enabled }}
+reconciler.enabled and trial.enabled exclude each other: the simulator serves the trial's own pod alone
 {{- end }}
 {{- if not .Values.trial.image.repository }}
 trial.image.repository is required: the development image, built with scripts/image
@@ -88,15 +159,23 @@ zentra.url must be http://127.0.0.1:8089 with trial.enabled: the simulator is in
 
 {{- define "zentra-sidecar.check" -}}
 {{- $faults := "" -}}
-{{- $own := or (eq .Values.mode "gateway") .Values.reconciler.enabled .Values.trial.enabled -}}
-{{- if $own -}}
-{{- $faults = print $faults "\n" (include "zentra-sidecar.programFaults" (dict "values" .Values "prefix" "")) -}}
+{{- $chart := dict "values" .Values "prefix" "" -}}
+{{- if not .Values.enabled -}}
+{{- $faults = print $faults "\nenabled is for the condition of a chart that depends on this one; without one it switches nothing off" -}}
 {{- end -}}
-{{- if eq .Values.mode "gateway" -}}
-{{- $faults = print $faults "\n" (include "zentra-sidecar.gatewayFaults" .) -}}
+{{- if and .Values.networkPolicy.enabled (ne .Values.mode "gateway") (not .Values.reconciler.enabled) -}}
+{{- $faults = print $faults "\nnetworkPolicy.enabled restricts the chart's own pods, and there are none: a pod with a sidecar has the policies of its service" -}}
 {{- end -}}
 {{- if eq .Values.mode "inject" -}}
 {{- $faults = print $faults "\n" (include "zentra-sidecar.injectFaults" .) -}}
+{{- else if or (eq .Values.mode "gateway") .Values.reconciler.enabled .Values.trial.enabled -}}
+{{- $faults = print $faults "\n" (include "zentra-sidecar.programFaults" $chart) -}}
+{{- if and .Values.networkPolicy.enabled (or (eq .Values.mode "gateway") .Values.reconciler.enabled) -}}
+{{- $faults = print $faults "\n" (include "zentra-sidecar.egressFaults" $chart) -}}
+{{- end -}}
+{{- end -}}
+{{- if eq .Values.mode "gateway" -}}
+{{- $faults = print $faults "\n" (include "zentra-sidecar.gatewayFaults" .) -}}
 {{- end -}}
 {{- if .Values.trial.enabled -}}
 {{- $faults = print $faults "\n" (include "zentra-sidecar.trialFaults" .) -}}

@@ -5,6 +5,8 @@
          {{- include "zentra-sidecar.container" . | nindent 8 }}
        volumes:
          {{- include "zentra-sidecar.volumes" . | nindent 8 }}
+       imagePullSecrets:
+         {{- include "zentra-sidecar.imagePullSecrets" . | nindent 8 }}
        labels:
          {{- include "zentra-sidecar.podLabels" . | nindent 8 }}
 */}}
@@ -22,8 +24,16 @@
 {{- include "zentra-sidecar.programVolumes" (dict "root" $root "values" $root.Values "component" "sidecar") }}
 {{- end -}}
 
+{{/* Items of imagePullSecrets, for a registry that needs them: those of image.pullSecrets. */}}
+{{- define "zentra-sidecar.imagePullSecrets" -}}
+{{- $root := get (default dict .Subcharts) "zentra-sidecar" | default . -}}
+{{- range $root.Values.image.pullSecrets }}
+- name: {{ . | quote }}
+{{- end }}
+{{- end -}}
+
 {{/* The label by which the PodMonitor finds the pods. */}}
 {{- define "zentra-sidecar.podLabels" -}}
 {{- $root := get (default dict .Subcharts) "zentra-sidecar" | default . -}}
-zentra.io/sidecar: {{ $root.Release.Name }}
+zentra.io/sidecar: {{ $root.Release.Name | quote }}
 {{- end -}}

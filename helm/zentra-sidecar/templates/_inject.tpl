@@ -1,12 +1,46 @@
-{{/* Lays the profile's values over the chart's, empty ones too. Takes into, which changes, and from. */}}
+{{/* Lays a profile's values over the chart's, empty ones too. Maps of names of one's own (the policy's
+     files, settings, OpenTelemetry's variables) are taken as they are: what the chart has beside them
+     would stay in force without standing in the profile. Takes into, which changes, and from. */}}
 {{- define "zentra-sidecar.override" -}}
 {{- range $name, $value := .from -}}
 {{- $old := get $.into $name -}}
-{{- if and (kindIs "map" $value) (kindIs "map" $old) -}}
+{{- $whole := has $name (list "files" "settings" "openTelemetry") -}}
+{{- if and (kindIs "map" $value) (kindIs "map" $old) (not $whole) -}}
 {{- include "zentra-sidecar.override" (dict "into" $old "from" $value) -}}
 {{- else -}}
 {{- $_ := set $.into $name $value -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What a profile's container is made of: the chart's values with the profile's over them. Changes
+     into, a map, to root, values, profile and component. Takes into, root, profile and component; no
+     profile stands for the chart's own values. */}}
+{{- define "zentra-sidecar.part" -}}
+{{- $values := deepCopy .root.Values -}}
+{{- if .profile -}}
+{{- $own := get .root.Values.inject.profiles .profile -}}
+{{- include "zentra-sidecar.override" (dict "into" $values "from" $own) -}}
+{{- $policy := default dict $own.policy -}}
+{{- /* One of the two ways to name a policy takes the place of the other. */ -}}
+{{- if and $policy.files (not (hasKey $policy "existingConfigMap")) -}}
+{{- $_ := set $values.policy "existingConfigMap" "" -}}
+{{- else if and $policy.existingConfigMap (not (hasKey $policy "files")) -}}
+{{- $_ := set $values.policy "files" dict -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set .into "root" .root -}}
+{{- $_ := set .into "values" $values -}}
+{{- $_ := set .into "profile" .profile -}}
+{{- $_ := set .into "component" .component -}}
+{{- end -}}
+
+{{/* The names of the profiles, as a JSON array; one that is empty where profiles are not used. */}}
+{{- define "zentra-sidecar.profiles" -}}
+{{- if eq .Values.mode "inject" -}}
+{{- keys .Values.inject.profiles | sortAlpha | toJson -}}
+{{- else -}}
+[""]
 {{- end -}}
 {{- end -}}
 
@@ -37,9 +71,9 @@
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
 metadata:
-  name: {{ .name }}
+  name: {{ .name | quote }}
   labels:
-    {{- include "zentra-sidecar.labels" .root | nindent 4 }}
+    {{- include "zentra-sidecar.labelsOf" . | nindent 4 }}
 spec:
   failurePolicy: {{ ternary "Fail" "Ignore" (eq .action "Deny") }}
   matchConstraints:
@@ -58,11 +92,11 @@ spec:
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
 metadata:
-  name: {{ .name }}
+  name: {{ .name | quote }}
   labels:
-    {{- include "zentra-sidecar.labels" .root | nindent 4 }}
+    {{- include "zentra-sidecar.labelsOf" . | nindent 4 }}
 spec:
-  policyName: {{ .name }}
+  policyName: {{ .name | quote }}
   validationActions: [{{ .action }}]
   matchResources:
     namespaceSelector:

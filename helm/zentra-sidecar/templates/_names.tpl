@@ -1,33 +1,51 @@
 {{/* Names and labels. All take the chart's own context. */}}
 
+{{/* The value of a label: also where it was cut, it ends with a letter or digit. */}}
 {{- define "zentra-sidecar.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimAll "-._" -}}
 {{- end -}}
 
+{{/* Begins the names of objects: a DNS label of RFC 1035, as a Service's name has to be. A
+     release's name may have dots and begin with a digit. */}}
 {{- define "zentra-sidecar.fullname" -}}
+{{- $name := include "zentra-sidecar.name" . -}}
+{{- $full := printf "%s-%s" .Release.Name $name -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
-{{- else if contains (include "zentra-sidecar.name" .) .Release.Name -}}
-{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
-{{- else -}}
-{{- printf "%s-%s" .Release.Name (include "zentra-sidecar.name" .) | trunc 40 | trimSuffix "-" -}}
+{{- $full = .Values.fullnameOverride -}}
+{{- else if contains $name .Release.Name -}}
+{{- $full = .Release.Name -}}
 {{- end -}}
-{{- end -}}
-
-{{- define "zentra-sidecar.labels" -}}
-{{ include "zentra-sidecar.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $full = regexReplaceAll "[^a-z0-9-]" (lower $full) "-" -}}
+{{- if regexMatch "^[0-9]" $full -}}{{- $full = printf "z-%s" $full -}}{{- end -}}
+{{- $full | trunc 40 | trimAll "-" -}}
 {{- end -}}
 
-{{/* What selectors use: it never changes over the life of a release. */}}
+{{/* The chart's own labels over the values' commonLabels, over those of one object. Takes root and
+     optionally component, profile and more (a map). */}}
+{{- define "zentra-sidecar.labelsOf" -}}
+{{- $root := .root -}}
+{{- $own := dict
+      "app.kubernetes.io/version" $root.Chart.AppVersion
+      "app.kubernetes.io/managed-by" $root.Release.Service
+      "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimAll "-._") -}}
+{{- $selector := include "zentra-sidecar.selectorLabels" . | fromYaml -}}
+{{- merge $selector $own $root.Values.commonLabels (default dict .more) | toYaml -}}
+{{- end -}}
+
+{{/* What selectors use: it never changes over the life of a release. Takes root and optionally
+     component and profile. */}}
 {{- define "zentra-sidecar.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "zentra-sidecar.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+{{- $labels := dict
+      "app.kubernetes.io/name" (include "zentra-sidecar.name" .root)
+      "app.kubernetes.io/instance" .root.Release.Name -}}
+{{- with .component }}{{- $_ := set $labels "app.kubernetes.io/component" . -}}{{- end -}}
+{{- with .profile }}{{- $_ := set $labels "zentra.io/profile" . -}}{{- end -}}
+{{- toYaml $labels -}}
+{{- end -}}
+
+{{/* The name of a reconciler's objects. Takes root and the profile's name, if any. */}}
+{{- define "zentra-sidecar.reconcilerName" -}}
+{{- list (include "zentra-sidecar.fullname" .root) "reconciler" .profile | compact | join "-" -}}
 {{- end -}}
 
 {{/* The ConfigMap with the policy's files; empty where there is no policy. Takes root, values and

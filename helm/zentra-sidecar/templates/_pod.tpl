@@ -34,7 +34,7 @@ seccompProfile:
 {{- $ports := index .values .component -}}
 name: zentra-sidecar
 image: {{ include "zentra-sidecar.image" . | quote }}
-imagePullPolicy: {{ .values.image.pullPolicy }}
+imagePullPolicy: {{ .values.image.pullPolicy | quote }}
 args:
   - {{ ternary "reconcile" "serve" (eq .component "reconciler") }}
 env:
@@ -123,32 +123,39 @@ readinessProbe:
       - secret:
           name: {{ $values.zentra.keySecret.name | quote }}
           items:
-            - key: {{ $values.zentra.keySecret.key }}
+            - key: {{ $values.zentra.keySecret.key | quote }}
               path: zentra-key
       - secret:
           name: {{ $values.fingerprint.secret.name | quote }}
           items:
-            - key: {{ $values.fingerprint.secret.key }}
+            - key: {{ $values.fingerprint.secret.key | quote }}
               path: fingerprint-keys
       {{- if $values.store.passwordSecret.name }}
       - secret:
-          name: {{ $values.store.passwordSecret.name }}
+          name: {{ $values.store.passwordSecret.name | quote }}
           items:
-            - key: {{ $values.store.passwordSecret.key }}
+            - key: {{ $values.store.passwordSecret.key | quote }}
               path: store-password
       {{- end }}
       {{- if $values.store.caConfigMap.name }}
       - configMap:
-          name: {{ $values.store.caConfigMap.name }}
+          name: {{ $values.store.caConfigMap.name | quote }}
           items:
-            - key: {{ $values.store.caConfigMap.key }}
+            - key: {{ $values.store.caConfigMap.key | quote }}
               path: store-ca.crt
+      {{- end }}
+      {{- if $values.zentra.caConfigMap.name }}
+      - configMap:
+          name: {{ $values.zentra.caConfigMap.name | quote }}
+          items:
+            - key: {{ $values.zentra.caConfigMap.key | quote }}
+              path: zentra-ca.crt
       {{- end }}
 {{- if ne .component "reconciler" }}
 {{- with include "zentra-sidecar.policyConfigMap" . }}
 - name: zentra-sidecar-policy
   configMap:
-    name: {{ . }}
+    name: {{ . | quote }}
     defaultMode: 292
 {{- end }}
 {{- end }}
@@ -159,16 +166,16 @@ readinessProbe:
     defaultMode: 292
     sources:
       - secret:
-          name: {{ $tls.secretName }}
+          name: {{ $tls.secretName | quote }}
           items:
-            - key: {{ $tls.certificateKey }}
+            - key: {{ $tls.certificateKey | quote }}
               path: tls.crt
-            - key: {{ $tls.privateKeyKey }}
+            - key: {{ $tls.privateKeyKey | quote }}
               path: tls.key
       - secret:
-          name: {{ default $tls.secretName $tls.clientCA.secretName }}
+          name: {{ default $tls.secretName $tls.clientCA.secretName | quote }}
           items:
-            - key: {{ $tls.clientCA.key }}
+            - key: {{ $tls.clientCA.key | quote }}
               path: client-ca.crt
 {{- end }}
 {{- if eq .component "sidecar" }}
@@ -186,7 +193,7 @@ enableServiceLinks: false
 {{- with .values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 securityContext:

@@ -1,6 +1,7 @@
-{{/* The program's settings as environment variables. Secrets come from files alone: neither an
-     argument nor a variable holds one. Takes root, values, component (sidecar, gateway or
-     reconciler) and the profile's name, if any. */}}
+{{/* The program's settings as environment variables. Secrets come from files: neither an argument nor
+     a variable holds one, but for the headers of OTLP, which OpenTelemetry has as a variable alone, and
+     which come by reference. Takes root, values, component (sidecar, gateway or reconciler) and the
+     profile's name, if any. */}}
 
 {{- define "zentra-sidecar.env" -}}
 {{- $values := .values -}}
@@ -50,12 +51,17 @@
 {{- end }}
 - name: ZENTRA_SECRET_KEY_FILE
   value: {{ printf "%s/zentra-key" $secrets | quote }}
+{{- if $values.zentra.caConfigMap.name }}
+# In place of the image's roots; read again with each set of fresh connections.
+- name: SSL_CERT_FILE
+  value: {{ printf "%s/zentra-ca.crt" $secrets | quote }}
+{{- end }}
 {{- with $values.zentra.proxy }}
 - name: SIDECAR_ZENTRA_PROXY
   value: {{ . | quote }}
 {{- end }}
 - name: SIDECAR_STORE
-  value: {{ $values.store.url | quote }}
+  value: {{ include "zentra-sidecar.storeUrl" . | quote }}
 {{- if $values.store.passwordSecret.name }}
 - name: SIDECAR_STORE_PASSWORD_FILE
   value: {{ printf "%s/store-password" $secrets | quote }}
@@ -90,4 +96,22 @@
 - name: {{ $name }}
   value: {{ $value | quote }}
 {{- end }}
+{{- with $values.openTelemetryHeadersSecret }}
+{{- if .name }}
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  valueFrom:
+    secretKeyRef:
+      name: {{ .name | quote }}
+      key: {{ .key | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The store's address: the trial's Redis where no other is given. */}}
+{{- define "zentra-sidecar.storeUrl" -}}
+{{- if .values.store.url -}}
+{{- .values.store.url -}}
+{{- else if .values.trialRedis.enabled -}}
+{{- printf "redis://%s-trial-redis.%s.svc:6379" (include "zentra-sidecar.fullname" .root) .root.Release.Namespace -}}
+{{- end -}}
 {{- end -}}

@@ -1,0 +1,28 @@
+{{/* What a pod needs that the chart does not make: a line for each Secret and ConfigMap, with the keys
+     in it. Read from the pod's own volumes and variables, so that none is forgotten. Takes root,
+     values, component and the profile's name, if any; and indent. */}}
+{{- define "zentra-sidecar.needs" -}}
+{{- $found := dict -}}
+{{- range include "zentra-sidecar.programVolumes" . | fromYamlArray -}}
+{{- range (default dict .projected).sources -}}
+{{- range $kind, $source := . -}}
+{{- $name := printf "%s %s" (ternary "Secret" "ConfigMap" (eq $kind "secret")) $source.name -}}
+{{- range $source.items -}}
+{{- $_ := set $found $name (append (default list (get $found $name)) .key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- with .values.openTelemetryHeadersSecret -}}
+{{- if .name -}}
+{{- $name := printf "Secret %s" .name -}}
+{{- $_ := set $found $name (append (default list (get $found $name)) .key) -}}
+{{- end -}}
+{{- end -}}
+{{- if .values.policy.existingConfigMap -}}
+{{- $_ := set $found (printf "ConfigMap %s" .values.policy.existingConfigMap) (list "the policy's files") -}}
+{{- end -}}
+{{- range $name := keys $found | sortAlpha }}
+{{ $.indent }}{{ $name }}: {{ get $found $name | uniq | join ", " }}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,182 @@
+"""What the program would refuse at its start, the chart refuses before it: both are asked."""
+
+import os
+import subprocess
+
+import pytest
+
+import helm
+from helm import IMAGES, Values
+from matrix import GATEWAY, KEYS
+
+GOOD = {
+    "ZENTRA_URL": "http://127.0.0.1:1", "ZENTRA_SECRET_KEY": "sk_simulated_0000000000000000", "SIDECAR_STORE": "memory:",
+    "SIDECAR_TLS_TRUST_DOMAIN": "example.org", "SIDECAR_TLS_ALLOWED_IDS": "spiffe://example.org/*",
+    "SIDECAR_LISTEN": "tls://127.0.0.1:1",
+}
+ZENTRA = [
+    "https://api.example.org", "https://api.example.org/", "https://api.example.org:8443", "https://203.0.113.9",
+    "https://[2001:db8::9]:443", "http://127.0.0.1:8089", "http://localhost", "http://[::1]:1",
+    "http://api.example.org", "http://10.0.0.1", "https://user@host", "https://user:word@host", "https://host/path", "https://host?q=1",
+    "https://host#part", "ftp://host", "host", "https://", "https://169.254.169.254", "https://169.254.1.1:443",
+    "https://[fe80::1]", "https://[febf::1]", "https://0.0.0.0", "https://[::]", "https://[fd00:ec2::254]",
+    "https://[::ffff:169.254.169.254]", "https://0xa9fea9fe", "https://2852039166", "https://0251.0376.0251.0376",
+    "https://metadata.google.internal", "https://METADATA.google.internal.", "https://metadata", "https://100.100.100.200",
+]
+STORES = [
+    "redis://host", "rediss://app@host:6380/2", "redis://host?db=3", "redis://[fd00::1]:6379/0", "redis+sentinel://a,b:26380/main",
+    "rediss+sentinel://app@a/main?db=1&sentinel_auth=true", "redis+cluster://a,b,c", "rediss+cluster://a:7000/0",
+    "redis+sentinel://a,b", "redis+sentinel://a/", "redis+sentinel://a/main/2", "redis://a,b", "redis://host/-1", "redis://host/x",
+    "redis://host:0", "redis://", "redis://user:word@host", "redis://:word@host", "redis+cluster://a/1", "redis+cluster://a?db=2",
+    "redis://host?password=word", "redis://host?db=a", "redis+sentinel://a/main?sentinel_auth=maybe", "http://host", "redis+other://host",
+]
+PROXIES = [
+    "http://proxy:3128", "https://proxy", "http://10.0.0.1:80/", "http://[fd00::1]:3128",
+    "http://user@proxy", "http://user:word@proxy", "http://proxy/path", "http://proxy?x", "socks5://proxy", "proxy:3128", "http://",
+]
+IDS = [
+    "spiffe://example.org/ns/shop/sa/checkout", "spiffe://example.org/ns/shop/*", "spiffe://example.org/*", "spiffe://example.org/..a/.b",
+    "spiffe://example.org", "spiffe://example.org/", "spiffe://example.org/ns//sa", "spiffe://example.org/ns/../sa", "spiffe://example.org/.",
+    "spiffe://example.org/ns/*/sa", "spiffe://example.org/ns/sh*", "spiffe://example.org/ns/shöp", "spiffe://example.org/ns/shop/",
+    "spiffe://Example.org/ns", "spiffe://other.org/ns/shop", "example.org/ns/shop", "spiffe://example.org/ns,spiffe://a/b,c",
+]
+TELEMETRY = [
+    ("OTEL_SDK_DISABLED", "true"), ("OTEL_SDK_DISABLED", "yes"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"), ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "grpc://collector"),
+    ("OTEL_EXPORTER_OTLP_TIMEOUT", "500"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "0"),
+    ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"), ("OTEL_EXPORTER_OTLP_COMPRESSION", "zip"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+    ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc"), ("OTEL_TRACES_EXPORTER", "otlp"), ("OTEL_TRACES_EXPORTER", "jaeger"),
+    ("OTEL_METRICS_EXPORTER", "otlp,prometheus"), ("OTEL_METRICS_EXPORTER", "statsd"), ("OTEL_TRACES_SAMPLER", "parentbased_always_on"),
+    ("OTEL_TRACES_SAMPLER", "sometimes"), ("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
+    ("OTEL_TRACES_SAMPLER_ARG", "1.5"), ("OTEL_PROPAGATORS", "baggage,tracecontext"), ("OTEL_PROPAGATORS", "b3"),
+    ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca.pem"), ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/key.pem"),
+    ("OTEL_BSP_MAX_QUEUE_SIZE", "0"), ("OTEL_BSP_SCHEDULE_DELAY", "5000"), ("OTEL_METRIC_EXPORT_INTERVAL", "-1"),
+]
+
+
+FILTERS = [
+    "info", "INFO", "off", "3", "zentra_sidecar=debug", "warn,zentra_sidecar::engine=trace", "zentra_sidecar[call{id=3}]=debug",
+    "[call]=debug", "info, warn", "zentra_sidecar=", "zentra_sidecar=debg", "zentra_sidecar=9", "=info", "a=b=c", "a= info", "[call",
+]
+NAMES = [
+    "default", "a", "A.b_c:d-e", "a" * 128, "a.", "a" * 129, "a..b", "-a", ".a", "a b", "a/b", "ä", "a/b/c", "a//b", "a/", "a/-b",
+]
+
+
+def program_takes(variables: dict[str, str], named: str) -> bool:
+    """Whether the program says nothing of a setting; `config` reads all, and binds nothing."""
+    done = subprocess.run([os.environ["ZENTRA_SIDECAR_BIN"], "config"], text=True, capture_output=True, timeout=60,
+                          env={"PATH": os.environ["PATH"], **GOOD, **variables})
+    return named not in done.stderr
+
+
+def chart_takes(**changes) -> bool:
+    gateway = {**IMAGES, **KEYS, **GATEWAY, "store": {"url": "redis://store"}}
+    for name, change in changes.items():
+        gateway[name] = {**gateway.get(name, {}), **change}
+    return helm.template(Values(changes=gateway)).returncode == 0
+
+
+@pytest.mark.parametrize("url", ZENTRA)
+def test_an_address_of_zentra(url):
+    assert chart_takes(zentra={"url": url}) == program_takes({"ZENTRA_URL": url}, "ZENTRA_URL")
+
+
+@pytest.mark.parametrize("url", STORES)
+def test_an_address_of_the_store(url):
+    assert chart_takes(store={"url": url}) == program_takes({"SIDECAR_STORE": url}, "--store ")
+
+
+@pytest.mark.parametrize("url", PROXIES)
+def test_an_address_of_a_proxy(url):
+    assert chart_takes(zentra={"proxy": url}) == program_takes({"SIDECAR_ZENTRA_PROXY": url}, "--zentra-proxy")
+
+
+@pytest.mark.parametrize("pattern", IDS)
+def test_who_may_call(pattern):
+    tls = {**GATEWAY["gateway"]["tls"], "allowedIds": [pattern]}
+    assert chart_takes(gateway={"tls": tls}) == program_takes({"SIDECAR_TLS_ALLOWED_IDS": pattern}, "--tls-allowed-ids")
+
+
+@pytest.mark.parametrize(("name", "text"), TELEMETRY)
+def test_opentelemetrys_variables(name, text):
+    assert chart_takes(openTelemetry={name: text}) == program_takes({name: text}, "OTEL_")
+
+
+@pytest.mark.parametrize("text", FILTERS)
+def test_a_log_filter(text):
+    assert helm.template(Values("gateway", {"log": text})).returncode == (0 if program_takes({"SIDECAR_LOG": text}, "SIDECAR_LOG") else 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("changes", "variable"), [
+    (lambda name: {"account": name}, "SIDECAR_ACCOUNT"), (lambda name: {"sidecar": {"caller": name}}, "SIDECAR_CALLER")],
+    ids=["account", "caller"])
+def test_a_name_in_the_scope_of_keys(changes, variable, name):
+    takes = program_takes({variable: name}, variable)
+    assert (helm.template(Values("gateway", changes(name))).returncode == 0) == takes
+
+
+def test_a_policy_without_rules_is_refused():
+    limits = {"policy": {"files": {"limits.toml": "# No limits yet.\n"}}}
+    told = helm.refusal(Values(changes={**IMAGES, **KEYS, **GATEWAY, "store": {"url": "redis://store"}, **limits}))
+    assert "policy.files holds no rules" in told
+    assert "'limit.toml' not allowed" in helm.refusal(Values("gateway", {"policy": {"files": {"limit.toml": "x"}}}))
+
+
+@pytest.mark.parametrize(("lease", "connect"), [(10, 1000), (3, 1000), (2, 1000), (10, 3333), (10, 3334), (None, 4000), (2, None)])
+def test_a_lease_outlives_three_connections(lease, connect):
+    settings = {"leaseSeconds": lease, "connectTimeoutMs": connect}
+    settings = {name: number for name, number in settings.items() if number is not None}
+    variables = {"SIDECAR_LEASE_SECONDS": lease, "SIDECAR_CONNECT_TIMEOUT_MS": connect}
+    variables = {name: str(number) for name, number in variables.items() if number is not None}
+    assert chart_takes(settings=settings) == program_takes(variables, "--lease-seconds")
+
+
+def test_what_the_program_would_refuse_is_told_by_name_and_profile():
+    told = helm.refusal(Values("inject", {"inject": {"profiles": {
+        "live": {"settings": {"leaseSeconds": 2}, "zentra": {"url": "https://169.254.169.254"}},
+        "sandbox": {"openTelemetry": {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio"}}}}}))
+    assert "inject.profiles.live: settings.leaseSeconds (2) must be at least three times settings.connectTimeoutMs (1000)" in told
+    assert "inject.profiles.live: zentra.url must not be a link-local or cloud metadata address" in told
+    assert "inject.profiles.sandbox: openTelemetry.OTEL_TRACES_SAMPLER_ARG is required" in told
+
+
+@pytest.mark.parametrize(("resources", "told"), [
+    ({"requests": {"memory": "129Mi"}}, "resources.requests.memory (129Mi) must not be above resources.limits.memory (128Mi)"),
+    ({"requests": {"memory": "1G"}, "limits": {"memory": "0.9Gi"}}, "resources.requests.memory"),
+    ({"requests": {"cpu": 0.5}, "limits": {"cpu": "400m"}}, "resources.requests.cpu (0.5)"),
+    ({"requests": {"memory": 200000000}}, "resources.requests.memory"),
+    ({"requests": {"cpus": 1}}, "additional properties 'cpus' not allowed"),
+    ({"limits": {"memroy": "1Gi"}}, "additional properties 'memroy' not allowed"),
+    ({"requests": {"cpu": -1}}, "minimum: got -1, want 0"),
+    ({"requests": {"cpu": "-1"}}, "at '/resources/requests/cpu'"),
+])
+def test_resources_that_no_pod_could_have(resources, told):
+    assert told in helm.refusal(Values("gateway", {"resources": resources}))
+
+
+@pytest.mark.parametrize("resources", [
+    {"requests": {"cpu": "100m"}, "limits": {"cpu": 0.1}}, {"requests": {"memory": "0.125Gi"}}, {"limits": {"memory": 134217728}},
+    {"requests": {"ephemeral-storage": "1Mi"}},
+])
+def test_resources_that_a_pod_can_have(resources):
+    helm.render(Values("gateway", {"resources": resources}))
+
+
+def test_the_trial_has_no_reconciler_and_its_redis_any_name():
+    told = helm.refusal(Values("trial", {**IMAGES, "reconciler": {"enabled": True}}))
+    assert "reconciler.enabled and trial.enabled exclude each other" in told
+    for values in (Values("trial", IMAGES, release="first"), Values(changes={**IMAGES, **KEYS, **GATEWAY, "trialRedis": {"enabled": True}}, release="own")):
+        rendered = helm.render(values)
+        [service] = [it["metadata"] for it in rendered if it["kind"] == "Service" and it["metadata"]["name"].endswith("-redis")]
+        stores = {it["value"] for _, pod in helm.pods(rendered) for container in helm.containers(pod)
+                  for it in container.get("env", []) if it["name"] == "SIDECAR_STORE"}
+        assert stores == {f"redis://{service['name']}.{service['namespace']}.svc:6379"}
+
+
+def test_injected_pods_of_other_namespaces_reach_the_trials_redis():
+    rendered = helm.render(Values("inject", {"store": {"url": ""}, "trialRedis": {"enabled": True}}))
+    [ingress] = helm.one(rendered, "NetworkPolicy")["spec"]["ingress"]
+    [expression] = next(it["namespaceSelector"] for it in ingress["from"] if "namespaceSelector" in it)["matchExpressions"]
+    assert expression == {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["shop", "billing"]}
