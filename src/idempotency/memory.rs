@@ -21,7 +21,10 @@ use crate::domain::Reference;
 /// The most records; a further claim fails as it does at a Redis that is out of memory.
 const MAX_RECORDS: usize = 1_000_000;
 
-/// Counters whose time is over are forgotten whenever there are a multiple of so many.
+/// The most counters, those whose time is over left aside; likewise.
+const MAX_COUNTERS: usize = 1_000_000;
+
+/// Counters whose time is over are forgotten whenever a new one makes them a multiple of so many.
 const FORGET_EVERY: usize = 4096;
 
 /// The store's own clock.
@@ -185,9 +188,9 @@ impl Content {
             self.canary = Some(canary);
         }
         for CounterWrite { id, counter } in writes.counters {
-            self.counters.insert(id, counter);
-            if self.counters.len().is_multiple_of(FORGET_EVERY) {
-                self.counters.retain(|_, counter| counter.expires_ms > now_ms);
+            let is_new = self.counters.insert(id, counter).is_none();
+            if is_new && self.counters.len().is_multiple_of(FORGET_EVERY) {
+                self.forget_counters(now_ms);
             }
         }
         match writes.record {
@@ -204,6 +207,19 @@ impl Content {
                 self.due.remove(&digest);
             }
         }
+    }
+
+    fn forget_counters(&mut self, now_ms: u64) {
+        self.counters.retain(|_, counter| counter.expires_ms > now_ms);
+    }
+
+    /// True where there is no room for another payment, or for what it takes.
+    fn is_full(&mut self, takes: usize, now_ms: u64) -> bool {
+        let is_crowded = |content: &Self| content.counters.len() + takes > MAX_COUNTERS;
+        if is_crowded(self) {
+            self.forget_counters(now_ms);
+        }
+        self.records.len() >= MAX_RECORDS || is_crowded(self)
     }
 
     fn put(&mut self, digest: KeyDigest, record: Record, index_reference: bool) {
@@ -319,7 +335,7 @@ fn step<'a, T: Send + 'a>(act: impl FnOnce() -> T + Send + 'a) -> Step<'a, T> {
 impl Store for MemoryStore {
     fn claim<'a>(&'a self, claim: &'a Claim) -> Step<'a, Stamped<ClaimAnswer>> {
         Box::pin(async move {
-            if self.lock().records.len() >= MAX_RECORDS {
+            if self.lock().is_full(claim.takes.len(), self.clock.now_ms()) {
                 return Err(StoreError::Full);
             }
             let subject = &claim.subject;

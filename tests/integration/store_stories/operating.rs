@@ -99,7 +99,7 @@ pub(crate) async fn an_abandoned_record_is_seen_as_unknown(stage: Stage) {
     assert_eq!(record.fence, fence(1, 1));
 }
 
-fn begin(payment: &Payment, resend_window_ms: u64) -> SettleBegin {
+pub(super) fn begin(payment: &Payment, resend_window_ms: u64) -> SettleBegin {
     SettleBegin {
         digest: payment.subject.digest,
         owner: owner(9),
@@ -108,7 +108,7 @@ fn begin(payment: &Payment, resend_window_ms: u64) -> SettleBegin {
     }
 }
 
-fn settle(payment: &Payment, class: Class) -> Settle {
+pub(super) fn settle(payment: &Payment, class: Class) -> Settle {
     Settle {
         digest: payment.subject.digest,
         fence: fence(9, 2),
