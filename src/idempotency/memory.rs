@@ -264,7 +264,8 @@ impl Content {
     }
 
     fn stats(&self) -> PendingStats {
-        let mut stats = PendingStats::default();
+        let lost_at_ms = self.canary.as_ref().and_then(|canary| canary.lost_at_ms);
+        let mut stats = PendingStats { lost_at_ms, ..PendingStats::default() };
         for record in self.records.values() {
             match record.state {
                 State::Sent | State::Unknown if record.subject.reference.is_some() => {
@@ -439,5 +440,24 @@ impl Store for MemoryStore {
 
     fn subscribe<'a>(&'a self, digest: &'a KeyDigest) -> Step<'a, Waiter> {
         step(move || self.waiters.subscribe(digest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_bounded_and_those_whose_time_is_over_make_room() {
+        let mut content = Content::default();
+        for number in 0..MAX_COUNTERS {
+            let id = CounterId::from_hex(&format!("{number:064x}")).unwrap();
+            let expires_ms = if number % 2 == 0 { 10 } else { 20 };
+            content.counters.insert(id, Counter { window: 0, sum: 1, expires_ms });
+        }
+        assert!(content.is_full(1, 9), "another would be too many");
+        assert!(!content.is_full(0, 9), "a payment without limits takes none");
+        assert!(!content.is_full(1, 10));
+        assert_eq!(content.counters.len(), MAX_COUNTERS / 2);
     }
 }

@@ -446,6 +446,8 @@ pub struct PendingStats {
     pub open: u64,
     /// Records in CONFLICT.
     pub conflicts: u64,
+    /// When the loss of the store's memory was last noticed, on the store's clock.
+    pub lost_at_ms: Option<u64>,
 }
 
 /// Stop claims.

@@ -18,6 +18,14 @@ image.repository is required: there is no public image; build it with scripts/im
 {{- if and .values.policy.files .values.policy.existingConfigMap }}
 {{ .prefix }}policy.files and policy.existingConfigMap exclude each other
 {{- end }}
+{{- with .values.policy.candidate }}
+{{- if and .files .existingConfigMap }}
+{{ $.prefix }}policy.candidate.files and policy.candidate.existingConfigMap exclude each other
+{{- end }}
+{{- if and (or .files .existingConfigMap) (not (or $.values.policy.files $.values.policy.existingConfigMap)) }}
+{{ $.prefix }}policy.candidate stands beside a policy: policy.files or policy.existingConfigMap is missing
+{{- end }}
+{{- end }}
 {{- if eq (int .values.sidecar.port) (int .values.sidecar.adminPort) }}
 {{ .prefix }}sidecar.port and sidecar.adminPort must differ
 {{- end }}

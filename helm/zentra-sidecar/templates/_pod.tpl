@@ -73,6 +73,11 @@ volumeMounts:
     mountPath: /etc/zentra-sidecar/policy
     readOnly: true
   {{- end }}
+  {{- if and (ne .component "reconciler") (include "zentra-sidecar.candidateConfigMap" .) }}
+  - name: zentra-sidecar-policy-candidate
+    mountPath: /etc/zentra-sidecar/policy-candidate
+    readOnly: true
+  {{- end }}
   {{- if eq .component "gateway" }}
   - name: zentra-sidecar-tls
     mountPath: /etc/zentra-sidecar/tls
@@ -149,6 +154,12 @@ readinessProbe:
 - name: zentra-sidecar-policy
   configMap:
     name: {{ . }}
+    defaultMode: 292
+{{- end }}
+{{- with include "zentra-sidecar.candidateConfigMap" . }}
+- name: zentra-sidecar-policy-candidate
+  configMap:
+    name: {{ . | quote }}
     defaultMode: 292
 {{- end }}
 {{- end }}

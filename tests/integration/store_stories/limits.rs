@@ -263,6 +263,7 @@ pub(crate) async fn a_record_beats_a_stop_and_a_stop_ends(stage: Stage) {
 /// No `no` where the store may have forgotten; and limits start again, or are full.
 pub(crate) async fn after_a_loss_limits_start_again_or_are_full(stage: Stage) {
     stage.run(&numbered(1).takes(vec![daily(100, 100)]), 1).await;
+    assert_eq!(stage.store.pending_stats().await.unwrap().answer.lost_at_ms, None);
     stage.backend.wipe().await;
     let claim = |number: usize, after_loss, amount| {
         let claim = numbered(number).takes(vec![daily(amount, 100)]).claim(number as u128);
@@ -276,4 +277,8 @@ pub(crate) async fn after_a_loss_limits_start_again_or_are_full(stage: Stage) {
     assert_eq!(full.left, 100);
     let answer = stage.claim(&claim(4, AfterLoss::Restart, 100)).await;
     assert!(matches!(answer, ClaimAnswer::Run { look_up_first: true, .. }), "{answer:?}");
+    // Operators are told, for as long as anybody asks.
+    let stats = stage.store.pending_stats().await.unwrap();
+    let lost_at_ms = stats.answer.lost_at_ms.unwrap();
+    assert!((1..=stats.now_ms).contains(&lost_at_ms), "{lost_at_ms}");
 }

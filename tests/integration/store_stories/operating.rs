@@ -83,7 +83,8 @@ pub(crate) async fn pending_records_are_counted(stage: Stage) {
             unresolved: 2,
             oldest_unresolved_ms: Some(oldest.first_sent_ms),
             open: 1,
-            conflicts: 1
+            conflicts: 1,
+            lost_at_ms: None,
         }
     );
     assert_eq!(keys(&stage, PendingKind::Conflicts, 0, 10).await, ["conflict"]);
