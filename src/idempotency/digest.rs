@@ -30,7 +30,7 @@ impl KeyDigest {
     /// Names the payment of `key` in `scope`.
     #[must_use]
     pub fn new(scope: Scope<'_>, key: &IdempotencyKey) -> Self {
-        let fields = [
+        Self(of_texts([
             // Tells this digest from any other use of SHA-256 over the same texts.
             "zentra-sidecar/1",
             scope.account.as_str(),
@@ -38,13 +38,7 @@ impl KeyDigest {
             scope.caller.as_str(),
             scope.operation.as_str(),
             key.as_str(),
-        ];
-        let mut hash = Sha256::new();
-        for field in fields {
-            hash.update((field.len() as u64).to_be_bytes());
-            hash.update(field.as_bytes());
-        }
-        Self(hash.finalize().into())
+        ]))
     }
 
     /// The digest's bytes.
@@ -72,6 +66,17 @@ impl fmt::Debug for KeyDigest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
     }
+}
+
+/// SHA-256 over texts, each behind its length, so that none flows into the next. The first text
+/// says what the digest is for.
+pub(super) fn of_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for text in texts {
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text.as_bytes());
+    }
+    hash.finalize().into()
 }
 
 #[cfg(test)]

@@ -4,8 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
+use super::digest::of_texts;
 use crate::domain::{Actor, Caller, Currency, Operation, Reason, Reference};
 
 /// The most that a counter counts to: the largest whole number that every reader carries exactly.
@@ -32,12 +31,7 @@ impl CounterId {
     /// Names the counter of these texts.
     #[must_use]
     pub fn new<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut hash = Sha256::new();
-        for text in ["zentra-sidecar/counter/1"].into_iter().chain(texts) {
-            hash.update((text.len() as u64).to_be_bytes());
-            hash.update(text.as_bytes());
-        }
-        Self(hash.finalize().into())
+        Self(of_texts(["zentra-sidecar/counter/1"].into_iter().chain(texts)))
     }
 
     /// What has been given back of a charge.
@@ -101,7 +95,8 @@ pub enum Quantity {
     /// An amount, in the currency's minor unit. Where the outcome tells of less, the rest goes
     /// back.
     Amount(u64),
-    /// All that is left, in minor units; likewise.
+    /// All that is left, in minor units, until the outcome tells what that came to: less, or more,
+    /// as where others have taken what they have not sent yet.
     Rest,
 }
 
@@ -121,6 +116,50 @@ pub struct Take {
     pub most: u64,
 }
 
+/// What was taken, which says how the outcome's amount counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// One payment: it counts as one, whatever it came to.
+    One,
+    /// An amount: it counts as what it came to, and at most as what was taken.
+    Amount,
+    /// All that was left: it counts as what it came to.
+    Rest,
+}
+
+impl Taken {
+    /// The letter in the store.
+    #[must_use]
+    pub fn letter(self) -> char {
+        match self {
+            Self::One => 'n',
+            Self::Amount => 'a',
+            Self::Rest => 'r',
+        }
+    }
+
+    /// Reads the letter back.
+    #[must_use]
+    pub fn of_letter(letter: &str) -> Option<Self> {
+        match letter {
+            "n" => Some(Self::One),
+            "a" => Some(Self::Amount),
+            "r" => Some(Self::Rest),
+            _ => None,
+        }
+    }
+}
+
+impl From<Quantity> for Taken {
+    fn from(quantity: Quantity) -> Self {
+        match quantity {
+            Quantity::One => Self::One,
+            Quantity::Amount(_) => Self::Amount,
+            Quantity::Rest => Self::Rest,
+        }
+    }
+}
+
 /// What a record has taken from one counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reservation {
@@ -128,9 +167,9 @@ pub struct Reservation {
     pub counter: CounterId,
     /// Which of its windows, counted from 1970: it goes back to this one or to none.
     pub window: u64,
-    /// False where payments are counted, and not their amounts.
-    pub is_amount: bool,
-    /// How much.
+    /// What was taken.
+    pub taken: Taken,
+    /// How much; once the outcome is known, what the payment counts as.
     pub amount: u64,
 }
 

@@ -21,7 +21,10 @@ use crate::domain::Reference;
 /// The most records; a further claim fails as it does at a Redis that is out of memory.
 const MAX_RECORDS: usize = 1_000_000;
 
-/// Counters whose time is over are forgotten whenever there are a multiple of so many.
+/// The most counters, those whose time is over left aside; likewise.
+const MAX_COUNTERS: usize = 1_000_000;
+
+/// Counters whose time is over are forgotten whenever a new one makes them a multiple of so many.
 const FORGET_EVERY: usize = 4096;
 
 /// The store's own clock.
@@ -185,9 +188,9 @@ impl Content {
             self.canary = Some(canary);
         }
         for CounterWrite { id, counter } in writes.counters {
-            self.counters.insert(id, counter);
-            if self.counters.len().is_multiple_of(FORGET_EVERY) {
-                self.counters.retain(|_, counter| counter.expires_ms > now_ms);
+            let is_new = self.counters.insert(id, counter).is_none();
+            if is_new && self.counters.len().is_multiple_of(FORGET_EVERY) {
+                self.forget_counters(now_ms);
             }
         }
         match writes.record {
@@ -204,6 +207,19 @@ impl Content {
                 self.due.remove(&digest);
             }
         }
+    }
+
+    fn forget_counters(&mut self, now_ms: u64) {
+        self.counters.retain(|_, counter| counter.expires_ms > now_ms);
+    }
+
+    /// True where there is no room for another payment, or for what it takes.
+    fn is_full(&mut self, takes: usize, now_ms: u64) -> bool {
+        let is_crowded = |content: &Self| content.counters.len() + takes > MAX_COUNTERS;
+        if is_crowded(self) {
+            self.forget_counters(now_ms);
+        }
+        self.records.len() >= MAX_RECORDS || is_crowded(self)
     }
 
     fn put(&mut self, digest: KeyDigest, record: Record, index_reference: bool) {
@@ -248,7 +264,8 @@ impl Content {
     }
 
     fn stats(&self) -> PendingStats {
-        let mut stats = PendingStats::default();
+        let lost_at_ms = self.canary.as_ref().and_then(|canary| canary.lost_at_ms);
+        let mut stats = PendingStats { lost_at_ms, ..PendingStats::default() };
         for record in self.records.values() {
             match record.state {
                 State::Sent | State::Unknown if record.subject.reference.is_some() => {
@@ -319,7 +336,7 @@ fn step<'a, T: Send + 'a>(act: impl FnOnce() -> T + Send + 'a) -> Step<'a, T> {
 impl Store for MemoryStore {
     fn claim<'a>(&'a self, claim: &'a Claim) -> Step<'a, Stamped<ClaimAnswer>> {
         Box::pin(async move {
-            if self.lock().records.len() >= MAX_RECORDS {
+            if self.lock().is_full(claim.takes.len(), self.clock.now_ms()) {
                 return Err(StoreError::Full);
             }
             let subject = &claim.subject;
@@ -423,5 +440,24 @@ impl Store for MemoryStore {
 
     fn subscribe<'a>(&'a self, digest: &'a KeyDigest) -> Step<'a, Waiter> {
         step(move || self.waiters.subscribe(digest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_bounded_and_those_whose_time_is_over_make_room() {
+        let mut content = Content::default();
+        for number in 0..MAX_COUNTERS {
+            let id = CounterId::from_hex(&format!("{number:064x}")).unwrap();
+            let expires_ms = if number % 2 == 0 { 10 } else { 20 };
+            content.counters.insert(id, Counter { window: 0, sum: 1, expires_ms });
+        }
+        assert!(content.is_full(1, 9), "another would be too many");
+        assert!(!content.is_full(0, 9), "a payment without limits takes none");
+        assert!(!content.is_full(1, 10));
+        assert_eq!(content.counters.len(), MAX_COUNTERS / 2);
     }
 }

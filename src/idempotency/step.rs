@@ -210,8 +210,8 @@ pub struct Evidence {
     pub source: Source,
     /// What.
     pub verdict: Verdict,
-    /// What the payment came to, in minor units, where it may be less than what was taken from
-    /// counters: the rest goes back.
+    /// What the payment came to, in minor units, where that may differ from what was taken from
+    /// counters: it counts as this.
     pub amount: Option<u64>,
     /// The attempts that led to it.
     pub attempts: Vec<Attempt>,
@@ -446,6 +446,8 @@ pub struct PendingStats {
     pub open: u64,
     /// Records in CONFLICT.
     pub conflicts: u64,
+    /// When the loss of the store's memory was last noticed, on the store's clock.
+    pub lost_at_ms: Option<u64>,
 }
 
 /// Stop claims.

@@ -51,7 +51,8 @@ pub trait Store: Send + Sync + 'static {
     /// is put off where it is due, so that it hides no other.
     fn pending(&self, page: PendingPage) -> Step<'_, Stamped<Vec<Record>>>;
 
-    /// Counts records that are not final. Those that can never be looked up do not count.
+    /// Counts records that are not final, and tells of the last loss. Those that can never be looked
+    /// up do not count.
     fn pending_stats(&self) -> Step<'_, Stamped<PendingStats>>;
 
     /// Reschedules a look-up; false where the record is final, in conflict or gone.

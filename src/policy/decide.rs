@@ -281,3 +281,6 @@ fn namespace(caller: &Caller) -> Option<&str> {
     let (namespace, account) = caller.as_str().split_once('/')?;
     (!account.contains('/') && !namespace.contains(':')).then_some(namespace)
 }
+
+#[cfg(test)]
+mod tests;

@@ -171,6 +171,7 @@ fn pending(stats: &Stamped<PendingStats>) -> Pending {
         oldest_unknown: oldest_age(stats).unwrap_or_default(),
         open: stats.answer.open,
         conflicts: stats.answer.conflicts,
+        lost_at_seconds: stats.answer.lost_at_ms.unwrap_or(0) / 1000,
     }
 }
 

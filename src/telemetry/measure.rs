@@ -47,6 +47,9 @@ pub struct Pending {
     pub open: u64,
     /// Those whose answers contradict each other.
     pub conflicts: u64,
+    /// When the loss of the store's memory was last noticed, in seconds of the store's clock; 0 where
+    /// none was.
+    pub lost_at_seconds: u64,
 }
 
 /// One exchange with Zentra.
@@ -70,6 +73,7 @@ struct PendingCells {
     oldest_unknown_ms: AtomicU64,
     open: AtomicU64,
     conflicts: AtomicU64,
+    lost_at_seconds: AtomicU64,
 }
 
 impl Measures {
@@ -226,6 +230,7 @@ impl Measures {
             cells.oldest_unknown_ms.store(oldest_ms, Ordering::Relaxed);
             cells.open.store(pending.open, Ordering::Relaxed);
             cells.conflicts.store(pending.conflicts, Ordering::Relaxed);
+            cells.lost_at_seconds.store(pending.lost_at_seconds, Ordering::Relaxed);
         }
         cells.counts.store(u64::from(pending.is_some()), Ordering::Relaxed);
     }
@@ -236,10 +241,13 @@ impl PendingCells {
     /// number would be a lie.
     fn show(self: &Arc<Self>, meter: &Meter) {
         type Read = fn(&PendingCells) -> &AtomicU64;
-        let gauges: [(&'static str, &'static str, Read); 3] = [
+        let gauges: [(&'static str, &'static str, Read); 4] = [
             (metric::PAYMENTS_UNKNOWN, "Payments whose outcome is unknown.", |it| &it.unknown),
             (metric::PAYMENTS_OPEN, "Payments that Zentra has not ended yet.", |it| &it.open),
             (metric::PAYMENTS_CONFLICT, "Payments with contradictory answers.", |it| &it.conflicts),
+            (metric::STORE_LOST, "When the store lost its memory; 0 where it did not.", |it| {
+                &it.lost_at_seconds
+            }),
         ];
         for (name, text, read) in gauges {
             let cells = self.clone();

@@ -125,6 +125,8 @@ pub mod metric {
     pub const PAYMENTS_OPEN: &str = "zentra_sidecar.payments.open";
     /// Payments with contradictory answers; from the leading reconciler.
     pub const PAYMENTS_CONFLICT: &str = "zentra_sidecar.payments.conflict";
+    /// When the store lost its memory, in Unix time; from the leading reconciler.
+    pub const STORE_LOST: &str = "zentra_sidecar.store.lost.timestamp.seconds";
 
     /// What the policy decided, by action and effect.
     pub const POLICY_DECISIONS: &str = "zentra_sidecar.policy.decisions";

@@ -14,7 +14,8 @@ EVERYTHING = {
     "settings": {"callsInFlight": 64, "drainSeconds": 40},
     "openTelemetry": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"},
     "openTelemetryHeadersSecret": {"name": "collector"},
-    "policy": {"files": {"rules.cedar": "permit (principal, action, resource);\n"}},
+    "policy": {"files": {"rules.cedar": "permit (principal, action, resource);\n"},
+               "candidate": {"files": {"rules.cedar": "forbid (principal, action, resource);\n"}}},
 }
 STORE = {
     "store": {"url": "redis+sentinel://a,b/main", "passwordSecret": {"name": "redis"},

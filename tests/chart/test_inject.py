@@ -88,8 +88,11 @@ def test_it_is_the_sidecar_that_include_gives(changes):
         # A quantity may be a number or a text.
         container["resources"]["limits"] = {name: str(value) for name, value in limits.items()}
     for volume in injected["volumes"] + included["volumes"]:
-        if volume["name"] == "zentra-sidecar-policy":
-            assert volume["configMap"].pop("name") in ("trial-zentra-sidecar-live-policy", "trial-zentra-sidecar-policy")
+        if volume["name"].startswith("zentra-sidecar-policy"):
+            kind = volume["name"].removeprefix("zentra-sidecar-policy").lstrip("-")
+            kind = f"-{kind}-policy" if kind else "-policy"
+            name = volume["configMap"].pop("name")
+            assert name in (f"trial-zentra-sidecar-live{kind}", f"trial-zentra-sidecar{kind}")
     assert injected["initContainers"] == included["initContainers"]
     assert injected["volumes"] == included["volumes"]
 
@@ -118,10 +121,12 @@ def test_a_profile_can_take_back_what_the_chart_says():
 def test_every_namespace_gets_the_policy_of_every_profile():
     rendered = helm.render(Values("inject", {"policy": EVERYTHING["policy"]}))
     made = {(it["metadata"]["namespace"], it["metadata"]["name"]) for it in rendered if it["kind"] == "ConfigMap"}
-    assert made == {(namespace, f"trial-zentra-sidecar-{profile}-policy")
-                    for namespace in ("shop", "billing") for profile in ("live", "sandbox")}
+    assert made == {(namespace, f"trial-zentra-sidecar-{profile}-{kind}")
+                    for namespace in ("shop", "billing") for profile in ("live", "sandbox")
+                    for kind in ("policy", "candidate-policy")}
     volumes = admission.admit(POD, "shop", rendered).pod["spec"]["volumes"]
-    assert ("shop", volumes[1]["configMap"]["name"]) in made
+    for volume in volumes[1:3]:
+        assert ("shop", volume["configMap"]["name"]) in made
 
 
 def test_a_pod_that_has_been_injected_stays_as_it_is(example):

@@ -15,7 +15,6 @@ OWN = re.compile(r"^(SIDECAR|ZENTRA|SIMULATOR)_")
 LEFT_OUT = {
     "SIDECAR_INSECURE_LISTEN": "the gateway serves with mutual TLS only",
     "SIDECAR_UNIX_PEER_UIDS": "the sidecar of a pod listens on its loopback address",
-    "SIDECAR_POLICY_CANDIDATE": "a candidate is tried out by whoever changes the policy",
 }
 
 

@@ -190,12 +190,19 @@ def test_what_belongs_together_is_asked_for_all_at_once():
     told = helm.refusal(Values(changes={"mode": "gateway", "networkPolicy": {"enabled": True},
                                         "gateway": {"adminPort": 50051, "autoscaling": {"enabled": True, "minReplicas": 20}},
                                         "sidecar": {"adminPort": 50051},
-                                        "policy": {"files": {"a.cedar": "x"}, "existingConfigMap": "other"}}))
+                                        "policy": {"files": {"a.cedar": "x"}, "existingConfigMap": "other",
+                                                   "candidate": {"files": {"a.cedar": "x"},
+                                                                 "existingConfigMap": "other"}}}))
     for name in ("image.repository is", "zentra.keySecret.name is", "store.url is", "fingerprint.secret.name is",
-                 "policy.files and", "gateway.tls.secretName is", "gateway.tls.trustDomain is", "sidecar.port and",
+                 "policy.files and", "policy.candidate.files and", "gateway.tls.secretName is", "gateway.tls.trustDomain is", "sidecar.port and",
                  "gateway.tls.allowedIds is", "gateway.port and", "minReplicas must", "networkPolicy.callers is"):
         assert name in told, name
-    assert "12 values are wrong" in told
+    assert "13 values are wrong" in told
+
+
+def test_a_policy_on_trial_stands_beside_a_policy():
+    told = helm.refusal(Values(changes={**IMAGES, **STORE, **GATEWAY, "policy": {"candidate": {"existingConfigMap": "other"}}}))
+    assert "policy.candidate stands beside a policy" in told
 
 
 def test_injection_asks_for_what_each_profile_lacks():

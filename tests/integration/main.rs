@@ -38,6 +38,7 @@ mod identity;
 mod leaks;
 #[cfg(feature = "simulator")]
 mod life;
+mod limit_windows;
 mod lost_claim;
 mod old_reads;
 #[cfg(feature = "simulator")]

@@ -280,8 +280,10 @@ impl Judge {
                 let failed = matches!(&evidence.verdict,
                     Verdict::Outcome(outcome) if outcome.class == Class::Failed);
                 let stored = matches!(stamped.answer, CompleteAnswer::Stored { .. });
-                if stored {
-                    self.taken.completed(evidence);
+                match stamped.answer {
+                    CompleteAnswer::Stored { .. } => self.taken.completed(evidence),
+                    CompleteAnswer::Conflict { .. } => self.taken.contradicted(evidence),
+                    _ => {}
                 }
                 let digest = evidence.digest().to_string();
                 // Where Zentra takes a reference twice, a look-up may find another key's.

@@ -1,6 +1,7 @@
 //! Limits and stops in the runs, and what must always hold of them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use zentra_sidecar::domain::{Actor, Operation, Reason, Reference};
@@ -66,16 +67,21 @@ async fn step(world: &Arc<World>, step: Step) {
 
 /// What has been taken from the one limit of the runs, as the answers tell.
 #[derive(Debug, Default)]
-pub(crate) struct Taken(HashMap<KeyDigest, (u64, u64)>);
+pub(crate) struct Taken {
+    /// The window and the amount of each payment that counts.
+    counts: HashMap<KeyDigest, (u64, u64)>,
+    /// The same of those that a failure gave back.
+    given_back: HashMap<KeyDigest, (u64, u64)>,
+}
 
 impl Taken {
     /// The store has forgotten: what is known here may be more than what is counted there.
     pub(crate) fn forget(&mut self) {
-        self.0.clear();
+        *self = Self::default();
     }
 
     fn sum(&self, window: u64) -> u64 {
-        self.0.values().filter(|(its, _)| *its == window).map(|(_, amount)| amount).sum()
+        self.counts.values().filter(|(its, _)| *its == window).map(|(_, amount)| amount).sum()
     }
 
     /// What a claim's answer breaks, where the store's memory and clock are good.
@@ -93,7 +99,12 @@ impl Taken {
         match &stamped.answer {
             ClaimAnswer::Run { epoch: 1, first_sent_ms, .. } => {
                 let window = first_sent_ms / WINDOW_MS;
-                self.0.entry(claim.subject.digest).or_insert((window, *amount));
+                self.given_back.remove(&claim.subject.digest);
+                // Told again, it takes nothing.
+                let Entry::Vacant(entry) = self.counts.entry(claim.subject.digest) else {
+                    return None;
+                };
+                entry.insert((window, *amount));
                 (self.sum(window) > MOST).then_some("a limit is never exceeded")
             }
             ClaimAnswer::Full { .. } => (self.sum(window) + amount <= MOST)
@@ -103,19 +114,33 @@ impl Taken {
     }
 
     pub(crate) fn released(&mut self, release: &Release) {
-        self.0.remove(&release.digest);
+        self.counts.remove(&release.digest);
+        self.given_back.remove(&release.digest);
     }
 
     pub(crate) fn completed(&mut self, evidence: &Evidence) {
         if matches!(&evidence.verdict, Verdict::Outcome(outcome) if outcome.class == Class::Failed)
         {
-            self.0.remove(evidence.digest());
+            self.give_back(*evidence.digest());
+        }
+    }
+
+    /// A conflict counts: it may have moved money, whatever was given back before.
+    pub(crate) fn contradicted(&mut self, evidence: &Evidence) {
+        if let Some(taken) = self.given_back.remove(evidence.digest()) {
+            self.counts.insert(*evidence.digest(), taken);
         }
     }
 
     pub(crate) fn settled(&mut self, settle: &Settle) {
         if settle.outcome.class != Class::Succeeded {
-            self.0.remove(&settle.digest);
+            self.give_back(settle.digest);
+        }
+    }
+
+    fn give_back(&mut self, digest: KeyDigest) {
+        if let Some(taken) = self.counts.remove(&digest) {
+            self.given_back.insert(digest, taken);
         }
     }
 }

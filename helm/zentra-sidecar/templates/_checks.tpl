@@ -21,6 +21,17 @@ image.repository is required: there is no public image; build it with scripts/im
 {{- if and .values.policy.files (not (regexMatch "\\.cedar(,|$)" (keys .values.policy.files | join ","))) }}
 {{ .prefix }}policy.files holds no rules: no name ends in .cedar, and nothing would be permitted
 {{- end }}
+{{- with .values.policy.candidate }}
+{{- if and .files .existingConfigMap }}
+{{ $.prefix }}policy.candidate.files and policy.candidate.existingConfigMap exclude each other
+{{- end }}
+{{- if and .files (not (regexMatch "\\.cedar(,|$)" (keys .files | join ","))) }}
+{{ $.prefix }}policy.candidate.files holds no rules: no name ends in .cedar, and nothing would be permitted
+{{- end }}
+{{- if and (or .files .existingConfigMap) (not (or $.values.policy.files $.values.policy.existingConfigMap)) }}
+{{ $.prefix }}policy.candidate stands beside a policy: policy.files or policy.existingConfigMap is missing
+{{- end }}
+{{- end }}
 {{- if eq (int .values.sidecar.port) (int .values.sidecar.adminPort) }}
 {{ .prefix }}sidecar.port and sidecar.adminPort must differ
 {{- end }}

@@ -73,6 +73,11 @@ volumeMounts:
     mountPath: /etc/zentra-sidecar/policy
     readOnly: true
   {{- end }}
+  {{- if and (ne .component "reconciler") (include "zentra-sidecar.candidateConfigMap" .) }}
+  - name: zentra-sidecar-policy-candidate
+    mountPath: /etc/zentra-sidecar/policy-candidate
+    readOnly: true
+  {{- end }}
   {{- if eq .component "gateway" }}
   - name: zentra-sidecar-tls
     mountPath: /etc/zentra-sidecar/tls
@@ -154,6 +159,12 @@ readinessProbe:
 {{- if ne .component "reconciler" }}
 {{- with include "zentra-sidecar.policyConfigMap" . }}
 - name: zentra-sidecar-policy
+  configMap:
+    name: {{ . | quote }}
+    defaultMode: 292
+{{- end }}
+{{- with include "zentra-sidecar.candidateConfigMap" . }}
+- name: zentra-sidecar-policy-candidate
   configMap:
     name: {{ . | quote }}
     defaultMode: 292

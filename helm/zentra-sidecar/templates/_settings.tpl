@@ -83,6 +83,10 @@
 - name: SIDECAR_POLICY_MODE
   value: {{ $values.policy.mode | quote }}
 {{- end }}
+{{- if include "zentra-sidecar.candidateConfigMap" . }}
+- name: SIDECAR_POLICY_CANDIDATE
+  value: /etc/zentra-sidecar/policy-candidate
+{{- end }}
 {{- end }}
 {{- range $name, $value := $values.settings }}
 - name: {{ printf "SIDECAR_%s" ($name | snakecase | upper) }}

@@ -153,8 +153,8 @@ fn absent(view: &View<'_>, canary: &Canary, claim: &Claim) -> (Writes, ClaimAnsw
     let Some(fingerprint) = claim.fingerprints.first() else {
         return (Writes::default(), ClaimAnswer::FingerprintKeyUnknown);
     };
-    let taken = match counters::take(view, canary, claim) {
-        Ok(taken) => taken,
+    let born = match counters::take(view, canary, claim) {
+        Ok(born) => born,
         Err(full) => return (Writes::default(), ClaimAnswer::Full { full, look_ups_first }),
     };
     let record = Record {
@@ -167,8 +167,8 @@ fn absent(view: &View<'_>, canary: &Canary, claim: &Claim) -> (Writes, ClaimAnsw
         born_ambiguous: look_ups_first,
         subject: claim.subject.clone(),
         fingerprint: *fingerprint,
-        reservations_held: !taken.reservations.is_empty(),
-        reservations: taken.reservations,
+        reservations_held: !born.reservations.is_empty(),
+        reservations: born.reservations,
         outcome: None,
         contrary: None,
         attempts: Vec::new(),
@@ -179,7 +179,7 @@ fn absent(view: &View<'_>, canary: &Canary, claim: &Claim) -> (Writes, ClaimAnsw
     };
     let answer =
         ClaimAnswer::Run { epoch: 1, look_up_first: look_ups_first, first_sent_ms: view.now_ms };
-    (Writes { counters: taken.writes, ..hold(leased(view, claim, record)) }, answer)
+    (Writes { counters: born.writes, ..hold(leased(view, claim, record)) }, answer)
 }
 
 /// The stop that keeps this claim from sending; of several, the first by name.

@@ -55,11 +55,11 @@ fn judge(view: &View<'_>, evidence: &Evidence, next: Record) -> (Writes, Complet
     let outcome = match &evidence.verdict {
         Verdict::Outcome(outcome) if is_same_payment(&next, &evidence.source) => outcome,
         Verdict::Outcome(contrary) | Verdict::Contradiction(contrary) => {
-            return conflict(next, Some(contrary));
+            return conflict(view, next, Some(contrary));
         }
     };
     if next.state == State::Conflict {
-        return conflict(next, None);
+        return conflict(view, next, None);
     }
     if !is_bare_decline(&next, outcome) {
         return accept(view, evidence, next, outcome);
@@ -87,7 +87,7 @@ fn accept(
     match next.outcome.as_ref().map(|stored| merge(stored, outcome)) {
         None | Some(Merge::Replace) => store(view, evidence, next, outcome),
         Some(Merge::Keep) => keep(next),
-        Some(Merge::Contradiction) => conflict(next, Some(outcome)),
+        Some(Merge::Contradiction) => conflict(view, next, Some(outcome)),
     }
 }
 
@@ -147,7 +147,7 @@ fn store(
     next.lease_end_ms = 0;
     let kept_ms = if is_final { periods.retention_ms } else { periods.open_retention_ms };
     next.expires_ms = Some(view.now_ms.saturating_add(kept_ms));
-    // A failed payment gives back all that it took, once; another what it did not come to.
+    // A failed payment gives back all that it took, once; another counts as what it came to.
     let counters = counters::end(view, &mut next, outcome.class, evidence.amount);
     let due = if is_final {
         DueWrite::Never
@@ -165,8 +165,14 @@ fn keep(next: Record) -> (Writes, CompleteAnswer) {
     (Writes::put(next), CompleteAnswer::Kept { record })
 }
 
-/// Only an operator ends a conflict: it has no time of its own, and the reconciler leaves it.
-fn conflict(mut next: Record, contrary: Option<&Outcome>) -> (Writes, CompleteAnswer) {
+/// Only an operator ends a conflict: it has no time of its own, and the reconciler leaves it. It
+/// counts, whatever a failure has given back before: money may have moved.
+fn conflict(
+    view: &View<'_>,
+    mut next: Record,
+    contrary: Option<&Outcome>,
+) -> (Writes, CompleteAnswer) {
+    let counters = counters::keep(view, &mut next);
     next.state = State::Conflict;
     next.lease_end_ms = 0;
     next.expires_ms = None;
@@ -175,6 +181,6 @@ fn conflict(mut next: Record, contrary: Option<&Outcome>) -> (Writes, CompleteAn
     }
     let wake = std::mem::take(&mut next.waiter);
     let record = Box::new(next.clone());
-    let writes = Writes { due: DueWrite::Never, wake, ..Writes::put(next) };
+    let writes = Writes { due: DueWrite::Never, wake, counters, ..Writes::put(next) };
     (writes, CompleteAnswer::Conflict { record })
 }

@@ -1,23 +1,23 @@
-//! Counters: taken from when a record is born, given back once when its payment comes to nothing
-//! or to less.
+//! Counters: taken from when a record is born, given back once when its payment comes to nothing or
+//! to less, and taken again where it turns out that it came to more.
 
 use super::canary::Canary;
 use super::{CounterWrite, View};
 use crate::idempotency::limit::{
-    AfterLoss, Counter, Full, MAX_SUM, Quantity, REFUNDED_KEPT_MS, Reservation, Take,
+    AfterLoss, Counter, Full, MAX_SUM, Quantity, REFUNDED_KEPT_MS, Reservation, Take, Taken,
 };
 use crate::idempotency::record::{Class, Record};
 use crate::idempotency::step::Claim;
 
 /// What is taken where a claim's record is born.
-pub(super) struct Taken {
+pub(super) struct Born {
     pub(super) writes: Vec<CounterWrite>,
     pub(super) reservations: Vec<Reservation>,
 }
 
 /// All that the claim takes, or the limit that stays full for the longest time.
-pub(super) fn take(view: &View<'_>, canary: &Canary, claim: &Claim) -> Result<Taken, Full> {
-    let mut taken = Taken { writes: Vec::new(), reservations: Vec::new() };
+pub(super) fn take(view: &View<'_>, canary: &Canary, claim: &Claim) -> Result<Born, Full> {
+    let mut born = Born { writes: Vec::new(), reservations: Vec::new() };
     let mut full: Option<Full> = None;
     for take in &claim.takes {
         let counter = current(view, take);
@@ -38,15 +38,15 @@ pub(super) fn take(view: &View<'_>, canary: &Canary, claim: &Claim) -> Result<Ta
             continue;
         }
         let sum = counter.sum + amount;
-        taken.writes.push(CounterWrite { id: take.counter, counter: Counter { sum, ..counter } });
-        taken.reservations.push(Reservation {
+        born.writes.push(CounterWrite { id: take.counter, counter: Counter { sum, ..counter } });
+        born.reservations.push(Reservation {
             counter: take.counter,
             window: counter.window,
-            is_amount: take.quantity != Quantity::One,
+            taken: take.quantity.into(),
             amount,
         });
     }
-    full.map_or(Ok(taken), Err)
+    full.map_or(Ok(born), Err)
 }
 
 fn lasts_longer(one: &Full, other: &Full) -> bool {
@@ -73,54 +73,77 @@ fn lost_in(canary: &Canary, take: &Take, window: u64) -> bool {
         && canary.lost_at_ms.is_some_and(|lost_at_ms| lost_at_ms / take.window_ms >= window)
 }
 
-/// What goes back where a payment gets an outcome, and what the record holds from then on.
+/// What counts from then on where a payment gets an outcome, and what the record holds of it.
+///
+/// A failure gives all back. Whatever else becomes of a payment counts, also after a failure has
+/// given it back: money that moved is never refused, so that a limit may then be exceeded.
 pub(super) fn end(
     view: &View<'_>,
     record: &mut Record,
     class: Class,
     amount: Option<u64>,
 ) -> Vec<CounterWrite> {
-    match (class, amount) {
-        (Class::Failed | Class::NotHappened, _) => {
-            let writes = give_back(view, record, None);
-            record.reservations_held = false;
-            writes
-        }
-        (Class::Succeeded, Some(amount)) => {
-            let writes = give_back(view, record, Some(amount));
-            keep(record, amount);
-            writes
-        }
-        (Class::Succeeded, None) | (Class::Open, _) => Vec::new(),
+    if matches!(class, Class::Failed | Class::NotHappened) {
+        return give_back(view, record);
     }
+    let comes_to = |it: &Reservation| amount.map_or(it.amount, |amount| remains(it, class, amount));
+    hold(view, record, comes_to)
 }
 
-/// Gives back what a record holds, each to its own window: all of it, or of each amount what is
-/// beyond `kept`.
-pub(super) fn give_back(view: &View<'_>, record: &Record, kept: Option<u64>) -> Vec<CounterWrite> {
-    if !record.reservations_held {
-        return Vec::new();
+/// Nothing counts any more.
+pub(super) fn give_back(view: &View<'_>, record: &mut Record) -> Vec<CounterWrite> {
+    let writes = shift(view, record, |_| 0);
+    record.reservations_held = false;
+    writes
+}
+
+/// All that was taken counts, also where it was given back: it may have moved money after all.
+pub(super) fn keep(view: &View<'_>, record: &mut Record) -> Vec<CounterWrite> {
+    hold(view, record, |it| it.amount)
+}
+
+fn hold(
+    view: &View<'_>,
+    record: &mut Record,
+    counts: impl Fn(&Reservation) -> u64,
+) -> Vec<CounterWrite> {
+    let writes = shift(view, record, &counts);
+    record.reservations_held = !record.reservations.is_empty();
+    for it in &mut record.reservations {
+        it.amount = counts(it);
     }
+    writes
+}
+
+/// What the counters become where each reservation counts differently from now on, each in its own
+/// window. A counter that is gone stays so: its window is over, or the store has lost it.
+fn shift(
+    view: &View<'_>,
+    record: &Record,
+    counts: impl Fn(&Reservation) -> u64,
+) -> Vec<CounterWrite> {
     let mut writes = Vec::new();
-    for held in &record.reservations {
-        let kept = kept.map_or(0, |kept| remains(held, kept));
-        let stored = view.counter(&held.counter);
-        let Some(stored) = stored.filter(|stored| stored.window == held.window) else { continue };
-        let sum = stored.sum.saturating_sub(held.amount - kept);
+    for it in &record.reservations {
+        let stored = view.counter(&it.counter).filter(|stored| stored.window == it.window);
+        let Some(stored) = stored else { continue };
+        let (before, after) = (if record.reservations_held { it.amount } else { 0 }, counts(it));
+        let sum = match after.checked_sub(before) {
+            Some(more) => stored.sum.saturating_add(more).min(MAX_SUM),
+            None => stored.sum.saturating_sub(before - after),
+        };
         if sum != stored.sum {
-            writes.push(CounterWrite { id: held.counter, counter: Counter { sum, ..*stored } });
+            writes.push(CounterWrite { id: it.counter, counter: Counter { sum, ..*stored } });
         }
     }
     writes
 }
 
-/// What a record still holds where its payment came to `amount`.
-fn keep(record: &mut Record, amount: u64) {
-    for held in &mut record.reservations {
-        held.amount = remains(held, amount);
+/// What a payment that came to `amount` counts as. While it is open no less than was taken.
+fn remains(it: &Reservation, class: Class, amount: u64) -> u64 {
+    match (it.taken, class) {
+        (Taken::One, _) | (Taken::Amount, Class::Open) => it.amount,
+        (Taken::Amount, _) => it.amount.min(amount),
+        (Taken::Rest, Class::Open) => it.amount.max(amount),
+        (Taken::Rest, _) => amount.min(MAX_SUM),
     }
-}
-
-fn remains(held: &Reservation, amount: u64) -> u64 {
-    if held.is_amount { held.amount.min(amount) } else { held.amount }
 }

@@ -17,8 +17,9 @@ pub fn release(view: &View<'_>, release: &Release) -> (Writes, ReleaseAnswer) {
     let answer = match refusal(view, release, lost_lately) {
         Some(why) => ReleaseAnswer::NotReleased(why),
         None => {
-            let gone = view.record.map(|record| counters::give_back(view, record, None));
-            writes.counters = gone.unwrap_or_default();
+            let mut gone = view.record.cloned();
+            writes.counters =
+                gone.as_mut().map(|gone| counters::give_back(view, gone)).unwrap_or_default();
             writes.record = RecordWrite::Delete;
             writes.due = DueWrite::Never;
             writes.wake = view.record.is_some_and(|record| record.waiter);

@@ -4,7 +4,7 @@ use super::codec::{operation, unreadable};
 use super::reply::{Reply, strange};
 use crate::domain::{Actor, Caller, Currency, Operation, Reason, Reference};
 use crate::idempotency::limit::{
-    CounterId, Full, LimitName, Quantity, Reservation, Stop, StopScope, Take,
+    CounterId, Full, LimitName, Quantity, Reservation, Stop, StopScope, Take, Taken,
 };
 use crate::idempotency::store::StoreError;
 
@@ -12,10 +12,11 @@ use crate::idempotency::store::StoreError;
 pub(super) fn takes(takes: &[Take]) -> String {
     let mut text = String::with_capacity(takes.len() * 128);
     for take in takes {
-        let (kind, amount) = match take.quantity {
-            Quantity::One => ('n', 1),
-            Quantity::Amount(amount) => ('a', amount),
-            Quantity::Rest => ('r', 0),
+        let kind = Taken::from(take.quantity).letter();
+        let amount = match take.quantity {
+            Quantity::One => 1,
+            Quantity::Amount(amount) => amount,
+            Quantity::Rest => 0,
         };
         let Take { limit, counter, window_ms, most, .. } = take;
         let limit = limit.as_str();
@@ -35,11 +36,7 @@ fn reservation(line: &str) -> Option<Reservation> {
     let reservation = Reservation {
         counter: CounterId::from_hex(words.next()?)?,
         window: words.next()?.parse().ok()?,
-        is_amount: match words.next()? {
-            "a" => true,
-            "n" => false,
-            _ => return None,
-        },
+        taken: Taken::of_letter(words.next()?)?,
         amount: words.next()?.parse().ok()?,
     };
     words.next().is_none().then_some(reservation)

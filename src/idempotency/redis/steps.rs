@@ -153,14 +153,17 @@ impl RedisStore {
         let keys = self.names.account_keys("canary", None);
         let args = self.args("", Common::NONE);
         let reply = self.run(&script::PENDING_STATS, &keys, args).await?;
-        let oldest = reply.text(1)?;
+        let time = |index| {
+            let text = reply.text(index)?;
+            let parsed = (!text.is_empty()).then(|| text.parse().map_err(|_| strange("time")));
+            parsed.transpose()
+        };
         let stats = PendingStats {
             unresolved: reply.number(0)?,
-            oldest_unresolved_ms: (!oldest.is_empty())
-                .then(|| oldest.parse().map_err(|_| strange("time")))
-                .transpose()?,
+            oldest_unresolved_ms: time(1)?,
             open: reply.number(2)?,
             conflicts: reply.number(3)?,
+            lost_at_ms: time(4)?,
         };
         stamped(&reply, stats)
     }

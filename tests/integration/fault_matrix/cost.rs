@@ -3,8 +3,10 @@
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tonic::Code;
 
 use super::lab::{Lab, PATIENCE};
+use super::sidecar::{Launch, Sidecar};
 use super::told::order;
 use crate::support::redis::Server;
 
@@ -55,12 +57,26 @@ impl Watch {
     }
 }
 
-#[tokio::test]
-async fn a_first_call_costs_two_script_runs_and_a_replay_one() {
-    let lab = Lab::start().await;
-    // Neither a renewal nor the reconciler comes in between.
-    let launch = lab.sidecar().flag("--lease-seconds", "30");
-    let sidecar = launch.flag("--attempt-timeout-seconds", "20").start().await;
+/// Rules, and ten limits that every charge and every refund takes from.
+fn policy_with_ten_limits(lab: &Lab) -> String {
+    let folder = lab.folder.path().join("policy");
+    std::fs::create_dir(&folder).unwrap();
+    let rules = "permit(principal, action, resource);\n\
+                 @id(\"small\") forbid(principal, action == Action::\"Charge\", resource)\n\
+                 when { context.amount < 10 };";
+    std::fs::write(folder.join("rules.cedar"), rules).unwrap();
+    let limits = (0..10).map(|number| {
+        let (measure, most) = if number % 2 == 0 { ("amount", 50_000) } else { ("count", 50) };
+        format!(
+            "[[limit]]\nname = \"limit-{number}\"\nmeasure = \"{measure}\"\nmost = {most}\n\
+             window = \"31d\"\nby = [\"caller\", \"currency\"]\nactions = [\"Charge\", \"Refund\"]\n"
+        )
+    });
+    std::fs::write(folder.join("limits.toml"), limits.collect::<String>()).unwrap();
+    folder.display().to_string()
+}
+
+async fn a_first_call_costs_two_and_a_replay_one(lab: &Lab, sidecar: &Sidecar) -> Watch {
     // The scripts are known, and the charge that will be given back is there.
     sidecar.charge(&order("order-0")).await.is_paid("DIRECT");
     sidecar.refund("refund-0", "order-0", Some(100)).await.is_paid("DIRECT");
@@ -77,4 +93,35 @@ async fn a_first_call_costs_two_script_runs_and_a_replay_one() {
     sidecar.refund("refund-1", "order-0", Some(100)).await.is_paid("REPLAYED");
     assert_eq!(watch.asked().await, replay, "its replay");
     assert_eq!((lab.posts("order-1"), lab.charges("order-1")), (1, 1));
+    watch
+}
+
+/// Neither a renewal nor the reconciler comes in between.
+fn undisturbed(lab: &Lab) -> Launch<'_> {
+    lab.sidecar().flag("--lease-seconds", "30").flag("--attempt-timeout-seconds", "20")
+}
+
+#[tokio::test]
+async fn a_first_call_costs_two_script_runs_and_a_replay_one() {
+    let lab = Lab::start().await;
+    a_first_call_costs_two_and_a_replay_one(&lab, &undisturbed(&lab).start().await).await;
+}
+
+/// A policy and ten limits cost no round trip: what is taken is taken by the claim itself.
+#[tokio::test]
+async fn rules_and_ten_limits_cost_no_round_trip() {
+    let lab = Lab::start().await;
+    let policy = policy_with_ten_limits(&lab);
+    let sidecar = undisturbed(&lab).flag("--policy", &policy).start().await;
+    let mut watch = a_first_call_costs_two_and_a_replay_one(&lab, &sidecar).await;
+    // Ten counters, and what was given back of the charge.
+    let counters: Vec<String> = lab.redis().ask(&["KEYS", "*:l:*"]).await;
+    assert_eq!(counters.len(), 11);
+    watch.asked().await;
+    let small = sidecar.charge(&order("order-2").amount(9)).await;
+    small.is_fault(Code::PermissionDenied, "POLICY_DENIED", "no");
+    assert_eq!(watch.asked().await, ["evalsha"], "a denial asks whether there is a record");
+    let large = sidecar.charge(&order("order-3").amount(50_000)).await;
+    large.is_fault(Code::ResourceExhausted, "LIMIT_EXCEEDED", "no");
+    assert_eq!(watch.asked().await, ["evalsha"], "a full limit");
 }

@@ -3,11 +3,12 @@
 use futures_util::future::join_all;
 use zentra_sidecar::domain::{Actor, Caller, Currency, Operation, Reason, Reference};
 use zentra_sidecar::idempotency::{
-    AfterLoss, Claim, ClaimAnswer, Class, CounterId, Evidence, LimitName, Quantity, ReleaseAnswer,
-    SetStop, SetStopAnswer, Stop, StopScope, Take,
+    AfterLoss, Claim, ClaimAnswer, Class, CompleteAnswer, CounterId, Evidence, LimitName, Quantity,
+    Record, ReleaseAnswer, SetStop, SetStopAnswer, Stop, StopScope, Take,
 };
 
 use super::Stage;
+use super::operating::{begin, settle};
 use crate::support::payment::{Payment, charge, daily, outcome};
 
 fn numbered(number: usize) -> Payment {
@@ -136,6 +137,66 @@ pub(crate) async fn refunds_never_exceed_their_charge(stage: Stage) {
     stage.run(&refund(6, Quantity::Amount(450)), 6).await;
 }
 
+/// Zentra gives back more than was left here, where others have reserved what they have not sent.
+pub(crate) async fn all_that_is_left_counts_as_what_it_came_to(stage: Stage) {
+    let unsent = refund(1, Quantity::Amount(300));
+    let rest = refund(2, Quantity::Rest);
+    stage.run(&unsent, 1).await;
+    stage.run(&rest, 2).await;
+    let came = |class, amount| Evidence {
+        amount: Some(amount),
+        ..rest.evidence(2, 1, outcome(class, "rfd_2", 1))
+    };
+    // Open, it counts as what it may come to; and nothing goes back yet.
+    stage.store.complete(&came(Class::Open, 650)).await.unwrap();
+    assert_eq!(taken_of(stage.record(&rest).await), 700);
+    for _ in 0..2 {
+        stage.store.complete(&came(Class::Succeeded, 1000)).await.unwrap();
+    }
+    assert_eq!(taken_of(stage.record(&rest).await), 1000);
+    assert_eq!(left(&stage.claim(&refund(3, Quantity::Amount(1)).claim(3)).await), Some(0));
+    // Zentra refuses the first: 1000 of 1000 are given back, and not 700.
+    stage.store.release(&unsent.release(1, 1)).await.unwrap();
+    for quantity in [Quantity::Amount(1), Quantity::Rest] {
+        assert_eq!(left(&stage.claim(&refund(4, quantity).claim(4)).await), Some(0));
+    }
+}
+
+fn taken_of(record: Option<Record>) -> u64 {
+    record.unwrap().reservations[0].amount
+}
+
+/// What is left of the day's limit of 100.
+async fn left_of_the_day(stage: &Stage) -> Option<u64> {
+    left(&stage.claim(&numbered(99).takes(vec![daily(101, 100)]).claim(99)).await)
+}
+
+/// A failure may be contradicted by whoever looks later; then it counts again, until an operator
+/// says that nothing happened, and once more where that is contradicted too.
+pub(crate) async fn what_happened_counts_though_a_failure_gave_it_back(stage: Stage) {
+    let payment = numbered(1).takes(vec![daily(60, 100)]);
+    stage.run(&payment, 1).await;
+    let declined = payment.evidence(1, 1, outcome(Class::Failed, "chg_1", 1));
+    stage.store.complete(&declined).await.unwrap();
+    stage.run(&numbered(2).takes(vec![daily(60, 100)]), 2).await;
+    assert_eq!(left_of_the_day(&stage).await, Some(40));
+    let paid = |by, epoch| payment.observed(by, epoch, outcome(Class::Succeeded, "chg_1", 1));
+    for _ in 0..2 {
+        let answer = stage.store.complete(&paid(1, 1)).await.unwrap().answer;
+        assert!(matches!(answer, CompleteAnswer::Conflict { .. }), "{answer:?}");
+        assert_eq!(left_of_the_day(&stage).await, Some(0), "120 of 100 were taken");
+    }
+    stage.store.settle_begin(&begin(&payment, 0)).await.unwrap();
+    for _ in 0..2 {
+        stage.store.settle(&settle(&payment, Class::NotHappened)).await.unwrap();
+        assert_eq!(left_of_the_day(&stage).await, Some(40), "given back once");
+    }
+    stage.store.complete(&paid(9, 2)).await.unwrap();
+    stage.store.settle_begin(&begin(&payment, 0)).await.unwrap();
+    stage.store.settle(&settle(&payment, Class::Succeeded)).await.unwrap();
+    assert_eq!(left_of_the_day(&stage).await, Some(0));
+}
+
 fn stop(name: &str, scope: StopScope) -> SetStop {
     let stop = Stop {
         id: Reference::new(name).unwrap(),
@@ -202,6 +263,7 @@ pub(crate) async fn a_record_beats_a_stop_and_a_stop_ends(stage: Stage) {
 /// No `no` where the store may have forgotten; and limits start again, or are full.
 pub(crate) async fn after_a_loss_limits_start_again_or_are_full(stage: Stage) {
     stage.run(&numbered(1).takes(vec![daily(100, 100)]), 1).await;
+    assert_eq!(stage.store.pending_stats().await.unwrap().answer.lost_at_ms, None);
     stage.backend.wipe().await;
     let claim = |number: usize, after_loss, amount| {
         let claim = numbered(number).takes(vec![daily(amount, 100)]).claim(number as u128);
@@ -215,4 +277,8 @@ pub(crate) async fn after_a_loss_limits_start_again_or_are_full(stage: Stage) {
     assert_eq!(full.left, 100);
     let answer = stage.claim(&claim(4, AfterLoss::Restart, 100)).await;
     assert!(matches!(answer, ClaimAnswer::Run { look_up_first: true, .. }), "{answer:?}");
+    // Operators are told, for as long as anybody asks.
+    let stats = stage.store.pending_stats().await.unwrap();
+    let lost_at_ms = stats.answer.lost_at_ms.unwrap();
+    assert!((1..=stats.now_ms).contains(&lost_at_ms), "{lost_at_ms}");
 }

@@ -112,6 +112,8 @@ stories! {
         a_record_beats_a_full_limit_and_counts_once
         what_came_to_nothing_goes_back_once
         refunds_never_exceed_their_charge
+        all_that_is_left_counts_as_what_it_came_to
+        what_happened_counts_though_a_failure_gave_it_back
         a_stop_covers_what_it_names_until_it_is_lifted
         a_record_beats_a_stop_and_a_stop_ends
         after_a_loss_limits_start_again_or_are_full;

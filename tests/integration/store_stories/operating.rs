@@ -83,7 +83,8 @@ pub(crate) async fn pending_records_are_counted(stage: Stage) {
             unresolved: 2,
             oldest_unresolved_ms: Some(oldest.first_sent_ms),
             open: 1,
-            conflicts: 1
+            conflicts: 1,
+            lost_at_ms: None,
         }
     );
     assert_eq!(keys(&stage, PendingKind::Conflicts, 0, 10).await, ["conflict"]);
@@ -99,7 +100,7 @@ pub(crate) async fn an_abandoned_record_is_seen_as_unknown(stage: Stage) {
     assert_eq!(record.fence, fence(1, 1));
 }
 
-fn begin(payment: &Payment, resend_window_ms: u64) -> SettleBegin {
+pub(super) fn begin(payment: &Payment, resend_window_ms: u64) -> SettleBegin {
     SettleBegin {
         digest: payment.subject.digest,
         owner: owner(9),
@@ -108,7 +109,7 @@ fn begin(payment: &Payment, resend_window_ms: u64) -> SettleBegin {
     }
 }
 
-fn settle(payment: &Payment, class: Class) -> Settle {
+pub(super) fn settle(payment: &Payment, class: Class) -> Settle {
     Settle {
         digest: payment.subject.digest,
         fence: fence(9, 2),

@@ -105,8 +105,7 @@ local function take()
         full = { resets = resets, limit = limit, left = left }
       end
     else
-      lines[#lines + 1] = counter .. ' ' .. text(window) .. ' ' .. (kind == 'n' and 'n' or 'a')
-        .. ' ' .. text(amount)
+      lines[#lines + 1] = counter .. ' ' .. text(window) .. ' ' .. kind .. ' ' .. text(amount)
       writes[#writes + 1] = { key, text(window), text(sum + amount), text(ends) }
     end
   end

@@ -179,43 +179,70 @@ local function canary()
   return look_until > now, used, lost_at and tonumber(lost_at)
 end
 
--- Each line of a record's reservations: counter, window, kind (n: one, a: an amount), and how much.
+-- The most that a counter counts to, 2^53 - 1.
+local MOST = 9007199254740991
+
+-- Each line of a record's reservations: counter, window, kind (n: one, a: an amount, r: the rest),
+-- and how much.
 local function reservations(lines)
   return string.gmatch(lines or '', '(%x+) (%d+) (%a) (%d+)')
 end
 
-local function remains(kind, taken, amount)
-  return kind == 'a' and math.min(amount, tonumber(taken)) or tonumber(taken)
+-- What a payment that came to `amount` counts as. While it is open no less than was taken.
+local function remains(kind, taken, class, amount)
+  if kind == 'n' or not amount then return taken end
+  if kind == 'r' then return class == 'OPEN' and math.max(taken, amount) or math.min(amount, MOST) end
+  return class == 'OPEN' and taken or math.min(taken, amount)
 end
 
--- Gives back what a record holds, each to its own window: all of it, or of each amount what is
--- beyond `amount`. After the record is written: where memory is short, nothing goes back and the
--- limit stays fuller.
-local function give_back(held, lines, amount)
-  if not held then return end
-  for counter, window, kind, taken in reservations(lines) do
+-- Lets each of a record's reservations count as what `counts` makes of its kind and amount, in its
+-- own window. A counter that is gone stays so: its window is over, or it is lost. Gives a function
+-- for after the record is written: where memory is short, nothing is counted.
+local function shift(record, counts)
+  local held, writes = record.held, {}
+  for counter, window, kind, taken in reservations(record.reservations) do
     local key = prefix .. 'l:' .. counter
     local stored = redis.call('HMGET', key, 'window', 'sum')
-    local back = tonumber(taken) - (amount and remains(kind, taken, amount) or 0)
-    back = math.min(back, tonumber(stored[2] or '0'))
-    if stored[1] == window and back > 0 then redis.pcall('HINCRBY', key, 'sum', text(-back)) end
+    taken = tonumber(taken)
+    local more = counts(kind, taken) - (held and taken or 0)
+    if stored[1] == window and more ~= 0 then
+      local sum = math.max(0, math.min(MOST, tonumber(stored[2]) + more))
+      writes[#writes + 1] = { key, text(sum) }
+    end
   end
+  return function()
+    for _, write in ipairs(writes) do redis.pcall('HSET', write[1], 'sum', write[2]) end
+  end
+end
+
+-- Nothing counts any more.
+local function give_back(record)
+  local write = shift(record, function() return 0 end)
+  record.held = nil
+  return write
+end
+
+-- All counts, also what was given back, as `counts` says.
+local function hold(record, counts)
+  if not record.reservations then return function() end end
+  local write, lines = shift(record, counts), {}
+  for counter, window, kind, taken in reservations(record.reservations) do
+    lines[#lines + 1] = counter .. ' ' .. window .. ' ' .. kind .. ' '
+      .. text(counts(kind, tonumber(taken)))
+  end
+  record.reservations, record.held = table.concat(lines, '\n'), '1'
+  return write
+end
+
+-- It may have moved money after all.
+local function keep(record)
+  return hold(record, function(_, taken) return taken end)
 end
 
 -- The record as it is where its payment has an outcome of this class, which came to `amount` (a
--- text, or nothing); gives a function that, after the record is written, gives back the rest.
+-- text, or nothing). A failure gives all back; whatever else becomes of a payment counts, also
+-- after a failure has given it back: money that moved is never refused.
 local function ends(record, class, amount)
-  local held, lines = record.held, record.reservations
-  if class == 'FAILED' or class == 'NOT_HAPPENED' then
-    record.held = nil
-    return function() give_back(held, lines) end
-  end
-  if class ~= 'SUCCEEDED' or amount == '' or not lines then return function() end end
-  local kept = {}
-  for counter, window, kind, taken in reservations(lines) do
-    local left = text(remains(kind, taken, tonumber(amount)))
-    kept[#kept + 1] = counter .. ' ' .. window .. ' ' .. kind .. ' ' .. left
-  end
-  record.reservations = table.concat(kept, '\n')
-  return function() give_back(held, lines, tonumber(amount)) end
+  if class == 'FAILED' or class == 'NOT_HAPPENED' then return give_back(record) end
+  return hold(record, function(kind, taken) return remains(kind, taken, class, tonumber(amount)) end)
 end

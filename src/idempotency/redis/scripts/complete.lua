@@ -1,5 +1,5 @@
 -- The owner and epoch are the owner's, or those of the record as the observer read it.
--- ARGV[15]: what the payment came to, where that may be less than what was taken.
+-- ARGV[15]: what the payment came to, where that may differ from what was taken.
 -- ARGV from 18: an owner's (1) or an observer's (0); contradiction (1) or outcome (0); payload,
 -- provider id, class, phase; next check after (ms); number of attempts; attempts; fingerprints.
 local owned, contradiction = ARGV[18] == '1', ARGV[19] == '1'
@@ -13,6 +13,7 @@ local function finish(record, status)
   return { now, status, flat(record) }
 end
 
+-- It counts, whatever a failure has given back before: money may have moved.
 local function conflict(record, contrary)
   record.state, record.lease_end, record.expires = 'CONFLICT', '0', nil
   if contrary and not record.contrary_class then
@@ -21,7 +22,10 @@ local function conflict(record, contrary)
   end
   never_due()
   wake(record)
-  return finish(record, 'CONFLICT')
+  local count_it = keep(record)
+  save(record, owned)
+  count_it()
+  return { now, 'CONFLICT', flat(record) }
 end
 
 -- What an observer saw may be another payment under the same reference, from before this one was
@@ -84,11 +88,11 @@ local function store(record)
     record.expires = text(now + retention_ms)
     never_due()
   end
-  -- A failed payment gives back all that it took, once; another what it did not come to.
-  local give_rest_back = ends(record, new.class, ARGV[15])
+  -- A failed payment gives back all that it took, once; another counts as what it came to.
+  local count_it = ends(record, new.class, ARGV[15])
   wake(record)
   save(record, owned)
-  give_rest_back()
+  count_it()
   return { now, 'STORED', record.posts }
 end
 

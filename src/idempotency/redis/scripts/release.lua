@@ -10,7 +10,7 @@ if record.ambiguous == '1' or look_ups_first then return { now, 'AMBIGUOUS' } en
 local key = reference_key(record)
 if key and redis.call('GET', key) == digest then redis.call('DEL', key) end
 redis.call('DEL', KEYS[1])
-give_back(record.held, record.reservations)
+give_back(record)()
 redis.call('ZREM', KEYS[4], digest)
 redis.call('ZREM', KEYS[5], digest)
 if record.waiter then redis.call('PUBLISH', prefix .. 'ends', digest) end

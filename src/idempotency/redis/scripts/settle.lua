@@ -1,5 +1,5 @@
 -- ARGV from 11: payload, provider id, class, phase, settled by; what the payment came to, where that
--- may be less than what was taken.
+-- may differ from what was taken.
 local record = load(KEYS[1])
 if not record then return { now, 'ABSENT' } end
 if too_new(record) then return { now, 'NEW' } end
@@ -13,9 +13,9 @@ record.state, record.lease_end, record.expires = 'DONE', '0', text(now + retenti
 record.outcome, record.class, record.phase = ARGV[11], ARGV[13], ARGV[14]
 record.provider_id = ARGV[12] ~= '' and ARGV[12] or nil
 record.settled_by = ARGV[15]
-local give_rest_back = ends(record, ARGV[13], ARGV[16])
+local count_it = ends(record, ARGV[13], ARGV[16])
 never_due()
 wake(record)
 save(record, false)
-give_rest_back()
+count_it()
 return { now, 'SETTLED' }

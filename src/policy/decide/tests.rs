@@ -1,0 +1,195 @@
+//! What is decided by rules taken apart is what Cedar itself decides by the whole policy.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+use crate::domain::Currency;
+use crate::policy::Sample;
+
+/// Who may be asked about; the last two are in no namespace.
+const CALLERS: [&str; 5] = ["shop/checkout", "shop/cart", "billing/jobs", "shop", "a:b/checkout"];
+
+/// Scopes, and conditions that the schema knows for each action that is in the scope.
+const PRINCIPALS: [&str; 6] = [
+    "principal",
+    r#"principal == Service::"shop/checkout""#,
+    r#"principal == Service::"shop""#,
+    r#"principal in Namespace::"shop""#,
+    "principal is Service",
+    r#"principal is Service in Namespace::"billing""#,
+];
+const RESOURCES: [&str; 4] = [
+    "resource",
+    r#"resource == Account::"default""#,
+    r#"resource == Account::"other""#,
+    "resource is Account",
+];
+const ANYWHERE: [&str; 5] = [
+    r#"resource.environment == "live""#,
+    r#"principal == Service::"shop/cart""#,
+    r#"principal in Namespace::"shop" || action == Action::"Charge""#,
+    r#"!(resource.environment like "s*")"#,
+    r#"if principal == Service::"shop" then resource.environment == "live" else true"#,
+];
+const OF_MONEY: [&str; 6] = [
+    "context.amount <= 3",
+    r#"context.currency == "NGN" && context.amount > 1"#,
+    r#"context has actor && context.actor like "a*""#,
+    // It cannot be evaluated for any amount, or for some.
+    "context.amount + 9223372036854775807 > 0",
+    "context.amount * 3074457345618258602 > 0 || context.amount == 4",
+    r#"["NGN", "EUR"].contains(context.currency)"#,
+];
+const OF_CHARGES: [&str; 3] = [
+    r#"context.customer == "customer-1" && context.initiator == "customer""#,
+    r#"context.token like "token-*""#,
+    r#"context has actor || context.reference == "other""#,
+];
+const OF_REFUNDS: [&str; 4] = [
+    "context.all_that_is_left",
+    "context has charge_age_seconds && context.charge_age_seconds < 90",
+    r#"!(context has reason) || context.charge_currency == "USD""#,
+    "context.charge_amount - context.amount < 2",
+];
+/// The context as a whole, which stands for no list of attributes.
+const OF_LISTS: [&str; 2] =
+    [r#"context == {customer: "customer-1"}"#, r#"context.customer == "other""#];
+const OF_SUBSCRIPTIONS: [&str; 2] = [
+    r#"context.types.contains("charge.successful")"#,
+    r#"context.consumer_group == "group-1" && context.types.isEmpty()"#,
+];
+
+/// The scope of an action, with the conditions that fit it.
+fn action() -> impl Strategy<Value = (&'static str, &'static str)> {
+    let charges = [&OF_MONEY[..], &OF_CHARGES].concat();
+    let refunds = [&OF_MONEY[..], &OF_REFUNDS].concat();
+    let all = |scope: &'static str, conditions: &[&'static str]| {
+        let conditions = [&ANYWHERE[..], conditions].concat();
+        (Just(scope), select(conditions)).boxed()
+    };
+    prop_oneof![
+        2 => all("action", &[]),
+        1 => all(r#"action in Action::"Write""#, &[]),
+        1 => all(r#"action in [Action::"Read", Action::"Event"]"#, &[]),
+        2 => all(r#"action == Action::"Charge""#, &charges),
+        2 => all(r#"action in [Action::"Charge", Action::"Renew"]"#, &charges),
+        2 => all(r#"action in [Action::"Refund", Action::"Charge"]"#, &OF_MONEY),
+        2 => all(r#"action == Action::"Refund""#, &refunds),
+        1 => all(r#"action == Action::"ListTokens""#, &OF_LISTS),
+        1 => all(r#"action == Action::"Subscribe""#, &OF_SUBSCRIPTIONS),
+        1 => all(r#"action == Action::"Verify""#, &[r#"context.reference like "r*""#]),
+    ]
+}
+
+/// A rule; permits are more frequent than forbids, so that both decide.
+fn rule() -> impl Strategy<Value = String> {
+    let effect = prop_oneof![3 => Just("permit"), 2 => Just("forbid")];
+    let when = prop_oneof![1 => Just(None), 3 => Just(Some("when")), 1 => Just(Some("unless"))];
+    (effect, select(&PRINCIPALS[..]), action(), select(&RESOURCES[..]), when).prop_map(
+        |(effect, principal, (action, condition), resource, when)| {
+            let when = when.map(|when| format!(" {when} {{ {condition} }}")).unwrap_or_default();
+            format!("{effect}({principal}, {action}, {resource}){when};\n")
+        },
+    )
+}
+
+fn call() -> impl Strategy<Value = Sample> {
+    let amounts = (1..6i64, prop::option::of(1..6i64), prop::option::of(0..200i64));
+    let texts = (any::<[bool; 4]>(), select(&["NGN", "USD", "EUR"][..]));
+    (select(&CALLERS[..]), select(&Action::ALL[..]), amounts, texts).prop_map(
+        |(caller, action, (amount, charge_amount, age), ([actor, other, reason, types], code))| {
+            let caller = Caller::new(caller).unwrap();
+            let is_all = action == Action::Refund && other;
+            Sample {
+                amount: (!is_all).then_some(amount),
+                charge_amount: charge_amount.or(is_all.then_some(amount)),
+                charge_age_seconds: age,
+                currency: Currency::new(code).ok(),
+                actor: actor.then(|| "ada".to_owned()),
+                reason: reason.then(|| "why".to_owned()),
+                customer: other.then(|| "other".to_owned()),
+                reference: other.then(|| "other".to_owned()),
+                types: types.then(|| "charge.successful".to_owned()).into_iter().collect(),
+                ..Sample::new(caller, action)
+            }
+        },
+    )
+}
+
+/// The decision of Cedar over the whole policy, asked with all that there is to know.
+fn plain(rules: &PolicySet, question: &Question<'_>, place: &(Account, Environment)) -> Told {
+    let schema = schema().unwrap();
+    let named =
+        |kind: &str, id: &str| -> EntityUid { format!("{kind}::\"{id}\"").parse().unwrap() };
+    let principal = named("Service", question.caller.as_str());
+    let resource = named("Account", place.0.as_str());
+    let namespace = match question.caller.as_str() {
+        "shop/checkout" | "shop/cart" => vec![named("Namespace", "shop")],
+        "billing/jobs" => vec![named("Namespace", "billing")],
+        _ => Vec::new(),
+    };
+    let environment = RestrictedExpression::new_string(place.1.as_str().to_owned());
+    let entities = [
+        Entity::new_no_attrs(principal.clone(), namespace.into_iter().collect()),
+        Entity::new(
+            resource.clone(),
+            HashMap::from([("environment".to_owned(), environment)]),
+            HashSet::new(),
+        )
+        .unwrap(),
+    ];
+    let entities = Entities::from_entities(entities, Some(schema)).unwrap();
+    let context = question.fields.context(&Needs::all()).unwrap();
+    let action = named("Action", question.action.as_str());
+    let request = Request::new(principal, action, resource, context, Some(schema)).unwrap();
+    let response = Authorizer::new().is_authorized(&request, rules, &entities);
+    // Cedar calls the rules of one file policy0, policy1 and so on.
+    let number =
+        |id: &cedar_policy::PolicyId| id.to_string().replace("policy", "").parse().unwrap();
+    let errors: BTreeSet<usize> = response
+        .diagnostics()
+        .errors()
+        .map(|AuthorizationError::PolicyEvaluationError(error)| number(error.policy_id()))
+        .collect();
+    let reason: BTreeSet<usize> = response.diagnostics().reason().map(number).collect();
+    match (errors.is_empty(), response.decision(), reason.is_empty()) {
+        (false, _, _) => (Verdict::Failed, errors),
+        (true, Effect::Allow, _) => (Verdict::Permitted, reason),
+        (true, Effect::Deny, false) => (Verdict::Forbidden, reason),
+        (true, Effect::Deny, true) => (Verdict::NoRule, reason),
+    }
+}
+
+type Told = (Verdict, BTreeSet<usize>);
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+
+    /// Each policy is asked many questions, so that what it remembers of a caller and an action
+    /// serves again.
+    #[test]
+    fn a_narrowed_decision_is_the_one_of_the_whole_policy(
+        rules in prop::collection::vec(rule(), 1..8),
+        calls in prop::collection::vec(call(), 24),
+        environment in select(&[Environment::Live, Environment::Sandbox][..]),
+    ) {
+        let place = (Account::new("default").unwrap(), environment);
+        let text = rules.concat();
+        let files = Files { rules: vec![("a.cedar".to_owned(), text.clone())], limits: None };
+        let policy = Policy::new(&files, place.clone()).map_err(|fault| {
+            TestCaseError::fail(format!("{fault} of\n{text}"))
+        })?;
+        let whole = PolicySet::from_str(&text).unwrap();
+        for call in &calls {
+            let question = call.question().unwrap();
+            let decision = policy.decide(&question);
+            // One rule a line.
+            let by = decision.rules.iter().map(|rule| rule.line - 1).collect();
+            let told = (decision.verdict, by);
+            prop_assert_eq!(told, plain(&whole, &question, &place), "{:?} under\n{}", call, text);
+        }
+    }
+}
