@@ -13,13 +13,13 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Longer than any of these ends may take.
 const LONG: Duration = Duration::from_secs(300);
 
-/// Begins the end after a second; what a call hears, and how long after that.
+/// Begins the end between two looks of a call that waits; what a call hears, and how long after that.
 async fn told_at_the_end(engine: &Engine) -> (Reason, Duration) {
     let call = tokio::spawn({
         let engine = engine.clone();
         async move { (pay(&engine, "order-1", LONG).await, Instant::now()) }
     });
-    sleep(SECOND).await;
+    sleep(Duration::from_millis(1300)).await;
     assert!(!call.is_finished());
     engine.draining().begin();
     let began = Instant::now();
