@@ -11,6 +11,7 @@ use zentra_sidecar::grpc::proto::tokenize_request::PaymentMethod;
 use zentra_sidecar::simulator::{Action, Fault, Route};
 
 use super::cards::{account, card, number, secrets};
+use super::sinks::DENIED;
 use crate::fault_matrix::lab::{CUSTOMER, Lab};
 use crate::fault_matrix::sidecar::money;
 use crate::support::told::everything;
@@ -96,6 +97,26 @@ fn plain(status: u16, effect: bool) -> Action {
     Action::Status { status, effect, code: None, body: None, retry_after: None }
 }
 
+fn coded(status: u16, code: &str) -> Action {
+    let code = Some(code.to_owned());
+    Action::Status { status, effect: false, code, body: None, retry_after: None }
+}
+
+/// All cards under one key.
+fn another_card(client: Client, index: usize) -> Told {
+    let idempotency_key = "the-only-key".to_owned();
+    save(client, proto::TokenizeRequest { idempotency_key, ..card(index) })
+}
+
+/// The same card twice: one of the two calls waits for the other.
+fn twice_at_once(client: Client, index: usize) -> Told {
+    let (one, two) = (save_card(client.clone(), index), save_card(client, index));
+    Box::pin(async move {
+        let (one, two) = tokio::join!(one, two);
+        one + &two
+    })
+}
+
 fn path(name: &'static str, told: &'static str, prepare: fn(&Lab)) -> Path {
     Path { name, told, refuses_card_data: false, prepare, call: save_card }
 }
@@ -134,6 +155,26 @@ fn upstream() -> Vec<Path> {
         }),
         path("reset", "attempts: 2", |lab| sometimes(lab, Action::ResetBefore)),
         path("server error", "attempts: 2", |lab| sometimes(lab, plain(500, true))),
+        path("declined", "card_declined", |lab| always(lab, coded(402, "card_declined"))),
+        path("declined with an echo", "UPSTREAM_REJECTED", |lab| {
+            always(lab, echo(402, "card_declined"));
+        }),
+        path("nowhere", "UPSTREAM_NOT_FOUND", |lab| always(lab, echo(404, "not_found"))),
+        path("key in use", "OUTCOME_UNKNOWN", |lab| {
+            always(lab, coded(409, "idempotency_key_in_use"));
+        }),
+        path("another card under the key at Zentra", "IDEMPOTENCY_KEY_REUSED", |lab| {
+            always(lab, echo(409, "idempotency_key_mismatch"));
+        }),
+        path("a conflict of no known kind", "OUTCOME_UNKNOWN", |lab| {
+            sometimes(lab, echo(409, "x"))
+        }),
+        path("no answer in time", "OUTCOME_UNKNOWN", |lab| {
+            sometimes(lab, Action::AnswerLost { close_after: None });
+        }),
+        path("unavailable with an echo", "attempts: 2", |lab| sometimes(lab, echo(503, "x"))),
+        Path { call: another_card, ..path("another card", "IDEMPOTENCY_KEY_REUSED", nothing) },
+        Path { call: twice_at_once, ..path("twice at once", "path: Replayed", nothing) },
         path("circuit open", "CIRCUIT_OPEN", |lab| always(lab, plain(500, false))),
     ]
 }
@@ -141,6 +182,13 @@ fn upstream() -> Vec<Path> {
 /// Those that the sidecar decides.
 fn own() -> Vec<Path> {
     vec![
+        Path {
+            call: |client, index| {
+                let customer_id = DENIED.to_owned();
+                save(client, proto::TokenizeRequest { customer_id, ..card(index) })
+            },
+            ..path("denied by the policy", "POLICY_DENIED", nothing)
+        },
         Path { refuses_card_data: true, ..path("card data refused", "CARD_DATA_REFUSED", nothing) },
         Path {
             call: |client, index| spoilt(client, index, |card| card.number.push('7')),
