@@ -120,9 +120,13 @@ impl Reconciler {
         }
         // Before the pass: where Zentra hangs it takes long, and that is when somebody has to know.
         self.count().await?;
-        tokio::select! {
-            pass = self.pass() => Ok(Some((pass?, self.count().await?))),
-            lost = self.until_another_leads() => lost.map(|()| None),
+        let pass = tokio::select! {
+            pass = self.pass() => pass?,
+            lost = self.until_another_leads() => return lost.map(|()| None),
+        };
+        match self.lead().await? {
+            true => Ok(Some((pass, self.count().await?))),
+            false => Ok(None),
         }
     }
 

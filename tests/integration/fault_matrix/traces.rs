@@ -165,7 +165,9 @@ async fn a_recovery_leads_to_the_trace_that_was_lost() {
     assert_eq!(lost, None, "its process died");
     assert_eq!(first.ended().await.signal(), Some(9));
     let attempt = only(&spans, POST, FIRST.0).clone();
-    let sent = lab.zentra.ledger().posts[0].traceparent.clone();
+    let ledger = lab.zentra.ledger();
+    let mut sent = ledger.posts.iter().filter(|seen| seen.route == Route::CreateCharge);
+    let sent = sent.next().unwrap().traceparent.clone();
     assert_eq!(sent, Some(format!("00-{}-{}-01", FIRST.0, attempt.id)));
 
     Lab::a_lease_passes().await;

@@ -18,6 +18,7 @@ use crate::support::logs::Logs;
 use crate::support::requests::{self, GOOD_CARD};
 use crate::support::rig::Rig;
 use crate::support::sidecar::Sidecar;
+use crate::support::soon;
 use crate::support::tap::{Tap, tapped};
 
 /// Takes a payment once it is let go, and never answers a read.
@@ -118,6 +119,13 @@ async fn a_payment_whose_caller_hangs_up_ends_twice_and_has_one_line_of_the_audi
     let call = tokio::spawn(async move { client.charge(requests::charge("order-1")).await });
     watched.tap.began("POST /charges").await;
     call.abort();
+    // Only then may it end: an answer that is faster than the news would end the call as usual.
+    let is_told = async {
+        while !watched.logs.text().contains("CANCELLED") {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(is_told).await;
     watched.go.notify_one();
     let (line, spans, audit, _) = watched.ended().await;
     assert_eq!(line["outcome"], json!("CANCELLED"));

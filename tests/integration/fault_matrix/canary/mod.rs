@@ -41,7 +41,7 @@ async fn ten_thousand_calls_leave_no_card_data_anywhere() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nor_do_calls_whose_every_trace_line_is_written() {
     let watched = Watched::start("trace").await;
-    leave_nothing(&watched, 8, 1).await;
+    leave_nothing(&watched, 4, 1).await;
     assert!(watched.has_every_line().await, "lines were lost that were to be looked at");
     let stderr = String::from_utf8(watched.sinks().await.remove("stderr").unwrap()).unwrap();
     for library in ["h2::", "hyper", "tonic"] {
@@ -59,7 +59,8 @@ async fn leave_nothing(watched: &Watched, calls_each: usize, at_once: usize) {
         let told = drive(watched, path, indices, at_once, &answers).await;
         let some = told.iter().any(|answer| answer.contains(path.told));
         // What fails now and then need not do so in a few calls.
-        assert!(some || at_once == 1, "{} never told {}: {}", path.name, path.told, told[0]);
+        let few = &told[..told.len().min(3)];
+        assert!(some || at_once == 1, "{} never told {}: {few:#?}", path.name, path.told);
     }
     let secrets = (0..calls_each * paths.len())
         .flat_map(cards::secrets)
