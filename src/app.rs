@@ -161,7 +161,8 @@ fn open_store(settings: &Settings, telemetry: &Telemetry) -> Arc<dyn Store> {
                 environment: settings.environment(),
                 format: format(),
             });
-            Arc::new(ObservedStore::new(Arc::new(store), telemetry.clone()))
+            let server = store.server();
+            Arc::new(ObservedStore::new(Arc::new(store), server, telemetry.clone()))
         }
     }
 }
@@ -232,6 +233,7 @@ pub async fn start_over(
         account: (settings.account.clone(), settings.environment()),
     };
     states.show(&telemetry);
+    telemetry.measures().expect_calls();
     admin::show_policies(&telemetry, &settings.policies);
     let doors = admin::Doors {
         admission: admission.clone(),

@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use opentelemetry::KeyValue;
 
-use crate::policy::Policies;
+use crate::policy::{Action, Policies, Verdict};
 use crate::telemetry::Telemetry;
 use crate::telemetry::names::{label, metric};
 
 /// Shows the policies among the instruments of `telemetry`; nothing where there are none.
 pub fn show_policies(telemetry: &Telemetry, policies: &Arc<Policies>) {
+    if policies.active().is_some() {
+        let actions = Action::ALL.map(Action::as_str);
+        telemetry.measures().expect_decisions(actions, Verdict::Failed.as_str());
+    }
     let meter = telemetry.meter();
     let shown = policies.clone();
     let _info = meter

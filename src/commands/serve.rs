@@ -14,7 +14,8 @@ use crate::idempotency::redis::StoreUrl;
 use crate::process;
 use crate::shutdown::Signals;
 use crate::telemetry::Telemetry;
-use crate::telemetry::logs::{self, Lines};
+use crate::telemetry::lines::Lines;
+use crate::telemetry::logs;
 use crate::telemetry::start::{self, Exports, FLUSH};
 
 /// How long spans and metrics have to leave where the calls took all the time there was. It fits

@@ -11,7 +11,7 @@ use crate::config::ServeArgs;
 use crate::domain::{Actor, Caller, Currency, Operation, Reason, Reference};
 use crate::engine::{Engine, repeated};
 use crate::idempotency::{MAX_STOPS, SetStop, SetStopAnswer, Stamped, Stop, StopScope};
-use crate::telemetry::audit::{OperatorAct, Stopped};
+use crate::telemetry::audit::{OperatorAct, Stage, Stopped};
 
 /// The longest stop with an end; one without has none.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -121,16 +121,23 @@ async fn set(engine: &Engine, args: &StopArgs) -> Result<String, String> {
     };
     let set = SetStop { stop, for_ms: args.r#for.as_deref().map(milliseconds).transpose()? };
     let audit = |stage| {
-        let (by, why) = (set.stop.by.as_str(), set.stop.reason.as_str());
+        let (by, why) = (Some(set.stop.by.as_str()), Some(set.stop.reason.as_str()));
         let act = OperatorAct { act: "stop", stage, by, why };
         engine.telemetry().audit().stop(act, Some(told(&set.stop)));
     };
-    audit("begun");
-    let answer = repeated(|| engine.store().stop(&set)).await.map_err(|fault| fault.to_string())?;
-    if answer.answer == SetStopAnswer::TooMany {
-        return Err(format!("there are {MAX_STOPS} stops; lift some with `resume` first"));
+    audit(Stage::Begun);
+    match repeated(|| engine.store().stop(&set)).await {
+        Ok(Stamped { answer: SetStopAnswer::Stopped, .. }) => audit(Stage::Done),
+        Ok(Stamped { answer: SetStopAnswer::TooMany, .. }) => {
+            let why = format!("there are {MAX_STOPS} stops; lift some with `resume` first");
+            audit(Stage::Refused(&why));
+            return Err(why);
+        }
+        Err(fault) => {
+            audit(Stage::Failed(&fault.to_string()));
+            return Err(fault.to_string());
+        }
     }
-    audit("done");
     let stop = &set.stop;
     Ok(format!(
         "stopped as {}: {}; lift it with `resume {}`",
@@ -170,19 +177,30 @@ async fn lift(engine: &Engine, args: &ResumeArgs) -> Result<String, String> {
     let name = args.name.as_deref().map(Reference::new).transpose();
     let name = name.map_err(|fault| format!("the stop's name {fault}"))?;
     let stops = engine.store().stops().await.map_err(|fault| fault.to_string())?.answer;
-    let stop = name.as_ref().and_then(|name| stops.iter().find(|stop| stop.id == *name));
-    if let (Some(name), None) = (&name, stop) {
-        return Err(format!("no stop {name} is in force; see `stop --list`"));
-    }
+    let stop = name.as_ref().map(|name| {
+        let in_force = stops.iter().find(|stop| stop.id == *name);
+        in_force.map_or_else(|| unknown(name), told)
+    });
     let audit = |stage| {
-        let act = OperatorAct { act: "resume", stage, by: by.as_str(), why: why.as_str() };
-        engine.telemetry().audit().stop(act, stop.map(told));
+        let (by, why) = (Some(by.as_str()), Some(why.as_str()));
+        engine.telemetry().audit().stop(OperatorAct { act: "resume", stage, by, why }, stop);
     };
-    audit("begun");
-    let lifted = repeated(|| engine.store().resume(name.as_ref())).await;
-    let Stamped { answer, .. } = lifted.map_err(|fault| fault.to_string())?;
-    audit("done");
-    Ok(format!("lifted {answer}"))
+    audit(Stage::Begun);
+    if let Some(name) = name.as_ref().filter(|name| stops.iter().all(|stop| stop.id != **name)) {
+        let why = format!("no stop {name} is in force; see `stop --list`");
+        audit(Stage::Refused(&why));
+        return Err(why);
+    }
+    match repeated(|| engine.store().resume(name.as_ref())).await {
+        Ok(Stamped { answer, .. }) => {
+            audit(Stage::Done);
+            Ok(format!("lifted {answer}"))
+        }
+        Err(fault) => {
+            audit(Stage::Failed(&fault.to_string()));
+            Err(fault.to_string())
+        }
+    }
 }
 
 async fn list(engine: &Engine) -> Result<String, String> {
@@ -212,6 +230,11 @@ fn told(stop: &Stop) -> Stopped<'_> {
         caller: caller.as_ref(),
         currency: *currency,
     }
+}
+
+/// One that is not in force, of which no more is known than its name.
+fn unknown(name: &Reference) -> Stopped<'_> {
+    Stopped { name: name.as_str(), operation: None, caller: None, currency: None }
 }
 
 fn covers(scope: &StopScope) -> String {

@@ -26,6 +26,19 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Tokenize,
+        Self::Charge,
+        Self::Renew,
+        Self::Refund,
+        Self::Verify,
+        Self::GetCharge,
+        Self::ListCharges,
+        Self::GetRefund,
+        Self::ListTokens,
+    ];
+
     /// The name, as in the scope of idempotency keys: it never changes.
     #[must_use]
     pub fn as_str(self) -> &'static str {

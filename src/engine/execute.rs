@@ -21,6 +21,7 @@ use crate::idempotency::{
     Waiter, Work,
 };
 use crate::mutants::{self, Mutant};
+use crate::telemetry::audit::{Decision, Promised};
 use crate::telemetry::trace::{current_trace_id, current_traceparent, link_current};
 use crate::telemetry::{Asked, Telemetry};
 
@@ -53,10 +54,14 @@ impl Engine {
         let engine = self.clone();
         let work = async move {
             let (caller, digest) = (call.subject.caller.clone(), call.subject.digest);
+            let began = call.progress.clone();
             let result = call.run().await;
+            let result = result.map_err(|error| (decided(&began, &error), error));
             tell::<P>(engine.telemetry(), &caller, digest, &asked, &result);
-            result
+            result.map_err(|(_, error)| error)
         };
+        // The work's, at its end.
+        Promised::promise();
         // It takes the caller's trace along, and outlives the caller.
         let task = self.shared.work.spawn(work.with_current_context());
         match timeout_at(answer_by, task).await {
@@ -68,13 +73,26 @@ impl Engine {
     }
 }
 
+/// Whether a payment that came to this error was let through. It was where its work began, and where
+/// its record says what is told, or that another call is at it.
+fn decided(progress: &Progress, error: &Error) -> Decision {
+    match error.reason() {
+        _ if progress.is_at_zentra() => Decision::Allowed,
+        Reason::OutcomeConflict
+        | Reason::OutcomeSettled
+        | Reason::OutcomeUnknown
+        | Reason::IdempotencyInProgress => Decision::Allowed,
+        _ => Decision::Refused,
+    }
+}
+
 /// Tells operators what the work on a payment came to, whatever has become of the caller.
 fn tell<P: Payment>(
     telemetry: &Telemetry,
     caller: &Caller,
     digest: KeyDigest,
     asked: &Asked,
-    result: &Result<Executed<P::Value>, Error>,
+    result: &Result<Executed<P::Value>, (Decision, Error)>,
 ) {
     let (audit, digest_text) = (telemetry.audit(), digest.to_string());
     match result {
@@ -83,9 +101,9 @@ fn tell<P: Payment>(
             telemetry.measures().payment(asked.operation, came.status, done.execution.path);
             audit.payment(caller, &digest_text, asked, Ok((&came, &done.execution)));
         }
-        Err(error) => {
+        Err((decision, error)) => {
             alert(error, digest, asked.reference.as_ref());
-            audit.payment(caller, &digest_text, asked, Err(error));
+            audit.payment(caller, &digest_text, asked, Err((error, *decision)));
         }
     }
 }
@@ -134,6 +152,10 @@ impl Progress {
 
     pub(super) fn at_zentra(&self) {
         self.stage.store(Self::AT_ZENTRA, Ordering::Relaxed);
+    }
+
+    fn is_at_zentra(&self) -> bool {
+        self.stage.load(Ordering::Relaxed) == Self::AT_ZENTRA
     }
 
     fn late(&self) -> Error {

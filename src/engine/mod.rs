@@ -9,6 +9,7 @@ mod attempts;
 mod execute;
 mod lease;
 mod mutated;
+mod news;
 mod payment;
 mod steps;
 mod terms;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
+pub(crate) use news::News;
 pub use payment::{Found, Payment};
 pub(crate) use steps::repeated;
 pub use terms::Terms;

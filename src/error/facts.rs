@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Error, MoneyMoved, Reason};
+use super::{Error, MoneyMoved};
 
 /// What refused a call: a rule or a limit of the policy, or an operator's stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,43 +63,5 @@ impl Error {
     #[must_use]
     pub fn is_audited(&self) -> bool {
         self.details.is_audited
-    }
-}
-
-impl Reason {
-    /// True where the sidecar itself said no, whatever Zentra might have said.
-    #[must_use]
-    pub fn is_refusal(self) -> bool {
-        match self {
-            Self::InvalidRequest
-            | Self::RefundExceedsCharge
-            | Self::ChargeNotRefundable
-            | Self::CardDataRefused
-            | Self::CallerNotAllowed
-            | Self::PolicyDenied
-            | Self::LimitExceeded
-            | Self::Stopped
-            | Self::IdempotencyStoreUnavailable
-            | Self::DeadlineTooShort
-            | Self::ShuttingDown
-            | Self::CircuitOpen
-            | Self::Overloaded => true,
-            Self::IdempotencyKeyReused
-            | Self::ReferenceAlreadyUsed
-            | Self::IdempotencyInProgress
-            | Self::OutcomeUnknown
-            | Self::OutcomeConflict
-            | Self::OutcomeUnresolved
-            | Self::OutcomeSettled
-            | Self::UpstreamRejected
-            | Self::UpstreamAuth
-            | Self::NotFound
-            | Self::UpstreamNotFound
-            | Self::UpstreamRateLimited
-            | Self::UpstreamUnreachable
-            | Self::UpstreamUnavailable
-            | Self::TokenNotReady
-            | Self::RecordTooNew => false,
-        }
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::domain::{Charge, ProviderText, Reference};
 use crate::engine::Engine;
-use crate::gateway::payments::{Audited, KeptCommand, charge_outcome, money_moved};
+use crate::gateway::payments::{Audited, KeptCommand, charge_outcome};
 use crate::idempotency::{
     Attempt, CompleteAnswer, Evidence, Lookup, Namespace, Outcome, Record, Source, Stamped, State,
     StoreError, Verdict,
@@ -60,8 +60,10 @@ async fn store(engine: &Engine, seen: &Seen) -> Result<(), StoreError> {
         periods: engine.settings().periods,
     };
     let answer = engine.store().complete(&evidence).await?.answer;
-    if matches!(answer, CompleteAnswer::Stored { .. }) {
-        tell(engine, &record, seen, &outcome);
+    if let CompleteAnswer::Stored { before, .. } = answer {
+        let audited = Audited::new(&record, Some(&outcome));
+        audited.count(engine.telemetry().measures(), before);
+        engine.telemetry().audit().moved(Mover::Read, audited.known(seen.request_id.as_ref()));
     }
     if matches!(answer, CompleteAnswer::Conflict { .. }) {
         let audited = Audited::new(&record, Some(&outcome));
@@ -78,14 +80,6 @@ async fn store(engine: &Engine, seen: &Seen) -> Result<(), StoreError> {
         tracing::debug!(%reference, "an observed status was left to the payment's owner");
     }
     Ok(())
-}
-
-fn tell(engine: &Engine, record: &Record, seen: &Seen, outcome: &Outcome) {
-    let audited = Audited::new(record, Some(outcome));
-    engine.telemetry().audit().moved(Mover::Read, audited.known(seen.request_id.as_ref()));
-    if let Some(money) = money_moved(record, outcome) {
-        engine.telemetry().measures().money_moved(record.subject.operation, money);
-    }
 }
 
 /// Only what is further on is worth a write.

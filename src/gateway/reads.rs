@@ -20,14 +20,18 @@ impl Gateway {
     ///
     /// # Errors
     /// `POLICY_DENIED`, `NOT_FOUND`, `UPSTREAM_UNAVAILABLE` and the other errors of reads.
-    pub async fn get_charge(&self, call: Call, reference: Reference) -> Result<Charge, Error> {
+    pub async fn get_charge(
+        &self,
+        call: Call,
+        reference: Reference,
+    ) -> Result<Reply<Charge>, Error> {
         self.permit(&call, Operation::GetCharge, policy::of_reference(&reference))?;
         let began = Instant::now();
         let reply = in_time(&call, self.zentra_for(&call).get_charge(&reference))
             .await
             .map_err(|error| error.reference(reference.as_str()))?;
         self.seen(&reference, &reply, began);
-        Ok(reply.value)
+        Ok(reply)
     }
 
     /// Reads a refund, by Zentra's own reference where it gave one. That one is known to the
@@ -35,7 +39,11 @@ impl Gateway {
     ///
     /// # Errors
     /// As [`Gateway::get_charge`].
-    pub async fn get_refund(&self, call: Call, reference: Reference) -> Result<Refund, Error> {
+    pub async fn get_refund(
+        &self,
+        call: Call,
+        reference: Reference,
+    ) -> Result<Reply<Refund>, Error> {
         self.permit(&call, Operation::GetRefund, policy::of_reference(&reference))?;
         let lookup = Lookup::Reference(Namespace::Refund, reference.clone());
         let record = timeout_at(call.answer_by, self.engine().store().read(&lookup)).await;
@@ -50,25 +58,28 @@ impl Gateway {
         };
         let asked = own.as_ref().unwrap_or(&reference);
         let read = in_time(&call, self.zentra_for(&call).get_refund(asked)).await;
-        let reply = read.map_err(|error| match error.reason() {
+        let mut reply = read.map_err(|error| match error.reason() {
             Reason::NotFound if !store_told => Error::new(Reason::UpstreamUnavailable)
                 .money_moved(MoneyMoved::NotApplicable)
                 .operator_text("not found, but the store cannot tell Zentra's own reference")
                 .reference(reference.as_str()),
             _ => error.reference(reference.as_str()),
         })?;
-        let mut refund = reply.value;
-        refund.name(reference.as_str());
-        Ok(refund)
+        reply.value.name(reference.as_str());
+        Ok(reply)
     }
 
     /// Reads a page of the account's charges.
     ///
     /// # Errors
     /// As [`Gateway::get_charge`].
-    pub async fn list_charges(&self, call: Call, page: ListPage) -> Result<Page<Charge>, Error> {
+    pub async fn list_charges(
+        &self,
+        call: Call,
+        page: ListPage,
+    ) -> Result<Reply<Page<Charge>>, Error> {
         self.permit(&call, Operation::ListCharges, Fields::default())?;
-        Ok(in_time(&call, self.zentra_for(&call).list_charges(page)).await?.value)
+        in_time(&call, self.zentra_for(&call).list_charges(page)).await
     }
 
     /// Reads a page of a customer's saved payment methods.
@@ -80,9 +91,9 @@ impl Gateway {
         call: Call,
         customer_id: CustomerId,
         page: ListPage,
-    ) -> Result<Page<PaymentToken>, Error> {
+    ) -> Result<Reply<Page<PaymentToken>>, Error> {
         self.permit(&call, Operation::ListTokens, policy::of_customer(&customer_id))?;
-        Ok(in_time(&call, self.zentra_for(&call).list_tokens(&customer_id, page)).await?.value)
+        in_time(&call, self.zentra_for(&call).list_tokens(&customer_id, page)).await
     }
 
     fn zentra_for(&self, call: &Call) -> Zentra {

@@ -5,9 +5,11 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{Call, Gateway, policy, reads::in_time};
-use crate::domain::{Charge, ChargeStatus, Initiator, Operation, Reference, VerifyCommand};
+use crate::domain::{
+    Charge, ChargeStatus, Initiator, Operation, ProviderText, Reference, VerifyCommand,
+};
 use crate::error::Error;
-use crate::zentra::TroubleKind;
+use crate::zentra::{Reply, TroubleKind};
 
 /// The first pause between two looks at a pending charge; each next one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -23,6 +25,8 @@ pub struct Verified {
     pub charge: Charge,
     /// True where the token can be tried for renewals. Zentra alone decides on each.
     pub token_ready: bool,
+    /// Zentra's id of the verify call.
+    pub request_id: Option<ProviderText>,
 }
 
 impl Gateway {
@@ -41,11 +45,11 @@ impl Gateway {
             .await
             .map_err(|error| error.reference(reference.as_str()))?;
         self.seen(reference, &reply, began);
-        let charge = reply.value;
+        let Reply { value: charge, request_id } = reply;
         let token_ready = charge.status == ChargeStatus::Succeeded
             && charge.initiator == Some(Initiator::Customer)
             && charge.payment_token_id.is_some();
-        Ok(Verified { charge, token_ready })
+        Ok(Verified { charge, token_ready, request_id })
     }
 
     /// Looks at the charge with growing pauses until it is final, the time is over, or the end of

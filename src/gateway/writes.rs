@@ -83,7 +83,7 @@ impl Gateway {
     /// Tells the audit log of a refusal before any work.
     fn refuse(&self, call: &Call, payment: &impl Payment, error: Error) -> Error {
         let (asked, audit) = (payment.asked(), self.engine().telemetry().audit());
-        audit.refused(asked.operation, &call.caller, Some(&asked), &error);
+        audit.refused(&call.caller, &asked, &error);
         error.audited()
     }
 

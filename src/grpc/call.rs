@@ -9,18 +9,20 @@ use tokio_util::task::TaskTracker;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status};
 
+use super::asked::Message;
 use super::deadline::Deadlines;
 use super::held::Places;
-use super::told::{Answered, Told};
+use super::told::{Answered, End, Told};
 use super::{status, trace};
 use crate::admission::Admission;
-use crate::domain::{Caller, Operation};
+use crate::domain::{Caller, Operation, Reference};
 use crate::error::{Culprit, Error, MoneyMoved, Reason, Retry};
 use crate::gateway;
 use crate::listen::Peer;
 use crate::shutdown::Draining;
-use crate::telemetry::Telemetry;
+use crate::telemetry::audit::Promised;
 use crate::telemetry::trace::{RequestId, trace_id};
+use crate::telemetry::{Asked, Telemetry};
 
 /// How long a call that comes once the end has begun is asked to wait, in milliseconds: for the
 /// goodbye on its connection to arrive first. Between the two chance decides, so that those who
@@ -42,15 +44,17 @@ pub struct CallSettings {
     pub telemetry: Telemetry,
 }
 
-/// A call under way.
+/// A call under way. Dropped before it was told of, it ends as cancelled: its caller hung up.
 pub(super) struct Call<'a> {
     telemetry: &'a Telemetry,
     operation: Operation,
     caller: Caller,
     request_id: String,
     started: Instant,
-    reference: Option<String>,
+    reference: Option<Reference>,
     context: Context,
+    promised: Promised,
+    is_told: bool,
 }
 
 impl CallSettings {
@@ -59,10 +63,10 @@ impl CallSettings {
         &self,
         operation: Operation,
         request: Request<M>,
-        reference: impl FnOnce(&M) -> Option<&str>,
         handle: impl FnOnce(gateway::Call, M) -> F,
     ) -> Result<Response<T>, Status>
     where
+        M: Message,
         F: Future<Output = Result<Answered<T>, Error>>,
     {
         // Counted before it is admitted, so that none is admitted that nobody waits for.
@@ -72,7 +76,7 @@ impl CallSettings {
             // No connection leaves it out; a call of nobody is nobody's.
             return Err(status::from_error(&Error::new(Reason::CallerNotAllowed), ""));
         };
-        let call = self.begin(operation, peer.caller(), &metadata, reference(&message));
+        let call = self.begin(operation, peer.caller(), &metadata, message.reference());
         let result = match self.admit(&metadata, peer, call.started) {
             Ok(admitted) => {
                 // Beside the work, the answer holds them: until its caller has taken it.
@@ -84,12 +88,20 @@ impl CallSettings {
             // Who is refused puts off no end: a stream of such calls may never have a gap.
             Err(error) => {
                 drop(under_way);
-                Err(error)
+                let _in_context = call.context.clone().attach();
+                Err(self.account(&call.caller, message.asked(), error))
             }
         };
         let result = result.map_err(|error| call.complete(error));
         let answer = call.finish(result)?;
         Ok(Response::from_parts(MetadataMap::new(), answer, extensions))
+    }
+
+    /// Tells the audit log of a write that is refused before anything is decided of it.
+    pub(super) fn account(&self, caller: &Caller, asked: Option<Asked>, error: Error) -> Error {
+        let Some(asked) = asked else { return error };
+        self.telemetry.audit().refused(caller, &asked, &error);
+        error.audited()
     }
 
     /// Refuses a call of somebody who may not call, without a look at its message.
@@ -114,16 +126,18 @@ impl CallSettings {
         let request_id = format!("{:032x}", rand::random::<u128>());
         let caller_span = trace::caller_span(metadata);
         let context = self.telemetry.tracer().server(caller_span, trace::method(operation));
+        let promised = Promised::default();
+        let context = context.with_value(RequestId(request_id.clone()));
         Call {
             telemetry: &self.telemetry,
             operation,
             caller: caller.clone(),
             started: Instant::now(),
             // Only a reference that is one may stand in a log.
-            reference: reference
-                .and_then(|text| crate::domain::Reference::new(text).ok())
-                .map(|reference| reference.to_string()),
-            context: context.with_value(RequestId(request_id.clone())),
+            reference: reference.and_then(|text| Reference::new(text).ok()),
+            context: context.with_value(promised.clone()),
+            promised,
+            is_told: false,
             request_id,
         }
     }
@@ -156,59 +170,71 @@ impl Call<'_> {
             false => error.money_moved(MoneyMoved::NotApplicable),
         };
         match &self.reference {
-            Some(reference) => error.reference(reference),
+            Some(reference) => error.reference(reference.as_str()),
             None => error,
         }
     }
 
     /// Tells operators of the call, and makes its answer.
-    fn finish<T>(&self, result: Result<Answered<T>, Error>) -> Result<T, Status> {
+    fn finish<T>(mut self, result: Result<Answered<T>, Error>) -> Result<T, Status> {
         match result {
             Ok(answered) => {
-                self.tell(Code::Ok, Ok(&answered.told));
+                self.tell(Code::Ok, End::Answered(&answered.told));
                 Ok(answered.message)
             }
             Err(error) => Err(self.refuse(&error)),
         }
     }
 
-    fn refuse(&self, error: &Error) -> Status {
+    fn refuse(mut self, error: &Error) -> Status {
         let status = status::from_error(error, &self.request_id);
-        self.tell(status.code(), Err(error));
+        self.tell(status.code(), End::Failed(error));
         status
     }
 
-    fn tell(&self, code: Code, result: Result<&Told, &Error>) {
+    fn tell(&mut self, code: Code, end: End<'_>) {
+        self.is_told = true;
         let _in_context = self.context.clone().attach();
-        if let Err(error) = result
-            && self.operation.is_write()
-            && !error.is_audited()
-        {
-            self.telemetry.audit().refused(self.operation, &self.caller, None, error);
+        if self.operation.is_write() {
+            self.account(end);
         }
         let measures = self.telemetry.measures();
         let (name, is_error) = (trace::code_name(code), trace::is_server_error(code));
         let method = trace::method(self.operation);
         measures.call(method, name, is_error, self.started.elapsed());
-        if let Err(error) = result {
+        if let Some(error) = end.error() {
             measures.call_error(self.operation, error.reason());
         }
-        self.log(result);
+        self.log(end);
         let came = trace::Came {
             method,
             caller: self.caller.as_str(),
             request_id: &self.request_id,
-            reference: self.reference.as_deref(),
+            reference: self.reference.as_ref().map(Reference::as_str),
         };
-        trace::end(&self.context, &came, code, result);
+        trace::end(&self.context, &came, code, end);
+    }
+
+    /// Tells the audit log of a write that nobody has told it of, and nobody will.
+    fn account(&self, end: End<'_>) {
+        let asked =
+            || Asked { reference: self.reference.clone(), ..Asked::nothing(self.operation) };
+        let audit = self.telemetry.audit();
+        match end {
+            End::Answered(_) => {}
+            End::Failed(error) if error.is_audited() => {}
+            End::Failed(error) => audit.refused(&self.caller, &asked(), error),
+            End::Cancelled | End::Broken if self.promised.is_promised() => {}
+            End::Cancelled | End::Broken => audit.cancelled(&self.caller, &asked()),
+        }
     }
 
     /// Writes the call's line; docs/LOGGING.md lists the fields.
-    fn log(&self, result: Result<&Told, &Error>) {
+    fn log(&self, end: End<'_>) {
         let none = Told::default();
-        let (told, error) = match result {
-            Ok(told) => (told, None),
-            Err(error) => (&none, Some(error)),
+        let (told, error) = match end {
+            End::Answered(told) => (told, None),
+            End::Failed(_) | End::Cancelled | End::Broken => (&none, end.error()),
         };
         let note = error.map(Error::provider_note);
         let provider_request_id = note.map_or(&told.provider_request_id, |it| &it.request_id);
@@ -218,8 +244,8 @@ impl Call<'_> {
                     $level,
                     operation = self.operation.as_str(),
                     caller = self.caller.as_str(),
-                    reference = self.reference.as_deref(),
-                    outcome = error.map_or("OK", |error| error.reason().as_str()),
+                    reference = self.reference.as_ref().map(Reference::as_str),
+                    outcome = end.word(),
                     status = told.status,
                     attempts = told.attempts,
                     path = told.path.map(|path| path.as_str()),
@@ -238,9 +264,26 @@ impl Call<'_> {
                 )
             };
         }
-        match error.map(|error| error.reason().culprit()) {
-            None | Some(Culprit::Caller) => line!(tracing::Level::INFO),
-            Some(Culprit::Zentra | Culprit::Sidecar) => line!(tracing::Level::WARN),
+        let culprit = match end {
+            End::Answered(_) | End::Cancelled => Culprit::Caller,
+            End::Failed(error) => error.reason().culprit(),
+            End::Broken => Culprit::Sidecar,
+        };
+        match culprit {
+            Culprit::Caller => line!(tracing::Level::INFO),
+            Culprit::Zentra | Culprit::Sidecar => line!(tracing::Level::WARN),
+        }
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if self.is_told {
+            return;
+        }
+        match std::thread::panicking() {
+            true => self.tell(Code::Internal, End::Broken),
+            false => self.tell(Code::Cancelled, End::Cancelled),
         }
     }
 }
@@ -265,6 +308,7 @@ mod tests {
 
     use super::*;
     use crate::admission::AdmissionSettings;
+    use crate::grpc::proto::ChargeRequest;
 
     fn settings() -> CallSettings {
         let second = Duration::from_secs(1);
@@ -277,13 +321,17 @@ mod tests {
         }
     }
 
+    fn request() -> Request<ChargeRequest> {
+        let reference = "order-1".to_owned();
+        Request::new(ChargeRequest { reference, ..ChargeRequest::default() })
+    }
+
     async fn refused(settings: &CallSettings) -> Status {
         let handle = |_, _| async { panic!("no work begins") };
-        let mut request = Request::new("order-1".to_owned());
-        let caller = Caller::new("local").unwrap();
-        request.extensions_mut().insert(Peer::new(caller, true));
+        let mut request = request();
+        request.extensions_mut().insert(Peer::new(Caller::new("local").unwrap(), true));
         let answer: Result<Response<()>, _> =
-            settings.run(Operation::Charge, request, |it| Some(it), handle).await;
+            settings.run(Operation::Charge, request, handle).await;
         answer.unwrap_err()
     }
 
@@ -306,10 +354,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_of_nobody_is_refused() {
-        let handle = |_, ()| async { panic!("no work begins") };
-        let request = Request::new(());
+        let handle = |_, _| async { panic!("no work begins") };
         let answer: Result<Response<()>, _> =
-            settings().run(Operation::Charge, request, |()| None, handle).await;
+            settings().run(Operation::Charge, request(), handle).await;
         assert_eq!(answer.unwrap_err().code(), tonic::Code::PermissionDenied);
     }
 

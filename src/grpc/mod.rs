@@ -1,5 +1,6 @@
 //! The inbound side: gRPC in, domain commands out, and back. The only maker of `tonic::Status`.
 
+mod asked;
 mod call;
 mod deadline;
 #[cfg(feature = "fuzzing")]

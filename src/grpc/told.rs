@@ -1,6 +1,7 @@
 //! What a call's log line and span say of its answer.
 
 use crate::domain::{Execution, ExecutionPath, ProviderText};
+use crate::error::Error;
 
 /// An answer, and what operators are told of it.
 pub(super) struct Answered<T> {
@@ -8,6 +9,39 @@ pub(super) struct Answered<T> {
     pub(super) message: T,
     /// What operators get.
     pub(super) told: Told,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy)]
+pub(super) enum End<'a> {
+    /// With an answer.
+    Answered(&'a Told),
+    /// With an error.
+    Failed(&'a Error),
+    /// Its caller hung up, so that nobody hears an answer.
+    Cancelled,
+    /// Its handler broke off.
+    Broken,
+}
+
+impl<'a> End<'a> {
+    /// The word in the call's line: `OK`, a reason, or what else it was.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Answered(_) => "OK",
+            Self::Failed(error) => error.reason().as_str(),
+            Self::Cancelled => "CANCELLED",
+            Self::Broken => "INTERNAL",
+        }
+    }
+
+    /// The error, where it is one.
+    pub(super) fn error(self) -> Option<&'a Error> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::Answered(_) | Self::Cancelled | Self::Broken => None,
+        }
+    }
 }
 
 /// What operators are told of an answer.
@@ -35,8 +69,13 @@ impl Told {
     }
 
     /// Of a read of one payment.
-    pub(super) fn read(status: &'static str) -> Self {
-        Self { status: Some(status), ..Self::default() }
+    pub(super) fn read(status: &'static str, provider_request_id: Option<ProviderText>) -> Self {
+        Self { status: Some(status), provider_request_id, ..Self::default() }
+    }
+
+    /// Of a page.
+    pub(super) fn page(provider_request_id: Option<ProviderText>) -> Self {
+        Self { provider_request_id, ..Self::default() }
     }
 
     /// With the message.

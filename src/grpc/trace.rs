@@ -5,23 +5,10 @@ use opentelemetry::{Context, KeyValue};
 use tonic::Code;
 use tonic::metadata::MetadataMap;
 
-use super::told::Told;
+use super::told::End;
 use crate::domain::Operation;
-use crate::error::Error;
 use crate::telemetry::names::attribute;
 use crate::telemetry::trace_context::{TRACEPARENT, TRACESTATE, parse};
-
-const OPERATIONS: [Operation; 9] = [
-    Operation::Tokenize,
-    Operation::Charge,
-    Operation::Renew,
-    Operation::Refund,
-    Operation::Verify,
-    Operation::GetCharge,
-    Operation::ListCharges,
-    Operation::GetRefund,
-    Operation::ListTokens,
-];
 
 /// The full name of an operation's RPC.
 pub(super) fn method(operation: Operation) -> &'static str {
@@ -41,7 +28,7 @@ pub(super) fn method(operation: Operation) -> &'static str {
 /// The operation of a path; none where it is not one of payments.
 pub(super) fn operation(path: &str) -> Option<Operation> {
     let full = path.strip_prefix('/')?;
-    OPERATIONS.into_iter().find(|operation| method(*operation) == full)
+    Operation::ALL.into_iter().find(|operation| method(*operation) == full)
 }
 
 /// The caller's span, where it names exactly one. Baggage is not looked at.
@@ -101,8 +88,8 @@ pub(super) struct Came<'a> {
     pub(super) reference: Option<&'a str>,
 }
 
-/// Ends the span of a call that was answered.
-pub(super) fn end(context: &Context, came: &Came<'_>, code: Code, result: Result<&Told, &Error>) {
+/// Ends the span of a call.
+pub(super) fn end(context: &Context, came: &Came<'_>, code: Code, end: End<'_>) {
     let span = context.span();
     if !span.is_recording() {
         return;
@@ -116,18 +103,16 @@ pub(super) fn end(context: &Context, came: &Came<'_>, code: Code, result: Result
     if let Some(reference) = came.reference {
         span.set_attribute(text(attribute::REFERENCE, reference));
     }
-    match result {
-        Ok(told) => {
-            let path = told.path.map(|path| path.as_str());
-            span.set_attributes(path.map(|it| KeyValue::new(attribute::EXECUTION_PATH, it)));
-        }
-        Err(error) => {
-            span.set_attribute(KeyValue::new(attribute::REASON, error.reason().as_str()));
-            if is_server_error(code) {
-                span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, code_name(code)));
-                span.set_status(Status::error(error.reason().as_str()));
-            }
-        }
+    if let End::Answered(told) = end {
+        let path = told.path.map(|path| path.as_str());
+        span.set_attributes(path.map(|it| KeyValue::new(attribute::EXECUTION_PATH, it)));
+    }
+    if let Some(error) = end.error() {
+        span.set_attribute(KeyValue::new(attribute::REASON, error.reason().as_str()));
+    }
+    if is_server_error(code) {
+        span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, code_name(code)));
+        span.set_status(Status::error(end.word()));
     }
     span.end();
 }
@@ -150,7 +135,7 @@ mod tests {
             assert_eq!(operation(&path).map(method), path.strip_prefix('/'));
             known += 1;
         }
-        assert_eq!(known, OPERATIONS.len());
+        assert_eq!(known, Operation::ALL.len());
         assert_eq!(operation("/zentra.gateway.v1.PaymentService/Other"), None);
         assert_eq!(operation("/grpc.health.v1.Health/Check"), None);
     }

@@ -23,7 +23,7 @@ pub use limit::{
     REFUNDED_KEPT_MS, Reservation, Stop, StopScope, Take, Taken,
 };
 pub use memory::{MemoryStore, Snapshot, StoreClock};
-pub use observed::ObservedStore;
+pub use observed::{ObservedStore, ServerAddress};
 pub use record::{
     Attempt, Class, Fence, Fingerprint, MAX_ATTEMPT_BYTES, MAX_ATTEMPTS, Namespace, Outcome,
     OwnerId, Record, State, Subject,

@@ -1,8 +1,8 @@
 //! A store whose steps are timed and traced.
 
+use std::borrow::Cow;
 use std::future::Future;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use opentelemetry::KeyValue;
 use tokio::time::Instant;
@@ -21,49 +21,104 @@ use crate::domain::Reference;
 use crate::telemetry::Telemetry;
 use crate::telemetry::names::attribute;
 
+/// Which server the steps go to, as far as is known: behind a Sentinel or in a Cluster it is found
+/// when connecting, and another one after a failover. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct ServerAddress(Arc<Mutex<Option<(Arc<str>, u16)>>>);
+
+impl ServerAddress {
+    /// It is this one from now on.
+    pub fn is(&self, host: &str, port: u16) {
+        let mut address = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = address.as_ref().is_some_and(|(it, at)| **it == *host && *at == port);
+        if !is_known {
+            *address = Some((host.into(), port));
+        }
+    }
+
+    fn labels(&self) -> impl Iterator<Item = KeyValue> + Clone + use<> {
+        let address = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let labels = address.map(|(host, port)| {
+            let port = KeyValue::new(attribute::SERVER_PORT, i64::from(port));
+            [KeyValue::new(attribute::SERVER_ADDRESS, host), port]
+        });
+        labels.into_iter().flatten()
+    }
+}
+
 /// Passes each step on, and tells how long it took and what came of it.
 pub struct ObservedStore {
     store: Arc<dyn Store>,
+    server: ServerAddress,
     telemetry: Telemetry,
 }
 
-impl ObservedStore {
-    /// Watches `store`, which is at a Redis.
-    #[must_use]
-    pub fn new(store: Arc<dyn Store>, telemetry: Telemetry) -> Self {
-        Self { store, telemetry }
-    }
-
-    fn watch<'a, T: Send + 'a>(&'a self, name: &'static str, step: Step<'a, T>) -> Step<'a, T> {
-        Box::pin(watched(&self.telemetry, name, step))
-    }
+/// What a step is at the server.
+#[derive(Clone, Copy)]
+enum What {
+    /// One run of this script.
+    Script(&'static str),
+    /// Several commands.
+    Commands(&'static str),
 }
 
-async fn watched<T>(
-    telemetry: &Telemetry,
-    name: &'static str,
-    step: impl Future<Output = Result<T, StoreError>>,
-) -> Result<T, StoreError> {
-    let span = telemetry.tracer().client(|| format!("EVALSHA {name}").into());
-    if let Some(span) = &span {
-        span.set([
+impl What {
+    fn span_name(self) -> Cow<'static, str> {
+        match self {
+            Self::Script(name) => format!("EVALSHA {name}").into(),
+            Self::Commands(name) => name.into(),
+        }
+    }
+
+    fn labels(self) -> impl Iterator<Item = KeyValue> + use<> {
+        let (operation, script) = match self {
+            Self::Script(name) => ("EVALSHA", Some(name)),
+            Self::Commands(name) => (name, None),
+        };
+        let script = script.map(|name| KeyValue::new(attribute::DB_STORED_PROCEDURE_NAME, name));
+        [
             KeyValue::new(attribute::DB_SYSTEM_NAME, "redis"),
-            KeyValue::new(attribute::DB_OPERATION_NAME, "EVALSHA"),
-            KeyValue::new(attribute::DB_STORED_PROCEDURE_NAME, name),
-        ]);
+            KeyValue::new(attribute::DB_OPERATION_NAME, operation),
+        ]
+        .into_iter()
+        .chain(script)
     }
-    let began = Instant::now();
-    let result = step.await;
-    let error = result.as_ref().err().map(kind);
-    tell(telemetry, name, error, began.elapsed());
-    if let Some(span) = span {
-        span.end(error.map(Into::into));
-    }
-    result
 }
 
-fn tell(telemetry: &Telemetry, name: &'static str, error: Option<&'static str>, time: Duration) {
-    telemetry.measures().store_step(name, error, time);
+impl ObservedStore {
+    /// Watches `store`, which is at the Redis that `server` names.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, server: ServerAddress, telemetry: Telemetry) -> Self {
+        Self { store, server, telemetry }
+    }
+
+    fn watch<'a, T: Send + 'a>(&'a self, script: &'static str, step: Step<'a, T>) -> Step<'a, T> {
+        Box::pin(self.watched(What::Script(script), step))
+    }
+
+    async fn watched<T>(
+        &self,
+        what: What,
+        step: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let span = self.telemetry.tracer().client(|| what.span_name());
+        if let Some(span) = &span {
+            span.set(what.labels());
+        }
+        let began = Instant::now();
+        let result = step.await;
+        let error = result.as_ref().err().map(kind);
+        let time = began.elapsed();
+        // Known by now, where the step had to connect first.
+        let server = self.server.labels();
+        if let Some(span) = span {
+            span.set(server.clone());
+            span.end(error.map(Into::into));
+        }
+        let labels = what.labels().chain(server).collect();
+        self.telemetry.measures().store_step(labels, error, time);
+        result
+    }
 }
 
 /// The kind of a failure, without the words of whatever failed.
@@ -140,11 +195,11 @@ impl Store for ObservedStore {
     }
 
     fn init(&self) -> Step<'_, InitAnswer> {
-        self.watch("init", self.store.init())
+        Box::pin(self.watched(What::Commands("init"), self.store.init()))
     }
 
     fn readiness<'a>(&'a self, keys: &'a [KeyCheck]) -> Step<'a, Vec<NotReady>> {
-        self.watch("readiness", self.store.readiness(keys))
+        Box::pin(self.watched(What::Commands("readiness"), self.store.readiness(keys)))
     }
 
     fn subscribe<'a>(&'a self, digest: &'a KeyDigest) -> Step<'a, Waiter> {

@@ -2,7 +2,9 @@
 
 use super::KeyDigest;
 use super::limit::{AfterLoss, Full, Stop, Take};
-use super::record::{Attempt, Fence, Fingerprint, Namespace, Outcome, OwnerId, Record, Subject};
+use super::record::{
+    Attempt, Class, Fence, Fingerprint, Namespace, Outcome, OwnerId, Record, Subject,
+};
 use crate::domain::{Currency, Reference};
 
 /// An answer, and the store's clock as the step saw it.
@@ -239,6 +241,8 @@ pub enum CompleteAnswer {
     Stored {
         /// POSTs that the payment has taken, over all owners.
         posts: u32,
+        /// What kind of outcome it has replaced; none where there was none.
+        before: Option<Class>,
     },
     /// Another outcome stays; it is the truth to be told.
     Kept {

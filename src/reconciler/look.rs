@@ -172,16 +172,16 @@ async fn store(
             );
             Ok(Looked::Conflict)
         }
-        CompleteAnswer::Stored { .. } if is_final => {
-            engine.telemetry().measures().recovered(record.subject.operation);
-            if let Verdict::Outcome(outcome) = &evidence.verdict {
-                let audited = Audited::new(record, Some(outcome));
-                audit.moved(Mover::Reconciler, audited.known(request_id));
-                if let Some(money) = payments::money_moved(record, outcome) {
-                    engine.telemetry().measures().money_moved(record.subject.operation, money);
-                }
+        CompleteAnswer::Stored { before, .. } => {
+            let (Verdict::Outcome(found) | Verdict::Contradiction(found)) = &evidence.verdict;
+            let audited = Audited::new(record, Some(found));
+            audit.moved(Mover::Reconciler, audited.known(request_id));
+            audited.count(engine.telemetry().measures(), before);
+            if before.is_none() {
+                // Nobody knew what had become of it; one that was pending was never lost.
+                engine.telemetry().measures().recovered(record.subject.operation);
             }
-            Ok(Looked::Resolved)
+            Ok(if is_final { Looked::Resolved } else { Looked::Open })
         }
         CompleteAnswer::Kept { record } if record.is_final() => Ok(Looked::Resolved),
         // An outcome that says no more than the stored one leaves the record due.

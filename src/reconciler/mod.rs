@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::TraceContextExt as _;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 pub use look::{Sight, Sighting, sight};
 
@@ -74,6 +74,7 @@ impl Reconciler {
             () = draining.begun() => {}
             () = self.work() => {}
         }
+        self.engine.telemetry().measures().pending(None);
         // Another process need not wait for the lease to run out.
         let _ = self.lease(Duration::ZERO).await;
     }
@@ -82,11 +83,7 @@ impl Reconciler {
         let mut last_seen = PendingStats::default();
         loop {
             let next = Instant::now() + self.settings.interval;
-            let told = self.pass_if_leading().await;
-            // Only who leads knows; what others knew once is no news.
-            let stats = told.as_ref().ok().and_then(Option::as_ref).map(|(_, stats)| stats);
-            self.engine.telemetry().measures().pending(stats.map(pending));
-            match told {
+            match self.pass_if_leading().await {
                 Ok(Some((pass, stats))) => tell(pass, &stats, &mut last_seen),
                 Ok(None) => {}
                 Err(fault) => tracing::warn!(%fault, "the reconciler cannot reach the store"),
@@ -95,28 +92,59 @@ impl Reconciler {
         }
     }
 
-    /// One pass, where no other process of the account is at it.
+    /// One pass, where no other process of the account is at it; none too where another has come to
+    /// lead meanwhile.
     ///
     /// # Errors
     /// Where the store cannot be reached.
     pub async fn pass_if_leading(
         &self,
     ) -> Result<Option<(Pass, Stamped<PendingStats>)>, StoreError> {
-        if !self.lease(self.settings.interval * 3).await? {
-            return Ok(None);
+        let told = self.pass_while_leading().await;
+        if !matches!(told, Ok(Some(_))) {
+            // Only who leads knows; what others knew once is no news.
+            self.engine.telemetry().measures().pending(None);
         }
-        let told = self.pass_and_count().await;
         if told.is_err() {
             // What this process cannot do another may.
             let _ = self.lease(Duration::ZERO).await;
         }
-        told.map(Some)
+        told
     }
 
-    async fn pass_and_count(&self) -> Result<(Pass, Stamped<PendingStats>), StoreError> {
-        let pass = self.pass().await?;
+    async fn pass_while_leading(
+        &self,
+    ) -> Result<Option<(Pass, Stamped<PendingStats>)>, StoreError> {
+        if !self.lead().await? {
+            return Ok(None);
+        }
+        // Before the pass: where Zentra hangs it takes long, and that is when somebody has to know.
+        self.count().await?;
+        let pass = tokio::select! {
+            pass = self.pass() => pass?,
+            lost = self.until_another_leads() => return lost.map(|()| None),
+        };
+        match self.lead().await? {
+            true => Ok(Some((pass, self.count().await?))),
+            false => Ok(None),
+        }
+    }
+
+    /// Keeps the lead, and what is shown of the account up to date.
+    async fn until_another_leads(&self) -> Result<(), StoreError> {
+        loop {
+            sleep(self.settings.interval).await;
+            if !self.lead().await? {
+                return Ok(());
+            }
+            self.count().await?;
+        }
+    }
+
+    async fn count(&self) -> Result<Stamped<PendingStats>, StoreError> {
         let stats = self.engine.store().pending_stats().await?;
-        Ok((pass, stats))
+        self.engine.telemetry().measures().pending(Some(pending(&stats)));
+        Ok(stats)
     }
 
     /// Looks up what is due.
@@ -156,6 +184,10 @@ impl Reconciler {
     fn pause(&self, age: Duration) -> Duration {
         let shortest = self.engine.settings().reconcile_after;
         (age / 2).clamp(shortest, self.settings.longest_pause.max(shortest))
+    }
+
+    async fn lead(&self) -> Result<bool, StoreError> {
+        self.lease(self.settings.interval * 3).await
     }
 
     async fn lease(&self, time: Duration) -> Result<bool, StoreError> {

@@ -5,7 +5,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use opentelemetry::Context;
@@ -33,12 +33,36 @@ struct Inner {
     lines: AtomicU64,
 }
 
+/// Whether the audit log has a line of a write, or will have one when its work ends; kept in the
+/// call's context, for whoever ends a call that its caller has left.
+#[derive(Clone, Debug, Default)]
+pub struct Promised(Arc<AtomicBool>);
+
+impl Promised {
+    /// Promises a line of the current call.
+    pub fn promise() {
+        Context::map_current(|current| {
+            if let Some(Self(promised)) = current.get::<Self>() {
+                promised.store(true, Ordering::Relaxed);
+            }
+        });
+    }
+
+    /// True where a line was promised.
+    #[must_use]
+    pub fn is_promised(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Where lines go.
 pub enum Target {
     /// To a thread that writes them, so that a reader that hangs holds up no payment.
     Queue(NonBlocking),
     /// Written at once, for commands that end soon.
     Direct(std::sync::Mutex<Box<dyn Write + Send>>),
+    /// To the standard error of such a command, which is told once that nobody else keeps them.
+    Session(std::sync::Once),
 }
 
 /// Who moved a record, other than a call.
@@ -50,17 +74,67 @@ pub enum Mover {
     Read,
 }
 
-/// What an operator did.
+/// What an operator does.
 #[derive(Clone, Copy, Debug)]
 pub struct OperatorAct<'a> {
     /// What, such as `settle`.
     pub act: &'static str,
-    /// How far: `begun` or `done`.
-    pub stage: &'static str,
-    /// Who.
-    pub by: &'a str,
-    /// Why.
-    pub why: &'a str,
+    /// How far it is.
+    pub stage: Stage<'a>,
+    /// Who, where the command was told.
+    pub by: Option<&'a str>,
+    /// Why, where the command was told.
+    pub why: Option<&'a str>,
+}
+
+/// How far an operator's act is. Each is told twice: before it is done, so that nothing is done
+/// unseen, and after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage<'a> {
+    /// It is about to be done.
+    Begun,
+    /// It is done.
+    Done,
+    /// It was not done, and why.
+    Refused(&'a str),
+    /// Something failed, and it may have been done all the same.
+    Failed(&'a str),
+}
+
+impl<'a> Stage<'a> {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Begun => "begun",
+            Self::Done => "done",
+            Self::Refused(_) => "refused",
+            Self::Failed(_) => "failed",
+        }
+    }
+
+    fn detail(self) -> Option<&'a str> {
+        match self {
+            Self::Begun | Self::Done => None,
+            Self::Refused(detail) | Self::Failed(detail) => Some(detail),
+        }
+    }
+}
+
+/// What the sidecar decided of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It was let through: to Zentra, or to what its record says.
+    Allowed,
+    /// It was not, and nothing was sent for it.
+    Refused,
+}
+
+impl Decision {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 /// What a stop covers.
@@ -159,6 +233,8 @@ struct Line<'a> {
     act: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stage: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
     #[serde(skip_serializing_if = "String::is_empty")]
     request_id: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -190,12 +266,12 @@ impl Audit {
         caller: &Caller,
         digest: &str,
         asked: &Asked,
-        result: Result<(&Came, &Execution), &Error>,
+        result: Result<(&Came, &Execution), (&Error, Decision)>,
     ) {
         let Some(inner) = &self.0 else { return };
         let mut line = Line {
             key_digest: Some(digest),
-            decision: Some("allowed"),
+            decision: Some(Decision::Allowed.as_str()),
             ..inner.asked("payment", caller, asked)
         };
         match result {
@@ -208,26 +284,30 @@ impl Audit {
                 line.provider_request_id =
                     execution.provider_request_id.as_ref().map(|id| id.as_str());
             }
-            Err(error) => failed(&mut line, error),
+            Err((error, decision)) => failed(&mut line, error, decision),
         }
         inner.write(&line);
     }
 
-    /// A write was refused before any work on a payment began.
-    pub fn refused(
-        &self,
-        operation: Operation,
-        caller: &Caller,
-        asked: Option<&Asked>,
-        error: &Error,
-    ) {
+    /// A write ended before any work on a payment began, or its work did so abnormally.
+    pub fn refused(&self, caller: &Caller, asked: &Asked, error: &Error) {
+        Promised::promise();
         let Some(inner) = &self.0 else { return };
-        let mut line = match asked {
-            Some(asked) => inner.asked("payment", caller, asked),
-            None => Line { caller: Some(caller.as_str()), ..inner.line("payment", operation) },
-        };
-        failed(&mut line, error);
+        let mut line = inner.asked("payment", caller, asked);
+        let decision = if error.was_sent() { Decision::Allowed } else { Decision::Refused };
+        failed(&mut line, error, decision);
         inner.write(&line);
+    }
+
+    /// A write's caller hung up before anything was decided.
+    pub fn cancelled(&self, caller: &Caller, asked: &Asked) {
+        let Some(inner) = &self.0 else { return };
+        inner.write(&Line {
+            outcome: Some("CANCELLED"),
+            money_moved: Some(MoneyMoved::Unknown.as_str()),
+            sent: Some(false),
+            ..inner.asked("payment", caller, asked)
+        });
     }
 
     /// A record was moved without a call of its own.
@@ -243,29 +323,26 @@ impl Audit {
     /// An operator acts on a record, or on the account.
     pub fn operator(&self, act: OperatorAct<'_>, recorded: Recorded<'_>) {
         let Some(inner) = &self.0 else { return };
-        inner.write(&Line {
-            act: Some(act.act),
-            stage: Some(act.stage),
-            by: Some(act.by),
-            why: Some(act.why),
-            ..inner.recorded("operator", recorded)
-        });
+        inner.write(&acted(act, inner.recorded("operator", recorded)));
     }
 
     /// An operator stops payments, or lifts a stop; all of them where none is named.
     pub fn stop(&self, act: OperatorAct<'_>, stop: Option<Stopped<'_>>) {
         let Some(inner) = &self.0 else { return };
         let operation = stop.and_then(|stop| stop.operation);
-        inner.write(&Line {
+        let line = Line {
             caller: stop.and_then(|stop| stop.caller).map(Caller::as_str),
             currency: stop.and_then(|stop| stop.currency).map(Currency::code),
             stop: Some(stop.map_or("all", |stop| stop.name)),
-            act: Some(act.act),
-            stage: Some(act.stage),
-            by: Some(act.by),
-            why: Some(act.why),
             ..inner.line("operator", operation)
-        });
+        };
+        inner.write(&acted(act, line));
+    }
+
+    /// An operator acts on the account's store as a whole.
+    pub fn store(&self, act: OperatorAct<'_>) {
+        let Some(inner) = &self.0 else { return };
+        inner.write(&acted(act, inner.line("operator", None)));
     }
 
     /// Lines that were begun; those that found the queue full are among them.
@@ -275,8 +352,19 @@ impl Audit {
     }
 }
 
-fn failed<'a>(line: &mut Line<'a>, error: &'a Error) {
-    line.decision = Some(if error.reason().is_refusal() { "refused" } else { "allowed" });
+fn acted<'a>(act: OperatorAct<'a>, line: Line<'a>) -> Line<'a> {
+    Line {
+        act: Some(act.act),
+        stage: Some(act.stage.as_str()),
+        detail: act.stage.detail(),
+        by: act.by,
+        why: act.why,
+        ..line
+    }
+}
+
+fn failed<'a>(line: &mut Line<'a>, error: &'a Error, decision: Decision) {
+    line.decision = Some(decision.as_str());
     line.reason = Some(error.reason().as_str());
     let moved = error.moved();
     line.money_moved = (moved != MoneyMoved::NotApplicable).then(|| moved.as_str());
@@ -342,6 +430,15 @@ impl Inner {
             Target::Direct(file) => {
                 let mut file = file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 file.write_all(&text).and_then(|()| file.flush())
+            }
+            Target::Session(warned) => {
+                warned.call_once(|| {
+                    tracing::warn!(
+                        "the audit log's lines go to this command's standard error, where the \
+                         sidecar's collector does not see them: keep them, or name a file"
+                    );
+                });
+                std::io::stderr().write_all(&text)
             }
         };
         if let Err(fault) = written {

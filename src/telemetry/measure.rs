@@ -25,6 +25,7 @@ pub struct Measures {
     exchanges: Histogram<f64>,
     store_steps: Histogram<f64>,
     payments: Counter<u64>,
+    ended: Counter<u64>,
     errors: Counter<u64>,
     money: Counter<u64>,
     replays: Counter<u64>,
@@ -106,6 +107,7 @@ impl Measures {
                 &STORE_SECONDS,
             ),
             payments: count(metric::PAYMENTS, "Writes by what they came to."),
+            ended: count(metric::PAYMENTS_ENDED, "Payments by the status they ended with, once."),
             errors: count(metric::CALL_ERRORS, "Calls that were answered with an error."),
             money: count(metric::MONEY_MOVED, "Money that moved, in the currency's minor unit."),
             replays: count(metric::REPLAYS, "Writes that were answered from the record."),
@@ -121,6 +123,33 @@ impl Measures {
                 "What the policy decided, beside what the one on trial would.",
             ),
             pending,
+        }
+    }
+
+    /// Shows what wakes somebody from the start, as none of it: a counter that is born with its
+    /// first event has not grown by it, as Prometheus sees it.
+    pub fn expect_calls(&self) {
+        for operation in Operation::ALL {
+            for reason in [Reason::OutcomeConflict, Reason::OutcomeUnresolved, Reason::UpstreamAuth]
+            {
+                self.errors.add(0, &[of(operation), KeyValue::new(label::REASON, reason.as_str())]);
+            }
+            if operation.is_write() {
+                self.not_stored.add(0, &[of(operation)]);
+            }
+        }
+    }
+
+    /// The same for rules that cannot be evaluated, of decisions on these actions.
+    pub fn expect_decisions(
+        &self,
+        actions: impl IntoIterator<Item = &'static str>,
+        failed: &'static str,
+    ) {
+        for action in actions {
+            let labels =
+                [KeyValue::new(label::ACTION, action), KeyValue::new(label::EFFECT, failed)];
+            self.decisions.add(0, &labels);
         }
     }
 
@@ -156,11 +185,13 @@ impl Measures {
         self.exchanges.record(time.as_secs_f64(), &labels);
     }
 
-    /// A step of the store ended.
-    pub fn store_step(&self, step: &'static str, error: Option<&'static str>, time: Duration) {
-        let mut labels = Vec::with_capacity(3);
-        labels.push(KeyValue::new(attribute::DB_SYSTEM_NAME, "redis"));
-        labels.push(KeyValue::new(attribute::DB_STORED_PROCEDURE_NAME, step));
+    /// A step of the store ended. `labels` say what it was, and where.
+    pub fn store_step(
+        &self,
+        mut labels: Vec<KeyValue>,
+        error: Option<&'static str>,
+        time: Duration,
+    ) {
         if let Some(error) = error {
             labels.push(KeyValue::new(attribute::ERROR_TYPE, error));
         }
@@ -175,6 +206,11 @@ impl Measures {
             ExecutionPath::Replayed => self.replays.add(1, &[of(operation)]),
             ExecutionPath::Recovered => self.recoveries.add(1, &[of(operation)]),
         }
+    }
+
+    /// A payment has ended, and this process was the first to store so.
+    pub fn ended(&self, operation: Operation, status: &'static str) {
+        self.ended.add(1, &[of(operation), KeyValue::new(label::STATUS, status)]);
     }
 
     /// Money has moved, and this process was the first to store so.

@@ -105,6 +105,8 @@ pub mod metric {
 
     /// Writes by operation and status.
     pub const PAYMENTS: &str = "zentra_sidecar.payments";
+    /// Payments that ended, by operation and status.
+    pub const PAYMENTS_ENDED: &str = "zentra_sidecar.payments.ended";
     /// Calls that were answered with an error, by operation and reason.
     pub const CALL_ERRORS: &str = "zentra_sidecar.call.errors";
     /// Money that moved, by operation and currency, in the minor unit.

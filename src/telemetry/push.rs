@@ -11,9 +11,18 @@ use opentelemetry_sdk::metrics::{InstrumentKind, ManualReader, Pipeline, Tempora
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::settings::PushSettings;
+
 /// A reader that can be given to a meter provider and read from here.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct SharedReader(Arc<ManualReader>);
+
+impl SharedReader {
+    /// Sums are as `temporality` says.
+    pub(super) fn new(temporality: Temporality) -> Self {
+        Self(Arc::new(ManualReader::builder().with_temporality(temporality).build()))
+    }
+}
 
 impl MetricReader for SharedReader {
     fn register_pipeline(&self, pipeline: Weak<Pipeline>) {
@@ -37,16 +46,16 @@ impl MetricReader for SharedReader {
     }
 }
 
-/// Sends everything to `exporter` every `every`, and once more at the end, for as long as `flush`.
+/// Sends everything to `exporter` as `settings` say, and once more at the end, for as long as `flush`.
 /// Unlike the SDK's periodic reader it needs no thread of its own.
 pub(super) async fn run<E: PushMetricExporter>(
     reader: SharedReader,
     exporter: E,
-    every: Duration,
+    settings: PushSettings,
     end: CancellationToken,
     flush: Duration,
 ) {
-    let mut ticks = interval(every);
+    let mut ticks = interval(settings.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.tick().await;
     let mut failing = false;
@@ -56,7 +65,7 @@ pub(super) async fn run<E: PushMetricExporter>(
             _ = ticks.tick() => false,
         };
         let mut metrics = ResourceMetrics::default();
-        let time = if ended { flush } else { every };
+        let time = if ended { flush } else { settings.timeout };
         let sent = match reader.collect(&mut metrics) {
             Ok(()) => timeout(time, exporter.export(&metrics)).await,
             Err(fault) => Ok(Err(fault)),

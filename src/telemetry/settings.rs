@@ -6,6 +6,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use opentelemetry_sdk::metrics::Temporality;
+
 use super::export::QueueSettings;
 
 /// How OTLP is spoken.
@@ -26,15 +28,33 @@ pub struct OtelSettings {
     pub metrics: Option<Protocol>,
     /// How spans wait and leave.
     pub queue: QueueSettings,
-    /// The time between two sendings of metrics.
-    pub metric_interval: Option<Duration>,
+    /// How metrics leave.
+    pub push: PushSettings,
 }
 
-/// The usual time between two sendings of metrics.
-pub const METRIC_INTERVAL: Duration = Duration::from_secs(60);
+/// How metrics leave; OpenTelemetry's `OTEL_METRIC_*`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PushSettings {
+    /// The time between two sendings.
+    pub interval: Duration,
+    /// How long one sending may take.
+    pub timeout: Duration,
+    /// Whether sums are since the start, or since the last sending.
+    pub temporality: Temporality,
+}
+
+impl Default for PushSettings {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(60),
+            timeout: Duration::from_secs(30),
+            temporality: Temporality::Cumulative,
+        }
+    }
+}
 
 /// Variables that the libraries below do not know: better refused than passed over.
-const UNSUPPORTED: [&str; 9] = [
+const CERTIFICATES: [&str; 9] = [
     "OTEL_EXPORTER_OTLP_CERTIFICATE",
     "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
     "OTEL_EXPORTER_OTLP_CLIENT_KEY",
@@ -82,11 +102,11 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn all(&mut self) -> OtelSettings {
-        let disabled = self.one_of("OTEL_SDK_DISABLED", &["true", "false"]);
+        let disabled = self.word("OTEL_SDK_DISABLED", &["true", "false"]);
         let (traces, metrics) = (self.signal("TRACES"), self.signal("METRICS"));
         self.sampler();
         self.propagators();
-        for name in UNSUPPORTED {
+        for name in CERTIFICATES {
             if self.get(name).is_some() {
                 self.fault(name, "is not supported; the system's root certificates are used");
             }
@@ -99,10 +119,32 @@ impl Reader<'_> {
             export_timeout: self.millis("OTEL_BSP_EXPORT_TIMEOUT").unwrap_or(usual.export_timeout),
         };
         let queue = QueueSettings { batch: queue.batch.min(queue.spans), ..queue };
-        let metric_interval = self.millis("OTEL_METRIC_EXPORT_INTERVAL");
+        let push = self.push();
         match disabled.as_deref() {
             Some("true") => OtelSettings::default(),
-            _ => OtelSettings { traces, metrics, queue, metric_interval },
+            _ => OtelSettings { traces, metrics, queue, push },
+        }
+    }
+
+    fn push(&mut self) -> PushSettings {
+        let usual = PushSettings::default();
+        let temporality = self.word(
+            "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+            &["cumulative", "delta", "lowmemory"],
+        );
+        // The instruments have bounds of their own, by the conventions.
+        self.word(
+            "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+            &["explicit_bucket_histogram"],
+        );
+        PushSettings {
+            interval: self.millis("OTEL_METRIC_EXPORT_INTERVAL").unwrap_or(usual.interval),
+            timeout: self.millis("OTEL_METRIC_EXPORT_TIMEOUT").unwrap_or(usual.timeout),
+            temporality: match temporality.as_deref() {
+                Some("delta") => Temporality::Delta,
+                Some("lowmemory") => Temporality::LowMemory,
+                _ => usual.temporality,
+            },
         }
     }
 
@@ -182,8 +224,16 @@ impl Reader<'_> {
         }
     }
 
+    /// One of these words, in whatever case, as the standard has it for switches.
+    fn word(&mut self, name: &str, words: &[&str]) -> Option<String> {
+        self.check(name, self.get(name)?.to_ascii_lowercase(), words)
+    }
+
     fn one_of(&mut self, name: &str, words: &[&str]) -> Option<String> {
-        let text = self.get(name)?;
+        self.check(name, self.get(name)?, words)
+    }
+
+    fn check(&mut self, name: &str, text: String, words: &[&str]) -> Option<String> {
         if words.contains(&text.as_str()) {
             return Some(text);
         }
@@ -248,8 +298,10 @@ mod tests {
     #[test]
     fn the_standard_switch_ends_all_of_it() {
         let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318");
-        let settings = read(&[endpoint, ("OTEL_SDK_DISABLED", "true")]).unwrap();
-        assert_eq!(settings, OtelSettings::default());
+        for word in ["true", "True", "TRUE"] {
+            let settings = read(&[endpoint, ("OTEL_SDK_DISABLED", word)]).unwrap();
+            assert_eq!(settings, OtelSettings::default(), "{word}");
+        }
         let none =
             [endpoint, ("OTEL_TRACES_EXPORTER", "none"), ("OTEL_METRICS_EXPORTER", "prometheus")];
         let settings = read(&none).unwrap();
@@ -272,6 +324,22 @@ mod tests {
     }
 
     #[test]
+    fn metrics_follow_theirs() {
+        let name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+        for (word, temporality) in [
+            ("cumulative", Temporality::Cumulative),
+            ("Delta", Temporality::Delta),
+            ("LOWMEMORY", Temporality::LowMemory),
+        ] {
+            assert_eq!(read(&[(name, word)]).unwrap().push.temporality, temporality);
+        }
+        let times = [("OTEL_METRIC_EXPORT_INTERVAL", "10"), ("OTEL_METRIC_EXPORT_TIMEOUT", "20")];
+        let push = read(&times).unwrap().push;
+        let (interval, timeout) = (Duration::from_millis(10), Duration::from_millis(20));
+        assert_eq!((push.interval, push.timeout), (interval, timeout));
+    }
+
+    #[test]
     fn every_fault_is_told_and_names_its_variable() {
         let wrong = [
             ("OTEL_SDK_DISABLED", "yes"),
@@ -287,6 +355,12 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca.pem"),
             ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
             ("OTEL_METRIC_EXPORT_INTERVAL", "-1"),
+            ("OTEL_METRIC_EXPORT_TIMEOUT", "soon"),
+            ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "since lunch"),
+            (
+                "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+                "base2_exponential_bucket_histogram",
+            ),
         ];
         let faults = read(&wrong).unwrap_err();
         assert_eq!(faults.len(), wrong.len(), "{faults:#?}");

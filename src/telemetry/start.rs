@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 use super::Telemetry;
 use super::audit::Audit;
 use super::export::{self, Dropped};
-use super::logs::Lines;
+use super::lines::Lines;
 use super::names::{label, metric};
 use super::push::{self, SharedReader};
-use super::settings::{METRIC_INTERVAL, OtelSettings, Protocol};
+use super::settings::{OtelSettings, Protocol, PushSettings};
 use super::trace::Tracer;
 
 /// How long what is left may take to leave at the end, unless less is allowed.
@@ -54,11 +54,10 @@ pub fn start(
     };
     let mut readers = Vec::new();
     if let Some(protocol) = settings.metrics {
-        let reader = SharedReader::default();
+        let reader = SharedReader::new(settings.push.temporality);
         readers.push(reader.clone());
-        let every = settings.metric_interval.unwrap_or(METRIC_INTERVAL);
-        let end = exports.end.clone();
-        exports.tasks.spawn(push::run(reader, metric_exporter(protocol)?, every, end, FLUSH));
+        let (exporter, end) = (metric_exporter(protocol, settings.push)?, exports.end.clone());
+        exports.tasks.spawn(push::run(reader, exporter, settings.push, end, FLUSH));
     }
     let telemetry = Telemetry::new(tracer, audit, readers);
     show_losses(&telemetry, dropped, lines);
@@ -87,8 +86,8 @@ fn span_exporter(protocol: Protocol) -> Result<SpanExporter, String> {
     .map_err(|fault| format!("spans cannot be exported: {fault}"))
 }
 
-fn metric_exporter(protocol: Protocol) -> Result<MetricExporter, String> {
-    let builder = MetricExporter::builder();
+fn metric_exporter(protocol: Protocol, push: PushSettings) -> Result<MetricExporter, String> {
+    let builder = MetricExporter::builder().with_temporality(push.temporality);
     match protocol {
         Protocol::Grpc => builder.with_tonic().build(),
         Protocol::Http => builder.with_http().with_http_client(http_client()?).build(),
@@ -122,7 +121,7 @@ fn show_losses(telemetry: &Telemetry, dropped: Dropped, lines: &Lines) {
     let lost = lines.lost();
     let _counter = meter
         .u64_observable_counter(metric::LINES_DROPPED)
-        .with_description("Lines that found their queue full and were lost.")
+        .with_description("Lines that were lost.")
         .with_callback(move |observer| {
             for (target, count) in lost() {
                 observer.observe(count, &[KeyValue::new(label::TARGET, target)]);

@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 use super::audit::{Audit, Target};
-use super::logs::Lines;
+use super::lines::{Lines, unbuffered};
 use crate::clock::Clock;
 use crate::domain::{Account, Environment};
 
@@ -52,9 +52,9 @@ impl AuditTarget {
     ) -> Result<Audit, String> {
         let target = match self {
             Self::Off => return Ok(Audit::off()),
-            Self::Stdout => lines.queue("audit", io::stdout()),
-            Self::Stderr => lines.queue("audit", io::stderr()),
-            Self::File(path) => lines.queue("audit", open_file(path)?),
+            Self::Stdout => lines.audit(unbuffered(io::stdout()).map_err(unwritable)?),
+            Self::Stderr => lines.audit(unbuffered(io::stderr()).map_err(unwritable)?),
+            Self::File(path) => lines.audit(open_file(path)?),
         };
         Ok(Audit::new(Target::Queue(target), clock, account, environment))
     }
@@ -68,12 +68,12 @@ impl AuditTarget {
         clock: Arc<dyn Clock>,
         (account, environment): (Account, Environment),
     ) -> Result<Audit, String> {
-        let target: Box<dyn Write + Send> = match self {
+        let target = match self {
             Self::Off => return Ok(Audit::off()),
-            Self::Stdout | Self::Stderr => Box::new(io::stderr()),
-            Self::File(path) => Box::new(open_file(path)?),
+            Self::Stdout | Self::Stderr => Target::Session(Once::new()),
+            Self::File(path) => Target::Direct(Mutex::new(Box::new(open_file(path)?))),
         };
-        Ok(Audit::new(Target::Direct(Mutex::new(target)), clock, account, environment))
+        Ok(Audit::new(target, clock, account, environment))
     }
 }
 
@@ -86,6 +86,10 @@ impl fmt::Display for AuditTarget {
             Self::File(path) => path.display().fmt(formatter),
         }
     }
+}
+
+fn unwritable(fault: io::Error) -> String {
+    format!("the audit log cannot be written: {fault}")
 }
 
 fn open_file(path: &Path) -> Result<std::fs::File, String> {

@@ -1,4 +1,4 @@
-//! A claim whose answer was lost begins nothing anew.
+//! A claim whose answer was lost begins nothing anew, and an outcome whose answer was counts once.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
+use serde_json::json;
 use tokio::time::Instant;
 use tower::util::BoxCloneSyncService;
 use zentra_sidecar::admission::Admitted;
@@ -35,9 +36,22 @@ struct Losing {
     is_taken: bool,
     /// That other call's claim.
     other: Mutex<Option<Claim>>,
+    /// Whether the next outcome is stored, and the answer lost.
+    loses_outcome: AtomicBool,
 }
 
 impl Losing {
+    /// One that loses nothing.
+    fn nothing() -> Self {
+        Self {
+            inner: MemoryStore::new(|| 0),
+            has_lost: AtomicBool::new(true),
+            is_taken: false,
+            other: Mutex::default(),
+            loses_outcome: AtomicBool::default(),
+        }
+    }
+
     async fn lose(&self, claim: &Claim) -> Result<Stamped<ClaimAnswer>, StoreError> {
         if self.is_taken {
             let other = Claim { owner: OwnerId::new(7), ..claim.clone() };
@@ -73,7 +87,13 @@ impl Store for Losing {
     }
 
     fn complete<'a>(&'a self, evidence: &'a Evidence) -> Step<'a, Stamped<CompleteAnswer>> {
-        self.inner.complete(evidence)
+        if !self.loses_outcome.swap(false, Ordering::Relaxed) {
+            return self.inner.complete(evidence);
+        }
+        Box::pin(async move {
+            self.inner.complete(evidence).await?;
+            Err(StoreError::TimedOut(500))
+        })
     }
 
     fn doubt<'a>(&'a self, doubt: &'a Doubt) -> Step<'a, Stamped<DoubtAnswer>> {
@@ -163,8 +183,8 @@ async fn engine(posts: Arc<AtomicUsize>, is_taken: bool) -> (Engine, Arc<Losing>
         clock.clone(),
         Telemetry::quiet(),
     );
-    let (inner, has_lost) = (MemoryStore::new(|| 0), AtomicBool::new(false));
-    let store = Arc::new(Losing { inner, has_lost, is_taken, other: Mutex::default() });
+    let store =
+        Arc::new(Losing { has_lost: AtomicBool::new(false), is_taken, ..Losing::nothing() });
     store.init().await.unwrap();
     let parts = Parts { store: store.clone(), ..parts };
     (app::engine(&settings, clock, parts), store)
@@ -210,4 +230,40 @@ async fn it_waits_for_another_call_and_sends_nothing_after_it_either() {
     let (error, ()) = tokio::join!(charge(&engine), other);
     assert_eq!(error.reason(), Reason::IdempotencyInProgress);
     assert_eq!(posts.load(Ordering::Relaxed), 0, "nothing was begun");
+}
+
+/// The repeat finds the outcome stored already, and it was this call that stored it.
+#[tokio::test(start_paused = true)]
+async fn an_outcome_whose_answer_was_lost_counts_once() {
+    let charge = json!({"success": true, "data": {
+        "id": "chg_1", "reference": "order-1", "status": "successful", "amount_minor": 1000,
+        "currency": "NGN", "customer_id": "cus_1", "payment_token_id": "tok_1",
+    }});
+    let body = Bytes::from(charge.to_string());
+    let transport = tower::service_fn(move |_: Request<Bytes>| {
+        let answer = Response::builder().status(201).body(body.clone()).unwrap();
+        async { Ok::<_, TransportError>(answer) }
+    });
+    let settings = sidecar::settings("http://127.0.0.1:1", &[]);
+    let (clock, telemetry) = (Arc::new(StandingClock), Telemetry::quiet());
+    let transport = BoxCloneSyncService::new(transport);
+    let parts = Parts::over(transport, &settings, clock.clone(), telemetry.clone());
+    let store = Losing { loses_outcome: AtomicBool::new(true), ..Losing::nothing() };
+    store.init().await.unwrap();
+    let engine = app::engine(&settings, clock, Parts { store: Arc::new(store), ..parts });
+    let caller = Caller::new("local").unwrap();
+    for _ in 0..2 {
+        let answer_by = Instant::now() + Duration::from_secs(5);
+        let terms = Terms::default();
+        let call = engine.execute(&caller, answer_by, command(), terms, Admitted::default());
+        call.await.unwrap();
+    }
+    let text = telemetry.prometheus_text();
+    for line in [
+        "zentra_sidecar_money_moved_minor_total{currency=\"NGN\",operation=\"charge\"} 1000\n",
+        "zentra_sidecar_payments_ended_total{operation=\"charge\",status=\"SUCCEEDED\"} 1\n",
+        "zentra_sidecar_payments_total{operation=\"charge\",status=\"SUCCEEDED\"} 2\n",
+    ] {
+        assert!(text.contains(line), "{line}{text}");
+    }
 }

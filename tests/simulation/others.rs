@@ -55,7 +55,7 @@ fn read(stage: &Stage, order: &Order) {
             let verified = process.gateway.verify(call, VerifyCommand { reference, wait }).await;
             verified.map(|it| it.charge)
         } else {
-            process.gateway.get_charge(call, reference).await
+            process.gateway.get_charge(call, reference).await.map(|read| read.value)
         };
         if let Ok(charge) = charge {
             let now_ms = world.now_ms();

@@ -18,7 +18,8 @@ use crate::config::{Faults, ServeArgs, Settings};
 use crate::shutdown::Signals;
 use crate::simulator::{self, Simulator};
 use crate::telemetry::audit::Audit;
-use crate::telemetry::logs::{self, Lines};
+use crate::telemetry::lines::Lines;
+use crate::telemetry::logs;
 use crate::telemetry::settings::OtelSettings;
 use crate::telemetry::start::{self as telemetry, Exports, FLUSH};
 

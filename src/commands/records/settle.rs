@@ -2,14 +2,16 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::domain::{Actor, Reason, Reference};
+use crate::domain::{Actor, ProviderText, Reason, Reference};
 use crate::engine::{Engine, repeated};
 use crate::gateway::payments::{self, Audited, KeptCommand};
 use crate::idempotency::{
     Class, Fence, Outcome, OwnerId, Record, Settle, SettleAnswer, SettleBegin, WhyNotSettled,
 };
 use crate::reconciler::{Sight, Sighting, sight};
-use crate::telemetry::audit::OperatorAct;
+use crate::telemetry::audit::{OperatorAct, Stage};
+
+use NotSettled::{Failed, Refused};
 
 /// What the operator says.
 #[derive(Args, Clone, Debug)]
@@ -43,7 +45,24 @@ enum Said {
     NotHappened,
 }
 
-/// Takes the record over, looks once more, and stores the word.
+/// Why a record was not settled, as far as is known.
+enum NotSettled {
+    /// It was not, and why.
+    Refused(String),
+    /// Something failed; it may have been.
+    Failed(String),
+}
+
+/// What a settlement stores, and which of Zentra's answers it rests on.
+struct Found {
+    record: Box<Record>,
+    fence: Fence,
+    outcome: Outcome,
+    request_id: Option<ProviderText>,
+}
+
+/// Takes the record over, looks once more, and stores the word. The audit log is told before
+/// anything is done, and of whatever came of it.
 pub(super) async fn settle(
     engine: &Engine,
     record: &Record,
@@ -51,47 +70,106 @@ pub(super) async fn settle(
 ) -> Result<String, String> {
     let by = Actor::new(&word.by).map_err(|fault| format!("--by {fault}"))?;
     let reason = Reason::new(&word.reason).map_err(|fault| format!("--reason {fault}"))?;
+    let own = word.provider_reference.as_deref().map(Reference::new).transpose();
+    let own = own.map_err(|fault| format!("--provider-reference {fault}"))?;
+    let audit = |stage, recorded| {
+        let (by, why) = (Some(by.as_str()), Some(reason.as_str()));
+        engine
+            .telemetry()
+            .audit()
+            .operator(OperatorAct { act: "settle", stage, by, why }, recorded);
+    };
+    let said = Audited::new(record, None);
+    audit(Stage::Begun, said.unknown(word.outcome.as_str(), None));
+    let found = match find(engine, record, word, own.as_ref()).await {
+        Ok(found) => found,
+        Err(why) => {
+            audit(why.stage(), said.unknown(word.outcome.as_str(), None));
+            return Err(why.into_text());
+        }
+    };
+    let settled_by = format!("{by}: {reason}");
+    let audited = Audited::new(&found.record, Some(&found.outcome));
+    let (class, request_id) = (found.outcome.class.as_str(), found.request_id.as_ref());
+    match store(engine, &found, settled_by).await {
+        Ok(()) => {
+            audit(Stage::Done, audited.known(request_id));
+            Ok(format!("settled as {class}"))
+        }
+        Err(why) => {
+            audit(why.stage(), audited.unknown(class, request_id));
+            Err(why.into_text())
+        }
+    }
+}
+
+/// What is to be stored, from the operator's word and a last look at Zentra.
+async fn find(
+    engine: &Engine,
+    record: &Record,
+    word: &Word,
+    own: Option<&Reference>,
+) -> Result<Found, NotSettled> {
     let (fence, record) = begin(engine, record).await?;
-    let own = match &word.provider_reference {
-        Some(text) => {
-            Some(Reference::new(text).map_err(|fault| format!("--provider-reference {fault}"))?)
-        }
-        None => None,
-    };
-    let sight = sight(engine, &record, own.as_ref()).await;
-    let Sight { shown: sighting, request_id } = sight
-        .map_err(|trouble| format!("the last look-up failed ({}); try again", trouble.detail))?;
+    let Sight { shown: sighting, request_id } =
+        sight(engine, &record, own).await.map_err(|trouble| {
+            Refused(format!("the last look-up failed ({}); try again", trouble.detail))
+        })?;
     let outcome = match word.outcome {
-        Said::Happened => happened(sighting, word.adopt.as_deref())?,
+        Said::Happened => happened(sighting, word.adopt.as_deref()),
         Said::NotHappened => {
-            let hidden = !word.zentra_confirmed && may_be_hidden(engine, &record).await?;
-            not_happened(&sighting, hidden)?
+            let hidden =
+                !word.zentra_confirmed && may_be_hidden(engine, &record).await.map_err(Refused)?;
+            not_happened(&sighting, hidden)
         }
     };
-    let class = outcome.class;
+    Ok(Found { outcome: outcome.map_err(Refused)?, record, fence, request_id })
+}
+
+async fn store(engine: &Engine, found: &Found, settled_by: String) -> Result<(), NotSettled> {
+    let subject = &found.record.subject;
     let settle = Settle {
-        digest: record.subject.digest,
-        fence,
-        outcome: outcome.clone(),
-        amount: payments::amount(record.subject.operation, &outcome),
-        settled_by: format!("{by}: {reason}"),
+        digest: subject.digest,
+        fence: found.fence,
+        outcome: found.outcome.clone(),
+        amount: payments::amount(subject.operation, &found.outcome),
+        settled_by,
         periods: engine.settings().periods,
     };
-    let audited = Audited::new(&record, Some(&outcome));
-    let audit = |stage, recorded| {
-        let act = OperatorAct { act: "settle", stage, by: by.as_str(), why: reason.as_str() };
-        engine.telemetry().audit().operator(act, recorded);
-    };
-    // Before it is done, so that nothing is done unseen.
-    audit("begun", audited.unknown(class.as_str(), request_id.as_ref()));
     let settled = repeated(|| engine.store().settle(&settle)).await;
-    match settled.map_err(|fault| fault.to_string())?.answer {
-        SettleAnswer::Settled => {
-            audit("done", audited.known(request_id.as_ref()));
-            Ok(format!("settled as {}", class.as_str()))
+    match settled.map_err(|fault| Failed(fault.to_string()))?.answer {
+        SettleAnswer::Settled => Ok(()),
+        SettleAnswer::Refused(why) => Err(Refused(refused(why).to_owned())),
+        SettleAnswer::Begun { .. } => Err(strange()),
+    }
+}
+
+fn strange() -> NotSettled {
+    Failed("the store gave another step's answer".to_owned())
+}
+
+impl NotSettled {
+    fn stage(&self) -> Stage<'_> {
+        match self {
+            Refused(why) => Stage::Refused(why),
+            Failed(why) => Stage::Failed(why),
         }
-        SettleAnswer::Refused(why) => Err(refused(why).to_owned()),
-        SettleAnswer::Begun { .. } => Err("the store gave another step's answer".to_owned()),
+    }
+
+    fn into_text(self) -> String {
+        match self {
+            Refused(why) | Failed(why) => why,
+        }
+    }
+}
+
+impl Said {
+    /// The word in the audit log, before it is known what is stored.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Happened => "HAPPENED",
+            Self::NotHappened => "NOT_HAPPENED",
+        }
     }
 }
 
@@ -145,7 +223,7 @@ async fn may_be_hidden(engine: &Engine, record: &Record) -> Result<bool, String>
     Ok(charge.value.status.may_show_refunds())
 }
 
-async fn begin(engine: &Engine, record: &Record) -> Result<(Fence, Box<Record>), String> {
+async fn begin(engine: &Engine, record: &Record) -> Result<(Fence, Box<Record>), NotSettled> {
     let settings = engine.settings();
     let begin = SettleBegin {
         digest: record.subject.digest,
@@ -154,10 +232,10 @@ async fn begin(engine: &Engine, record: &Record) -> Result<(Fence, Box<Record>),
         resend_window_ms: u64::try_from(settings.resend_window.as_millis()).unwrap_or(u64::MAX),
     };
     let begun = repeated(|| engine.store().settle_begin(&begin)).await;
-    match begun.map_err(|fault| fault.to_string())?.answer {
+    match begun.map_err(|fault| Failed(fault.to_string()))?.answer {
         SettleAnswer::Begun { fence, record } => Ok((fence, record)),
-        SettleAnswer::Refused(why) => Err(refused(why).to_owned()),
-        SettleAnswer::Settled => Err("the store gave another step's answer".to_owned()),
+        SettleAnswer::Refused(why) => Err(Refused(refused(why).to_owned())),
+        SettleAnswer::Settled => Err(strange()),
     }
 }
 

@@ -2,17 +2,22 @@
 
 use super::Session;
 use crate::domain::ExecutionPath;
-use crate::engine::Executed;
 use crate::engine::answer::{self, unknown};
 use crate::engine::payment::Payment;
 use crate::engine::steps::repeated;
-use crate::error::{Error, MoneyMoved, Reason};
+use crate::engine::{Executed, News};
+use crate::error::{Error, MoneyMoved, ProviderNote, Reason};
 use crate::failpoint::{Point, reach};
 use crate::idempotency::{
     Class, CompleteAnswer, Doubt, DoubtAnswer, Evidence, Match, Outcome, Release, ReleaseAnswer,
-    Source, Stamped, State, Verdict, WhyKept, compare,
+    Source, Stamped, State, StoreError, Verdict, WhyKept, compare,
 };
 use crate::zentra::{Reply, Trouble};
+
+/// Which of Zentra's answers it was.
+fn told_by<T>(reply: &Reply<T>) -> ProviderNote {
+    ProviderNote { request_id: reply.request_id.clone(), ..ProviderNote::default() }
+}
 
 impl<P: Payment> Session<'_, P> {
     /// Forgets the payment. Only a release that the store confirmed lets the caller hear `no`;
@@ -98,16 +103,10 @@ impl<P: Payment> Session<'_, P> {
             let kept_ms = u64::try_from(kept_ms).unwrap_or(u64::MAX);
             evidence.periods.retention_ms = evidence.periods.retention_ms.max(kept_ms);
         }
-        let answer = repeated(|| self.shared.store.complete(&evidence)).await;
+        let answer = self.store_evidence(&evidence, &reply.value).await;
         reach(Point::AfterComplete).await;
-        let posts = match answer.map(|stamped| stamped.answer) {
-            Ok(CompleteAnswer::Stored { posts }) => {
-                if let Some(moved) = P::came(&reply.value).moved {
-                    let operation = self.work.subject.operation;
-                    self.shared.telemetry.measures().money_moved(operation, moved);
-                }
-                posts
-            }
+        let posts = match answer {
+            Ok(CompleteAnswer::Stored { posts, .. }) => posts,
             Ok(CompleteAnswer::Kept { record }) => {
                 // The stored outcome is as new or newer.
                 let replayed = self.shared.replay(&self.call.payment, &record)?;
@@ -115,7 +114,8 @@ impl<P: Payment> Session<'_, P> {
                 return Ok(self.shared.executed(replayed.value, record.posts, path, request_id));
             }
             Ok(CompleteAnswer::Conflict { .. }) => {
-                return Err(Error::new(Reason::OutcomeConflict).sent(self.posts_here > 0));
+                let error = Error::new(Reason::OutcomeConflict).sent(self.posts_here > 0);
+                return Err(error.provider(told_by(&reply)));
             }
             Ok(
                 CompleteAnswer::NotProof { .. }
@@ -141,9 +141,8 @@ impl<P: Payment> Session<'_, P> {
     ) -> Result<Executed<P::Value>, Error> {
         let verdict = Verdict::Outcome(self.call.payment.outcome(&reply.value));
         let evidence = self.evidence(verdict);
-        let answer = repeated(|| self.shared.store.complete(&evidence)).await;
-        match answer.map(|stamped| stamped.answer) {
-            Ok(CompleteAnswer::Stored { posts }) => Ok(self.shared.executed(
+        match self.store_evidence(&evidence, &reply.value).await {
+            Ok(CompleteAnswer::Stored { posts, .. }) => Ok(self.shared.executed(
                 reply.value,
                 posts,
                 ExecutionPath::Direct,
@@ -151,7 +150,7 @@ impl<P: Payment> Session<'_, P> {
             )),
             Ok(CompleteAnswer::Kept { record }) => self.shared.replay(&self.call.payment, &record),
             Ok(CompleteAnswer::Conflict { .. }) => {
-                Err(Error::new(Reason::OutcomeConflict).sent(true))
+                Err(Error::new(Reason::OutcomeConflict).sent(true).provider(told_by(&reply)))
             }
             Ok(_) => Err(unknown(true, "declined, but another attempt may have arrived")),
             Err(fault) => Err(unknown(true, format!("declined, but not stored ({fault})"))),
@@ -177,12 +176,13 @@ impl<P: Payment> Session<'_, P> {
     /// Something else stands under the payment's name.
     pub(super) async fn contradict(
         &mut self,
-        found: &P::Value,
+        found: &Reply<P::Value>,
     ) -> Result<Executed<P::Value>, Error> {
-        let contrary = self.call.payment.outcome(found);
+        let contrary = self.call.payment.outcome(&found.value);
         self.store_contradiction(contrary).await;
         Err(Error::new(Reason::OutcomeConflict)
             .sent(self.posts_here > 0)
+            .provider(told_by(found))
             .operator_text("a look-up found another payment under this reference"))
     }
 
@@ -192,6 +192,36 @@ impl<P: Payment> Session<'_, P> {
             let reference = self.work.subject.reference.as_ref().map(ToString::to_string);
             tracing::error!(reference, %fault, "a contradiction was not stored");
         }
+    }
+
+    /// Stores an outcome, and counts what it ended and moved, once: a first try may have been
+    /// applied although its answer was lost.
+    async fn store_evidence(
+        &mut self,
+        evidence: &Evidence,
+        value: &P::Value,
+    ) -> Result<CompleteAnswer, StoreError> {
+        let mut tries = 0;
+        let answer = repeated(|| {
+            tries += 1;
+            self.shared.store.complete(evidence)
+        });
+        let answer = answer.await?.answer;
+        let Verdict::Outcome(outcome) = &evidence.verdict else { return Ok(answer) };
+        let before = match &answer {
+            CompleteAnswer::Stored { before, .. } => *before,
+            CompleteAnswer::Kept { record }
+                if tries > 1
+                    && record.is_held_by(self.work.fence)
+                    && record.outcome.as_ref() == Some(outcome) =>
+            {
+                None
+            }
+            _ => return Ok(answer),
+        };
+        let news = News { operation: self.work.subject.operation, class: outcome.class, before };
+        news.count(self.shared.telemetry.measures(), &P::came(value));
+        Ok(answer)
     }
 
     fn evidence(&self, verdict: Verdict) -> Evidence {

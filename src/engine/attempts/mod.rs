@@ -152,7 +152,7 @@ impl<'a, P: Payment> Session<'a, P> {
             }
             Ok(Found::Other(reply)) => {
                 self.note("look-up", "found another", &reply.request_id, false);
-                Next::Answer(self.contradict(&reply.value).await)
+                Next::Answer(self.contradict(&reply).await)
             }
             Ok(Found::Nothing) if mutants::is_on(Mutant::AbsentIsProof) => {
                 let error = Error::new(Reason::UpstreamUnreachable);

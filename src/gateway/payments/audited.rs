@@ -2,10 +2,11 @@
 
 use super::{KeptCommand, came};
 use crate::domain::{Caller, ProviderText};
+use crate::engine::News;
 use crate::error::MoneyMoved;
 use crate::idempotency::{Class, Outcome, Record};
 use crate::telemetry::audit::Recorded;
-use crate::telemetry::{Asked, Came};
+use crate::telemetry::{Asked, Came, Measures};
 
 /// What the audit log is told of a record.
 pub(crate) struct Audited<'a> {
@@ -28,6 +29,14 @@ impl<'a> Audited<'a> {
         let asked = Asked { reference: subject.reference.clone(), ..asked };
         let came = outcome.and_then(|outcome| came(subject.operation, outcome));
         Self { caller: &subject.caller, digest: subject.digest.to_string(), asked, outcome, came }
+    }
+
+    /// Counts what the outcome is news of. `before` is the kind of the one that it has replaced.
+    pub(crate) fn count(&self, measures: &Measures, before: Option<Class>) {
+        if let (Some(outcome), Some(came)) = (self.outcome, &self.came) {
+            let news = News { operation: self.asked.operation, class: outcome.class, before };
+            news.count(measures, came);
+        }
     }
 
     /// The line's part about the payment, as it stands now.

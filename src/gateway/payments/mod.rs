@@ -15,9 +15,9 @@ pub(crate) use audited::Audited;
 pub(crate) use charge::outcome as charge_outcome;
 pub(crate) use refund::outcome as refund_outcome;
 
-use crate::domain::{Money, Operation, ProviderText, Refund, TokenizeCommand};
+use crate::domain::{Operation, ProviderText, Refund, TokenizeCommand};
 use crate::engine::Payment as _;
-use crate::idempotency::{Class, Namespace, Outcome, Record};
+use crate::idempotency::{Namespace, Outcome};
 use crate::telemetry::Came;
 
 /// What a stored outcome says to operators; none where a newer release wrote it.
@@ -27,15 +27,6 @@ pub(crate) fn came(operation: Operation, outcome: &Outcome) -> Option<Came> {
         Some(Namespace::Refund) => Some(refund::came(&stored::read(&outcome.payload)?)),
         None => Some(TokenizeCommand::came(&stored::read(&outcome.payload)?)),
     }
-}
-
-/// The money that an outcome has moved, where a record had not told so before.
-pub(crate) fn money_moved(record: &Record, outcome: &Outcome) -> Option<Money> {
-    let was_told = record.outcome.as_ref().is_some_and(|before| before.class == Class::Succeeded);
-    if was_told || outcome.class != Class::Succeeded {
-        return None;
-    }
-    came(record.subject.operation, outcome)?.moved
 }
 
 /// What a refund came to, in minor units; none of other payments, which come to what was asked.

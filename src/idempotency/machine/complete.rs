@@ -143,7 +143,7 @@ fn store(
     let periods = &evidence.periods;
     let is_final = outcome.class.is_final();
     next.state = State::Done;
-    next.outcome = Some(outcome.clone());
+    let before = next.outcome.replace(outcome.clone()).map(|before| before.class);
     next.lease_end_ms = 0;
     let kept_ms = if is_final { periods.retention_ms } else { periods.open_retention_ms };
     next.expires_ms = Some(view.now_ms.saturating_add(kept_ms));
@@ -154,7 +154,7 @@ fn store(
     } else {
         due(&next, view.now_ms.saturating_add(evidence.next_check_after_ms))
     };
-    let answer = CompleteAnswer::Stored { posts: next.posts };
+    let answer = CompleteAnswer::Stored { posts: next.posts, before };
     let wake = std::mem::take(&mut next.waiter);
     let writes = Writes { due, wake, counters, ..Writes::put(next) };
     (writes, answer)

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::failure::unreachable;
 use super::url::{HostPort, RedisUrl, Topology};
+use crate::idempotency::observed::ServerAddress;
 use crate::idempotency::store::StoreError;
 
 /// The largest secret file, in bytes.
@@ -25,6 +26,8 @@ pub(super) struct Locator {
     pub(super) ca_file: Option<PathBuf>,
     /// A key of the account: all of its keys share one slot.
     pub(super) slot_key: String,
+    /// Which server that is, for those who watch.
+    pub(super) server: ServerAddress,
 }
 
 #[derive(Default)]
@@ -38,6 +41,7 @@ impl Locator {
     pub(super) async fn connect(&self) -> Result<MultiplexedConnection, StoreError> {
         let secrets = self.secrets().await?;
         let host = self.locate(&secrets).await?;
+        self.server.is(&host.host, host.port);
         let mut connection = self.open(&host, &secrets).await?;
         let role: Value = redis::cmd("ROLE")
             .query_async(&mut connection)

@@ -37,6 +37,7 @@ use self::script::StepScript;
 use self::subscription::Subscription;
 use super::KeyDigest;
 use super::machine::Format;
+use super::observed::ServerAddress;
 use super::record::{Fence, OwnerId};
 use super::step::Periods;
 use super::store::StoreError;
@@ -119,6 +120,7 @@ impl RedisStore {
             password_file: settings.password_file,
             ca_file: settings.ca_file,
             slot_key: names.of("canary"),
+            server: ServerAddress::default(),
         };
         Self {
             link: Link::new(locator, settings.step_timeout),
@@ -129,6 +131,12 @@ impl RedisStore {
             #[cfg(feature = "failpoints")]
             by_told_clock: false,
         }
+    }
+
+    /// Which server the account's data is at, as far as is known.
+    #[must_use]
+    pub fn server(&self) -> ServerAddress {
+        self.link.locator.server.clone()
     }
 
     fn args(&self, digest: &str, common: Common) -> Args {

@@ -38,6 +38,14 @@ impl Reply {
         Ok(self.number(index)? != 0)
     }
 
+    /// A kind of outcome; none where the text is empty.
+    pub(super) fn class(&self, index: usize) -> Result<Option<Class>, StoreError> {
+        match self.text(index)?.as_str() {
+            "" => Ok(None),
+            word => Class::parse(word).map(Some).ok_or_else(|| strange("class")),
+        }
+    }
+
     pub(super) fn record(
         &self,
         digest: KeyDigest,

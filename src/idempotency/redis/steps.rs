@@ -229,6 +229,7 @@ fn complete_answer(digest: KeyDigest, reply: &Reply) -> Result<CompleteAnswer, S
     Ok(match reply.word.as_str() {
         "STORED" => CompleteAnswer::Stored {
             posts: u32::try_from(reply.number(0)?).map_err(|_| strange("count"))?,
+            before: reply.class(1)?,
         },
         "KEPT" => CompleteAnswer::Kept { record: reply.record(digest, 0)? },
         "NOT_PROOF" => CompleteAnswer::NotProof { record: reply.record(digest, 0)? },

@@ -58,3 +58,31 @@ async fn circuit_key_places_and_rate_limit_are_shown() {
     assert!(text.contains("zentra_sidecar_circuit_state{state=\"closed\"} 0\n"), "{text}");
     assert!(text.contains("zentra_sidecar_circuit_opened_total 1\n"), "{text}");
 }
+
+#[tokio::test]
+async fn a_step_of_the_store_is_called_what_it_is_and_tells_where() {
+    let lab = Lab::start().await;
+    let sidecar = lab.sidecar().start().await;
+    sidecar.charge(&order("order-1")).await.is_paid("DIRECT");
+    let text = shown(&sidecar).await;
+    let port = lab.store_url.rsplit(':').next().unwrap().trim_end_matches('/');
+    let server = format!("server_address=\"127.0.0.1\",server_port=\"{port}\"");
+    let count = "db_client_operation_duration_seconds_count";
+    let redis = "db_system_name=\"redis\"";
+    for labels in [
+        format!(
+            "db_operation_name=\"EVALSHA\",db_stored_procedure_name=\"claim\",{redis},{server}"
+        ),
+        format!("db_operation_name=\"readiness\",{redis},{server}"),
+    ] {
+        let line = format!("{count}{{{labels}}} ");
+        assert!(text.contains(&line), "{line}\n{text}");
+    }
+    // What wakes somebody is there before it happens.
+    for line in [
+        "zentra_sidecar_call_errors_total{operation=\"refund\",reason=\"OUTCOME_UNRESOLVED\"} 0\n",
+        "zentra_sidecar_outcomes_not_stored_total{operation=\"charge\"} 0\n",
+    ] {
+        assert!(text.contains(line), "{line}{text}");
+    }
+}

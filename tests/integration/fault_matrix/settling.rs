@@ -64,7 +64,12 @@ async fn a_word_against_what_zentra_shows_is_refused_and_changes_nothing() {
     let (code, said, lines) = settle(&lab, "not-happened").await;
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("Zentra shows this payment: it happened"), "{said}");
-    assert_eq!(lines, Vec::<Value>::new());
+    let stages: Vec<_> = lines.iter().map(|line| (&line["stage"], &line["outcome"])).collect();
+    let said = json!("NOT_HAPPENED");
+    assert_eq!(stages, [(&json!("begun"), &said), (&json!("refused"), &said)]);
+    assert_eq!(lines[1]["money_moved"], json!("unknown"));
+    let why = "Zentra shows this payment: it happened; see `records show`";
+    assert_eq!(lines[1]["detail"], json!(why));
     let told = lab.sidecar().start().await.charge(&order("order-1")).await;
     told.is_fault(Code::FailedPrecondition, "OUTCOME_CONFLICT", "unknown");
 }

@@ -62,6 +62,51 @@ async fn a_stop_holds_on_every_sidecar_at_once_and_is_lifted_by_its_name() {
     }
 }
 
+#[tokio::test]
+async fn what_is_refused_to_an_operator_is_told_too() {
+    let lab = Lab::start().await;
+    let audit = lab.folder.path().join("audit.jsonl");
+    let operated = async |command: &[&str]| {
+        let sidecar = lab.sidecar().flag("--audit-log", &audit.display().to_string());
+        sidecar.operate(&[command, &WORD[..]].concat()).await.code
+    };
+    assert_eq!(operated(&["store", "init"]).await, Some(0));
+    lab.sidecar().start().await.charge(&order("order-1")).await.is_paid("DIRECT");
+    assert_eq!(operated(&["store", "init"]).await, Some(1));
+    assert_eq!(operated(&["resume", "stop-00000000"]).await, Some(1));
+    let lines = audited(&lab);
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| ["act", "stage", "by"].map(|field| line[field].as_str().unwrap()))
+        .collect();
+    let wanted = [
+        ["init", "begun", "ada"],
+        ["init", "done", "ada"],
+        ["init", "begun", "ada"],
+        ["init", "refused", "ada"],
+        ["resume", "begun", "ada"],
+        ["resume", "refused", "ada"],
+    ];
+    assert_eq!(told, wanted);
+    assert_eq!(lines[5]["stop"], json!("stop-00000000"));
+    assert_eq!(lines[5]["detail"], json!("no stop stop-00000000 is in force; see `stop --list`"));
+}
+
+/// In a container standard output is the serving process's: an operator's command does not reach
+/// it, and says so.
+#[tokio::test]
+async fn lines_that_nobody_collects_are_told_to_be_so() {
+    let lab = Lab::start().await;
+    let ended = lab.sidecar().operate(&[&["stop"], &WORD[..]].concat()).await;
+    let lines: Vec<Value> =
+        ended.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<_> = lines.iter().map(|line| (&line["level"], &line["stage"])).collect();
+    let (none, warn) = (Value::Null, json!("WARN"));
+    assert_eq!(told, [(&warn, &none), (&none, &json!("begun")), (&none, &json!("done"))]);
+    let warning = lines[0]["message"].as_str().unwrap();
+    assert!(warning.ends_with("keep them, or name a file"), "{warning}");
+}
+
 /// Row 33: it is looked up, and not sent; a finished one is replayed.
 #[tokio::test]
 async fn what_was_begun_gets_its_truth_under_a_stop() {

@@ -102,7 +102,10 @@ async fn a_charge_that_needed_a_retry_is_one_trace_from_its_caller_to_zentra() {
         assert!(server.start <= span.start && span.start <= span.end, "{span:?}");
     }
     assert_eq!(says(below[0], "db.system.name"), "redis");
+    assert_eq!(says(below[0], "db.operation.name"), "EVALSHA");
     assert_eq!(says(below[0], "db.stored_procedure.name"), "claim");
+    assert_eq!(says(below[0], "server.address"), "127.0.0.1");
+    assert!(lab.store_url.contains(&format!(":{}", says(below[0], "server.port"))));
     for (at, code, error, resends) in
         [(1, "503", "503", ""), (3, "404", "404", ""), (4, "201", "", "1")]
     {
@@ -149,18 +152,34 @@ async fn a_replay_leads_to_the_trace_of_the_first_attempt() {
 #[tokio::test]
 async fn a_recovery_leads_to_the_trace_that_was_lost() {
     let (lab, rotel) = (Lab::start().await, Rotel::start().await);
-    let mut first = lab.sidecar().failpoint("after_answer:kill").start().await;
+    let mut first = traced(&lab, &rotel).failpoint("after_answer:wait").start().await;
     let second = traced(&lab, &rotel).start().await;
-    assert_eq!(charge(&first, FIRST).await, None, "its process died");
+    let dies = async {
+        // The attempt's span is at the receiver before its process dies; the call's own never
+        // comes there.
+        let attempt = rotel.spans(POST, 1).await;
+        first.signal("KILL").await;
+        attempt
+    };
+    let (lost, spans) = tokio::join!(charge(&first, FIRST), dies);
+    assert_eq!(lost, None, "its process died");
     assert_eq!(first.ended().await.signal(), Some(9));
+    let attempt = only(&spans, POST, FIRST.0).clone();
+    let ledger = lab.zentra.ledger();
+    let mut sent = ledger.posts.iter().filter(|seen| seen.route == Route::CreateCharge);
+    let sent = sent.next().unwrap().traceparent.clone();
+    assert_eq!(sent, Some(format!("00-{}-{}-01", FIRST.0, attempt.id)));
+
+    Lab::a_lease_passes().await;
     charge(&second, SECOND).await.unwrap();
     let spans = told(&rotel, &second).await;
     let server = only(&spans, CHARGE, SECOND.0);
     assert_eq!(says(server, "zentra_sidecar.execution.path"), "RECOVERED");
-    // The first process made no spans, so that the caller's own is the last that is known.
-    let lost = (FIRST.0.to_owned(), FIRST.1.to_owned(), "recovery".to_owned());
+    assert_ne!(attempt.parent_id, FIRST.1, "the lost call had a span of its own");
+    let lost = (FIRST.0.to_owned(), attempt.parent_id, "recovery".to_owned());
     assert_eq!(server.links, [lost]);
     assert_eq!(only(&spans, LOOK_UP, SECOND.0).parent_id, server.id);
+    assert!(named(&spans, CHARGE, FIRST.0).is_empty(), "the lost one was never told");
 }
 
 #[tokio::test]
@@ -179,6 +198,27 @@ async fn spans_leave_over_http_too_and_at_the_end_of_the_process() {
     assert!(sidecar.ended().await.success());
     let spans = rotel.spans(CHARGE, 1).await;
     assert_eq!(only(&spans, CHARGE, FIRST.0).parent_id, FIRST.1);
+}
+
+/// The other temporality is obeyed: what is sent counts from the last sending.
+#[tokio::test]
+async fn metrics_leave_as_sums_since_the_last_time_where_that_is_asked_for() {
+    let (lab, rotel) = (Lab::start().await, Rotel::printing("metrics").await);
+    let mut sidecar = lab
+        .sidecar()
+        .variable("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", &format!("http://{}", rotel.grpc))
+        .variable("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+        .variable("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "Delta")
+        .variable("OTEL_METRIC_EXPORT_INTERVAL", "3600000")
+        .start()
+        .await;
+    charge(&sidecar, FIRST).await.unwrap();
+    sidecar.signal("TERM").await;
+    assert!(sidecar.ended().await.success());
+    rotel.printed("zentra_sidecar.payments").await;
+    let text = rotel.text();
+    assert!(text.contains("Delta") || text.contains("DELTA"), "{text}");
+    assert!(!text.to_uppercase().contains("CUMULATIVE"), "{text}");
 }
 
 #[tokio::test]

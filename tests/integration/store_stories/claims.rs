@@ -31,7 +31,7 @@ pub(crate) async fn a_first_claim_runs_and_says_what_it_holds(stage: Stage) {
     let done = outcome(Class::Succeeded, "chg_1", 1);
     let evidence = charge("key", "order-1").evidence(1, 1, done.clone());
     let answer = stage.store.complete(&evidence).await.unwrap().answer;
-    assert_eq!(answer, CompleteAnswer::Stored { posts: 1 });
+    assert_eq!(answer, CompleteAnswer::Stored { posts: 1, before: None });
     let ClaimAnswer::Replay { record } = stage.claim(&charge("key", "order-1").claim(2)).await
     else {
         panic!("not replayed");

@@ -94,7 +94,7 @@ pub(crate) async fn a_contradiction_is_a_conflict(stage: Stage) {
 
 pub(crate) async fn a_nameless_decline_is_final_when_alone(stage: Stage) {
     let (answer, record) = after(&stage, &[outcome(Class::Failed, "", 1)]).await;
-    assert_eq!(answer, CompleteAnswer::Stored { posts: 1 });
+    assert_eq!(answer, CompleteAnswer::Stored { posts: 1, before: None });
     assert_eq!(seen(&record), (State::Done, Some((Class::Failed, 1))));
 }
 

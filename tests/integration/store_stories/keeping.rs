@@ -132,7 +132,7 @@ pub(crate) async fn what_vanished_is_created_again(stage: Stage) {
     stage.backend.wipe().await;
     let evidence = paid.evidence(1, 1, outcome(Class::Succeeded, "chg_1", 1));
     let answer = stage.store.complete(&evidence).await.unwrap().answer;
-    assert_eq!(answer, CompleteAnswer::Stored { posts: 1 });
+    assert_eq!(answer, CompleteAnswer::Stored { posts: 1, before: None });
     let record = stage.record(&paid).await.unwrap();
     assert!(record.born_ambiguous && record.state == State::Done);
     assert_eq!((record.subject, record.first_sent_ms), (paid.subject, 7));

@@ -114,6 +114,18 @@ impl Rotel {
         timeout(PATIENCE, printed).await.unwrap_or_else(|_| panic!("never printed: {what}"));
     }
 
+    /// Waits until a text was printed so many times more.
+    pub(crate) async fn printed_again(&self, what: &str, times: usize) {
+        let seen = self.text().matches(what).count();
+        let mut lines = self.lines.clone();
+        let printed = async {
+            while self.text().matches(what).count() < seen + times {
+                lines.changed().await.unwrap();
+            }
+        };
+        timeout(PATIENCE, printed).await.unwrap_or_else(|_| panic!("not again: {what}"));
+    }
+
     /// Everything it printed.
     pub(crate) fn text(&self) -> String {
         self.printed.lock().unwrap().clone()

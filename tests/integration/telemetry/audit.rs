@@ -10,7 +10,7 @@ use super::{Lines, kept};
 use crate::support::requests::{self, DECLINED_CARD, GOOD_CARD};
 use crate::support::sidecar::{Client, Sidecar, StandingClock, transport};
 
-async fn rig(flags: &[&str]) -> (Simulator, Sidecar, Lines) {
+pub(super) async fn rig(flags: &[&str]) -> (Simulator, Sidecar, Lines) {
     let (telemetry, _, lines) = kept();
     let options = Options { seed: 7, ..Options::default() };
     let simulator = simulator::start(options, std::sync::Arc::new(StandingClock)).await.unwrap();
@@ -22,7 +22,7 @@ async fn token(client: &mut Client, card: &str) -> String {
     client.tokenize(requests::card(card)).await.unwrap().into_inner().token.unwrap().id
 }
 
-fn line_of<'a>(lines: &'a [Value], reference: &str) -> &'a Value {
+pub(super) fn line_of<'a>(lines: &'a [Value], reference: &str) -> &'a Value {
     let mut found = lines.iter().filter(|line| line["reference"] == reference);
     let line = found.next().unwrap_or_else(|| panic!("{reference}: {lines:#?}"));
     assert!(found.next().is_none(), "one line a write: {lines:#?}");

@@ -1,8 +1,13 @@
 //! What operators see, in this process: spans in memory, the audit log in a buffer.
 
 mod audit;
+mod calls;
 mod collector_down;
+mod door;
+mod lead;
+mod moves;
 mod reconciler;
+mod unwritable;
 
 use std::io;
 use std::sync::{Arc, Mutex};

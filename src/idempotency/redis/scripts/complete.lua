@@ -78,6 +78,7 @@ local function merge(record)
 end
 
 local function store(record)
+  local before = record.class or ''
   record.state, record.lease_end = 'DONE', '0'
   record.outcome, record.provider_id = new.outcome, new.provider_id
   record.class, record.phase = new.class, new.phase
@@ -93,7 +94,7 @@ local function store(record)
   wake(record)
   save(record, owned)
   count_it()
-  return { now, 'STORED', record.posts }
+  return { now, 'STORED', record.posts, before }
 end
 
 local record = load(KEYS[1])

@@ -11,6 +11,7 @@ use zentra_sidecar::grpc::proto::tokenize_request::PaymentMethod;
 use zentra_sidecar::simulator::{Action, Fault, Route};
 
 use super::cards::{account, card, number, secrets};
+use super::sinks::DENIED;
 use crate::fault_matrix::lab::{CUSTOMER, Lab};
 use crate::fault_matrix::sidecar::money;
 use crate::support::told::everything;
@@ -40,15 +41,24 @@ fn told<T: std::fmt::Debug>(answer: Result<Response<T>, Status>) -> String {
     }
 }
 
-fn save(mut client: Client, request: proto::TokenizeRequest) -> Told {
+fn save(client: Client, request: proto::TokenizeRequest) -> Told {
+    // For a repeat too, on a machine that has other things to do.
+    save_within(Duration::from_secs(10), client, request)
+}
+
+fn save_within(time: Duration, mut client: Client, request: proto::TokenizeRequest) -> Told {
     let mut request = Request::new(request);
-    // Time for one try and a look back at it.
-    request.set_timeout(Duration::from_millis(900));
+    request.set_timeout(time);
     Box::pin(async move { told(client.tokenize(request).await) })
 }
 
 fn save_card(client: Client, index: usize) -> Told {
     save(client, card(index))
+}
+
+/// Where doubt lasts for as long as the caller waits: no longer than for one try.
+fn save_hastily(client: Client, index: usize) -> Told {
+    save_within(Duration::from_millis(900), client, card(index))
 }
 
 fn spoilt(client: Client, index: usize, spoil: impl FnOnce(&mut proto::Card)) -> Told {
@@ -96,8 +106,33 @@ fn plain(status: u16, effect: bool) -> Action {
     Action::Status { status, effect, code: None, body: None, retry_after: None }
 }
 
+fn coded(status: u16, code: &str) -> Action {
+    let code = Some(code.to_owned());
+    Action::Status { status, effect: false, code, body: None, retry_after: None }
+}
+
+/// All cards under one key.
+fn another_card(client: Client, index: usize) -> Told {
+    let idempotency_key = "the-only-key".to_owned();
+    save(client, proto::TokenizeRequest { idempotency_key, ..card(index) })
+}
+
+/// The same card twice: one of the two calls waits for the other.
+fn twice_at_once(client: Client, index: usize) -> Told {
+    let (one, two) = (save_card(client.clone(), index), save_card(client, index));
+    Box::pin(async move {
+        let (one, two) = tokio::join!(one, two);
+        one + &two
+    })
+}
+
 fn path(name: &'static str, told: &'static str, prepare: fn(&Lab)) -> Path {
     Path { name, told, refuses_card_data: false, prepare, call: save_card }
+}
+
+/// A way on which nobody knows what became of the card.
+fn doubtful(name: &'static str, prepare: fn(&Lab)) -> Path {
+    Path { call: save_hastily, ..path(name, "OUTCOME_UNKNOWN", prepare) }
 }
 
 fn nothing(_: &Lab) {}
@@ -123,17 +158,35 @@ fn upstream() -> Vec<Path> {
         path("unknown code with an echo", "UPSTREAM_REJECTED", |lab| {
             always(lab, echo(400, "4539"));
         }),
-        path("an echo that is no error's", "OUTCOME_UNKNOWN", |lab| always(lab, echo(200, "x"))),
+        doubtful("an echo that is no error's", |lab| always(lab, echo(200, "x"))),
         path("key refused", "UPSTREAM_AUTH", |lab| always(lab, plain(401, false))),
         path("too many", "UPSTREAM_RATE_LIMITED", |lab| always(lab, plain(429, false))),
         path("cut short", "attempts: 2", |lab| {
             sometimes(lab, Action::Truncated { keep: Some(20) });
         }),
-        path("not JSON", "OUTCOME_UNKNOWN", |lab| {
+        doubtful("not JSON", |lab| {
             always(lab, Action::NotJson { body: Some(secrets(ECHOED).join(" ")) });
         }),
         path("reset", "attempts: 2", |lab| sometimes(lab, Action::ResetBefore)),
         path("server error", "attempts: 2", |lab| sometimes(lab, plain(500, true))),
+        path("declined", "card_declined", |lab| always(lab, coded(422, "card_declined"))),
+        doubtful("a decline of a kind that no token has", |lab| {
+            sometimes(lab, echo(402, "card_declined"));
+        }),
+        path("nowhere", "UPSTREAM_NOT_FOUND", |lab| always(lab, echo(404, "not_found"))),
+        doubtful("key in use", |lab| {
+            always(lab, coded(409, "idempotency_key_in_use"));
+        }),
+        path("another card under the key at Zentra", "IDEMPOTENCY_KEY_REUSED", |lab| {
+            always(lab, echo(409, "idempotency_key_mismatch"));
+        }),
+        doubtful("a conflict of no known kind", |lab| sometimes(lab, echo(409, "x"))),
+        doubtful("no answer in time", |lab| {
+            sometimes(lab, Action::AnswerLost { close_after: None });
+        }),
+        path("unavailable with an echo", "attempts: 2", |lab| sometimes(lab, echo(503, "x"))),
+        Path { call: another_card, ..path("another card", "IDEMPOTENCY_KEY_REUSED", nothing) },
+        Path { call: twice_at_once, ..path("twice at once", "path: Replayed", nothing) },
         path("circuit open", "CIRCUIT_OPEN", |lab| always(lab, plain(500, false))),
     ]
 }
@@ -141,6 +194,13 @@ fn upstream() -> Vec<Path> {
 /// Those that the sidecar decides.
 fn own() -> Vec<Path> {
     vec![
+        Path {
+            call: |client, index| {
+                let customer_id = DENIED.to_owned();
+                save(client, proto::TokenizeRequest { customer_id, ..card(index) })
+            },
+            ..path("denied by the policy", "POLICY_DENIED", nothing)
+        },
         Path { refuses_card_data: true, ..path("card data refused", "CARD_DATA_REFUSED", nothing) },
         Path {
             call: |client, index| spoilt(client, index, |card| card.number.push('7')),

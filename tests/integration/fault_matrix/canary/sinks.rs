@@ -13,39 +13,61 @@ use crate::fault_matrix::metrics::shown;
 use crate::fault_matrix::sidecar::Sidecar;
 use crate::support::rotel::Rotel;
 
+/// Whose cards are not saved.
+pub(super) const DENIED: &str = "cus_denied";
+
+const POLICY: &str = r#"
+    permit(principal, action, resource);
+    @id("denied") forbid(principal, action == Action::"Tokenize", resource)
+        when { context.customer == "cus_denied" };
+"#;
+
 /// Two sidecars on one store, one of which takes no card data, and all that can be seen of them.
 pub(super) struct Watched {
     pub(super) lab: Lab,
     pub(super) rotel: Rotel,
+    pub(super) metrics: Rotel,
     accepting: Sidecar,
     refusing: Sidecar,
     lines: [PathBuf; 2],
 }
 
 impl Watched {
-    pub(super) async fn start() -> Self {
+    /// With log lines at these levels.
+    pub(super) async fn start(levels: &str) -> Self {
         let (lab, rotel) = (Lab::start().await, Rotel::start().await);
+        let metrics = Rotel::printing("metrics").await;
+        let policy = lab.folder.path().join("policy");
+        std::fs::create_dir(&policy).unwrap();
+        std::fs::write(policy.join("rules.cedar"), POLICY).unwrap();
         let lines = ["stdout", "stderr"].map(|name| lab.folder.path().join(name));
         let launch = || {
             lab.sidecar()
                 .variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &format!("http://{}", rotel.grpc))
+                .variable(
+                    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+                    &format!("http://{}", metrics.grpc),
+                )
                 .variable("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+                .variable("OTEL_METRIC_EXPORT_INTERVAL", "1000")
+                .flag("--policy", &policy.display().to_string())
                 .variable("OTEL_BSP_SCHEDULE_DELAY", "100")
                 .variable("OTEL_BSP_MAX_QUEUE_SIZE", "200000")
-                .variable("SIDECAR_LOG", "info,zentra_sidecar=trace")
+                .variable("SIDECAR_LOG", levels)
                 .lines_to(&lines[0], &lines[1])
         };
         let accepting = launch().start().await;
         let refusing = launch().flag("--card-data", "refuse").start().await;
-        Self { rotel, accepting, refusing, lines, lab }
+        Self { rotel, metrics, accepting, refusing, lines, lab }
     }
 
     pub(super) fn sidecar_for(&self, path: &Path) -> &Sidecar {
         if path.refuses_card_data { &self.refusing } else { &self.accepting }
     }
 
-    /// Makes a last call at each, whose span comes behind all others.
-    pub(super) async fn until_spans_have_left(&self) {
+    /// Makes a last call at each, whose span comes behind all others, and waits for the metrics
+    /// that count it.
+    pub(super) async fn until_all_has_left(&self) {
         for (sidecar, reference) in [(&self.accepting, "last-one"), (&self.refusing, "last-two")] {
             let request = GetChargeRequest { reference: reference.to_owned() };
             sidecar.client.clone().get_charge(request).await.unwrap_err();
@@ -53,6 +75,14 @@ impl Watched {
                 .printed(&format!("zentra_sidecar.payment.reference: Str({reference})"))
                 .await;
         }
+        // Of each one that is under way, and one that begins after it.
+        self.metrics.printed_again("zentra_sidecar.payments", 4).await;
+    }
+
+    /// Whether the log's queue has taken every line.
+    pub(super) async fn has_every_line(&self) -> bool {
+        let none = "zentra_sidecar_telemetry_lines_dropped_total{target=\"log\"} 0\n";
+        shown(&self.accepting).await.contains(none) && shown(&self.refusing).await.contains(none)
     }
 
     /// All of it, as of now.
@@ -65,6 +95,7 @@ impl Watched {
             ("stderr", std::fs::read(stderr).unwrap()),
             ("spans", self.rotel.text().into_bytes()),
             ("metrics", metrics.into_bytes()),
+            ("otlp metrics", self.metrics.text().into_bytes()),
             ("store", self.store().await),
         ])
     }
