@@ -66,6 +66,20 @@ async fn every_request_carries_its_peer() {
     assert_eq!(body.to_bytes(), "shop/checkout");
 }
 
+/// Row 6 of the attack table: HTTP/2 itself refuses it, and the connection goes on.
+#[tokio::test(start_paused = true)]
+async fn metadata_beyond_16_kib_is_refused_and_nothing_else() {
+    let (io, ..) = serving(AGE);
+    let (mut sender, _connection) = client(io, None).await;
+    // Beside a name, a value and 32 bytes of each field, as RFC 9113 counts, there are a few more.
+    for (size, status) in [(15 * 1024, 200), (17 * 1024, 431), (15 * 1024, 200)] {
+        sender.ready().await.unwrap();
+        let request = Request::get("http://sidecar/0").header("x-large", "a".repeat(size));
+        let answer = sender.send_request(request.body(Empty::new()).unwrap()).await;
+        assert_eq!(answer.unwrap().status(), status, "{size} bytes");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_old_connection_lets_its_calls_end_and_then_closes() {
     let (io, served, _closing) = serving(MINUTE);
