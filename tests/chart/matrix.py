@@ -47,6 +47,7 @@ WORDS_INJECT = {"inject": {"namespaces": ["no", "123"], "profiles": {"1e3": {}, 
 SETS = {
     "defaults": Values(),
     "include": Values(changes={**IMAGES, **STORE}),
+    "include with words for names": Values(changes=WORDS, release="1e3"),
     "include with everything": Values(changes={**IMAGES, **STORE, **EVERYTHING}),
     "gateway": Values(changes={**IMAGES, **STORE, **GATEWAY}),
     "gateway with everything": Values(changes={**IMAGES, **STORE, **EVERYTHING, **GATEWAY}),
@@ -64,6 +65,7 @@ SETS = {
     "inject with words for names": Values("inject", changes={**WORDS, **WORDS_INJECT}, release="no"),
     "trial": Values("trial", changes=IMAGES),
     "another name": Values("trial", changes={**IMAGES, "fullnameOverride": "pay"}),
+    "trial with a word for a name": Values("trial", changes=IMAGES, release="1e3"),
     "a name with dots": Values("trial", changes=IMAGES, release="1.2.three"),
 }
 
