@@ -28,9 +28,10 @@ class Values:
     version: str = "1.37.0"
     served: str | None = "v1"
     release: str = "trial"
+    namespace: str = "shop"
 
     def arguments(self) -> list[str]:
-        arguments = [self.release, str(CHART), "--namespace", "shop", "--kube-version", self.version]
+        arguments = [self.release, str(CHART), "--namespace", self.namespace, "--kube-version", self.version]
         if self.served:
             arguments += ["--api-versions", MUTATING.format(self.served)]
         if self.example:

@@ -36,6 +36,10 @@ WORDS = {
     "image": {**IMAGES["image"], "pullSecrets": ["123", "no"]},
     "commonLabels": {"team": "1e3"},
     "account": "1e3",
+    "policy": {"existingConfigMap": "1e3"},
+    "dashboard": {"enabled": True},
+    "prometheusRule": {"enabled": True},
+    "networkPolicy": {"enabled": True, "callers": [{"podSelector": {}}]},
     "reconciler": {"enabled": True},
     "podMonitor": {"enabled": True, "labels": {"release": "1e3"}},
 }
@@ -58,14 +62,14 @@ SETS = {
                     "podDisruptionBudget": {"enabled": False}}}),
     "gateway with the trial's Redis": Values(changes={**IMAGES, **KEYS, **GATEWAY, "trialRedis": {"enabled": True}}),
     "gateway with words for names": Values(changes={**WORDS, **WORDS_GATEWAY}, release="1e3"),
-    "gateway named by a number": Values(changes={**WORDS, **WORDS_GATEWAY, "fullnameOverride": "123"}, release="no"),
+    "gateway that is called no": Values(changes={**WORDS, **WORDS_GATEWAY, "fullnameOverride": "no"}, release="no", namespace="1e3"),
     "inject as in the example": Values("inject"),
     "inject with everything": Values("inject", changes={**STORE, **EVERYTHING}),
     "inject with the trial's Redis": Values("inject", changes={"store": {"url": ""}, "trialRedis": {"enabled": True}}),
-    "inject with words for names": Values("inject", changes={**WORDS, **WORDS_INJECT}, release="no"),
+    "inject with words for names": Values("inject", changes={**WORDS, **WORDS_INJECT}, release="no", namespace="123"),
     "trial": Values("trial", changes=IMAGES),
     "another name": Values("trial", changes={**IMAGES, "fullnameOverride": "pay"}),
-    "trial with a word for a name": Values("trial", changes=IMAGES, release="1e3"),
+    "trial with a word for a name": Values("trial", changes={**IMAGES, "image": WORDS["image"]}, release="1e3", namespace="123"),
     "a name with dots": Values("trial", changes=IMAGES, release="1.2.three"),
 }
 
@@ -77,7 +81,7 @@ def for_version(values: Values, version: str) -> Values:
     changes = {**values.changes}
     if beta:
         changes = {**changes, "inject": {**changes.get("inject", {}), "allowBeta": True}}
-    return Values(values.example, changes, version, "v1beta1" if beta else "v1", values.release)
+    return Values(values.example, changes, version, "v1beta1" if beta else "v1", values.release, values.namespace)
 
 
 def possible(values: Values, version: str) -> bool:
