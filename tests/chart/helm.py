@@ -66,7 +66,7 @@ def refusal(values: Values) -> str:
     return done.stderr
 
 
-class Loader(yaml.SafeLoader):
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """Reads words as Kubernetes does, which takes more of them for numbers and truth values: a text
     that is not quoted becomes something else there, and a wrong type here."""
 
