@@ -28,9 +28,10 @@ class Values:
     version: str = "1.37.0"
     served: str | None = "v1"
     release: str = "trial"
+    namespace: str = "shop"
 
     def arguments(self) -> list[str]:
-        arguments = [self.release, str(CHART), "--namespace", "shop", "--kube-version", self.version]
+        arguments = [self.release, str(CHART), "--namespace", self.namespace, "--kube-version", self.version]
         if self.served:
             arguments += ["--api-versions", MUTATING.format(self.served)]
         if self.example:
@@ -65,7 +66,7 @@ def refusal(values: Values) -> str:
     return done.stderr
 
 
-class Loader(yaml.SafeLoader):
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """Reads words as Kubernetes does, which takes more of them for numbers and truth values: a text
     that is not quoted becomes something else there, and a wrong type here."""
 

@@ -37,6 +37,10 @@ WORDS = {
     "image": {**IMAGES["image"], "pullSecrets": ["123", "no"]},
     "commonLabels": {"team": "1e3"},
     "account": "1e3",
+    "policy": {"existingConfigMap": "1e3"},
+    "dashboard": {"enabled": True},
+    "prometheusRule": {"enabled": True},
+    "networkPolicy": {"enabled": True, "callers": [{"podSelector": {}}]},
     "reconciler": {"enabled": True},
     "podMonitor": {"enabled": True, "labels": {"release": "1e3"}},
 }
@@ -48,6 +52,7 @@ WORDS_INJECT = {"inject": {"namespaces": ["no", "123"], "profiles": {"1e3": {}, 
 SETS = {
     "defaults": Values(),
     "include": Values(changes={**IMAGES, **STORE}),
+    "include with words for names": Values(changes=WORDS, release="1e3"),
     "include with everything": Values(changes={**IMAGES, **STORE, **EVERYTHING}),
     "gateway": Values(changes={**IMAGES, **STORE, **GATEWAY}),
     "gateway with everything": Values(changes={**IMAGES, **STORE, **EVERYTHING, **GATEWAY}),
@@ -58,13 +63,14 @@ SETS = {
                     "podDisruptionBudget": {"enabled": False}}}),
     "gateway with the trial's Redis": Values(changes={**IMAGES, **KEYS, **GATEWAY, "trialRedis": {"enabled": True}}),
     "gateway with words for names": Values(changes={**WORDS, **WORDS_GATEWAY}, release="1e3"),
-    "gateway named by a number": Values(changes={**WORDS, **WORDS_GATEWAY, "fullnameOverride": "123"}, release="no"),
+    "gateway that is called no": Values(changes={**WORDS, **WORDS_GATEWAY, "fullnameOverride": "no"}, release="no", namespace="1e3"),
     "inject as in the example": Values("inject"),
     "inject with everything": Values("inject", changes={**STORE, **EVERYTHING}),
     "inject with the trial's Redis": Values("inject", changes={"store": {"url": ""}, "trialRedis": {"enabled": True}}),
-    "inject with words for names": Values("inject", changes={**WORDS, **WORDS_INJECT}, release="no"),
+    "inject with words for names": Values("inject", changes={**WORDS, **WORDS_INJECT}, release="no", namespace="123"),
     "trial": Values("trial", changes=IMAGES),
     "another name": Values("trial", changes={**IMAGES, "fullnameOverride": "pay"}),
+    "trial with a word for a name": Values("trial", changes={**IMAGES, "image": WORDS["image"]}, release="1e3", namespace="123"),
     "a name with dots": Values("trial", changes=IMAGES, release="1.2.three"),
 }
 
@@ -76,7 +82,7 @@ def for_version(values: Values, version: str) -> Values:
     changes = {**values.changes}
     if beta:
         changes = {**changes, "inject": {**changes.get("inject", {}), "allowBeta": True}}
-    return Values(values.example, changes, version, "v1beta1" if beta else "v1", values.release)
+    return Values(values.example, changes, version, "v1beta1" if beta else "v1", values.release, values.namespace)
 
 
 def possible(values: Values, version: str) -> bool:

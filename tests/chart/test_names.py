@@ -13,8 +13,8 @@ SERVICE_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 LABEL = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 OWN = {"app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/managed-by"}
-# The chart's name is joined to it and cut at 40 characters: here at a dash.
-CUT = "a-release-whose-name-is-cut-after-dashes-----x"
+# The chart's name is joined to it and cut at 40 characters: here after the third dash.
+CUT = "a-release-whose-name-is-cut-after-das-----x"
 
 
 @pytest.mark.parametrize("values", [

@@ -6,6 +6,7 @@ import re
 import pytest
 
 import helm
+import schemas
 from helm import CHART, IMAGES, Values
 from matrix import GATEWAY, STORE
 
@@ -134,14 +135,13 @@ def test_every_rule_refuses_and_names_the_value():
 
 
 # What is Kubernetes' own to check, and texts that may be anything.
-FREE = {"/global", "/gateway/affinity", "/reconciler/affinity", "/gateway/tolerations/*", "/reconciler/tolerations/*",
-        "peers/podSelector", "peers/namespaceSelector", "peers/ipBlock"}
+FREE = {"/global", "/gateway/affinity", "/reconciler/affinity", "/gateway/tolerations/*", "/reconciler/tolerations/*"}
 
 
 def without_rule(schema: dict, path: str):
     """The places where any value of a type would pass."""
     schema = resolve(schema)
-    if path in FREE or any(path.endswith(it) for it in FREE if not it.startswith("/")):
+    if path in FREE:
         return
     kind = schema.get("type")
     if kind == "object":
@@ -149,12 +149,11 @@ def without_rule(schema: dict, path: str):
         if closed is not False and not isinstance(closed, dict):
             yield path
         for name, property_ in schema.get("properties", {}).items():
-            peers = property_.get("items", {}).get("$ref") == "#/definitions/peers" or property_.get("$ref") == "#/definitions/peers"
-            yield from without_rule(property_, "peers" if peers else f"{path}/{name}")
+            yield from without_rule(property_, f"{path}/{name}")
         if isinstance(closed, dict) and resolve(closed).get("type") != "string":
             yield from without_rule(closed, f"{path}/*")
     elif kind == "array":
-        yield from without_rule(schema["items"], path if path == "peers" else f"{path}/*")
+        yield from without_rule(schema["items"], f"{path}/*")
     elif kind == "integer" and not {"minimum", "maximum"} <= schema.keys():
         yield path
     elif kind == "string" and not {"pattern", "minLength"} & schema.keys():
@@ -165,6 +164,30 @@ def without_rule(schema: dict, path: str):
 
 def test_no_value_is_without_a_rule():
     assert list(without_rule(SCHEMA, "")) == []
+
+
+@pytest.mark.parametrize(("peer", "told"), [
+    # Kubernetes would drop what it does not know, and everybody might call.
+    ({"podSelector": {"matchLabel": {"app": "shop"}}}, "additional properties 'matchLabel' not allowed"),
+    ({"namespaceSelector": {"matchExpressions": [{"key": "team", "operator": "Is", "values": ["shop"]}]}}, "value must be one of 'In'"),
+    ({"namespaceSelector": {"matchExpressions": [{"key": "team"}]}}, "missing property 'operator'"),
+    ({"podSelector": {"matchLabels": {"app": 1}}}, "got number, want string"),
+    ({"ipBlock": {"except": ["10.0.0.0/8"]}}, "missing property 'cidr'"),
+    ({"ipBlock": {"cidr": "10.0.0.1"}}, "/ipBlock/cidr"), ({"ipBlock": {"cidr": "10.0.0.0/33"}}, "/ipBlock/cidr"),
+    ({"ipBlock": {"cidr": "fd00::/129"}}, "/ipBlock/cidr"), ({"ipBlock": {"cidr": "::/0", "except": ["fd00"]}}, "/ipBlock/except/0"),
+    ({"pods": {}}, "additional properties 'pods' not allowed"),
+])
+@pytest.mark.parametrize("where", ["callers", "monitoring"])
+def test_a_peer_that_would_let_in_others_than_meant_is_refused(where, peer, told):
+    assert told in helm.refusal(Values("gateway", {"networkPolicy": {where: [peer]}}))
+
+
+def test_every_form_of_a_peer_is_taken():
+    peers = [{"podSelector": {}}, {"podSelector": {"matchLabels": {"app": "shop"}}, "namespaceSelector": {}},
+             {"namespaceSelector": {"matchExpressions": [{"key": "team", "operator": "In", "values": ["shop"]}, {"key": "pays", "operator": "Exists"}]}},
+             {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}, {"ipBlock": {"cidr": "fd00::/8"}}, {"ipBlock": {"cidr": "::/0"}}]
+    for thing in helm.render(Values("gateway", {"networkPolicy": {"callers": peers}})):
+        schemas.validate(thing, "1.37.0")
 
 
 def test_a_message_says_what_is_allowed():
