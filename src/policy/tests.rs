@@ -56,6 +56,7 @@ fn a_policy_denies_what_no_rule_permits() {
         let asked = charge(&caller, amount, currency);
         let decision = policy.decide(&asked);
         assert_eq!(decision.verdict, Verdict::NoRule, "{name} {amount} {currency}");
+        assert!(!decision.is_permitted());
         assert_eq!(decision.message(&asked), format!("no rule permits {name} to Charge"));
     }
 }
