@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use cedar_policy::{AuthorizationError, Decision as Effect};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -142,7 +143,7 @@ fn plain(rules: &PolicySet, question: &Question<'_>, place: &(Account, Environme
         .unwrap(),
     ];
     let entities = Entities::from_entities(entities, Some(schema)).unwrap();
-    let context = question.fields.context(&Needs::all()).unwrap();
+    let context = question.fields.context(&Needs::all()).into();
     let action = named("Action", question.action.as_str());
     let request = Request::new(principal, action, resource, context, Some(schema)).unwrap();
     let response = Authorizer::new().is_authorized(&request, rules, &entities);
