@@ -7,9 +7,12 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Decision as Effect, Entities, Entity, EntityId,
-    EntityTypeName, EntityUid, PolicySet, Request, Response, RestrictedExpression,
+    Authorizer, Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicySet, Request,
+    RestrictedExpression,
 };
+use cedar_policy_core::ast::{self, EntityUIDEntry, Expr, Literal, SlotEnv, Value, ValueKind};
+use cedar_policy_core::evaluator::Evaluator;
+use cedar_policy_core::extensions::Extensions;
 use lru::LruCache;
 
 use super::complaint::Complaints;
@@ -55,15 +58,25 @@ pub enum Weighed {
 struct Known {
     principal: EntityUid,
     resource: EntityUid,
+    /// The same two, as the evaluator alone wants them.
+    parties: [EntityUIDEntry; 2],
     entities: Entities,
     by_action: [OnceLock<Option<Narrowed>>; Action::ALL.len()],
 }
 
-/// The rules whose scope fits a caller and an action.
+/// The rules whose scope fits a caller and an action, in the order of files and lines.
 struct Narrowed {
-    action: EntityUid,
-    conditions: PolicySet,
+    action: EntityUIDEntry,
+    conditions: Vec<Condition>,
     needs: Needs,
+}
+
+/// What is left of a rule to each call.
+struct Condition {
+    /// Which rule.
+    number: usize,
+    /// What it asks for; none where it asks for nothing more.
+    expression: Option<Arc<Expr>>,
 }
 
 impl Policy {
@@ -120,6 +133,10 @@ impl Policy {
     }
 
     /// What the rules say. Whatever goes wrong on the way denies.
+    ///
+    /// Cedar evaluates each condition; what they come to together is Cedar's own way too, but for a
+    /// rule that cannot be evaluated: Cedar passes over it, and a `forbid` that overflows would
+    /// then allow. Here such a rule denies.
     #[must_use]
     pub fn decide(&self, question: &Question<'_>) -> Decision<'_> {
         let failed = Decision { verdict: Verdict::Failed, rules: Vec::new() };
@@ -127,11 +144,32 @@ impl Policy {
         let narrowed = known.by_action[question.action as usize]
             .get_or_init(|| self.narrowed(&known, question.action));
         let Some(narrowed) = narrowed else { return failed };
-        let Ok(context) = question.fields.context(&narrowed.needs) else { return failed };
-        let Some(request) = known.request(&narrowed.action, context) else { return failed };
-        let response =
-            self.authorizer.is_authorized(&request, &narrowed.conditions, &known.entities);
-        self.told(&response)
+        let context = question.fields.context(&narrowed.needs);
+        let [principal, resource] = known.parties.clone();
+        let action = narrowed.action.clone();
+        let request = ast::Request::new_unchecked(principal, action, resource, Some(context));
+        let entities = known.entities.as_ref();
+        let evaluator = Evaluator::new(request, entities, Extensions::all_available());
+        let (mut permits, mut forbids, mut failures) = (Vec::new(), Vec::new(), Vec::new());
+        for Condition { number, expression } in &narrowed.conditions {
+            let Some(rule) = self.rules.list.get(*number) else { return failed };
+            match expression.as_ref().map_or(Some(true), |it| is_met(&evaluator, it)) {
+                Some(false) => {}
+                Some(true) if rule.forbids => forbids.push(rule),
+                Some(true) => permits.push(rule),
+                None => failures.push(rule),
+            }
+        }
+        let (verdict, rules) = if !failures.is_empty() {
+            (Verdict::Failed, failures)
+        } else if !forbids.is_empty() {
+            (Verdict::Forbidden, forbids)
+        } else if !permits.is_empty() {
+            (Verdict::Permitted, permits)
+        } else {
+            (Verdict::NoRule, Vec::new())
+        };
+        Decision { verdict, rules }
     }
 
     /// How each rule stands to a call, for those who want to know why it was decided so.
@@ -154,7 +192,7 @@ impl Policy {
             if ask(&parts.scope, Context::empty())? != Weighed::Applies {
                 return Some(Weighed::OutOfScope);
             }
-            ask(&parts.conditions, question.fields.context(&Needs::all()).ok()?)
+            ask(&parts.conditions, question.fields.context(&Needs::all()).into())
         };
         let weighed = self.rules.parts.iter().map(|parts| weigh(parts).unwrap_or(Weighed::Failed));
         self.rules.list.iter().zip(weighed).collect()
@@ -167,32 +205,11 @@ impl Policy {
     /// What the schema says.
     pub(super) fn check(&self, question: &Question<'_>) -> Result<(), String> {
         let known = self.known(question.caller).ok_or("the caller cannot be named")?;
-        let context = question.fields.context(&Needs::all()).map_err(|fault| fault.to_string())?;
+        let context = question.fields.context(&Needs::all()).into();
         let (principal, resource) = (known.principal.clone(), known.resource.clone());
         let action = uid("Action", question.action.as_str()).ok_or("no such action")?;
         let request = Request::new(principal, action, resource, context, Some(schema()?));
         request.map(|_| ()).map_err(|fault| fault.to_string())
-    }
-
-    /// Cedar passes over a rule that it cannot evaluate, and a `forbid` that overflows would then
-    /// allow: here such a rule denies.
-    fn told(&self, response: &Response) -> Decision<'_> {
-        let diagnostics = response.diagnostics();
-        let failed: Vec<_> = diagnostics
-            .errors()
-            .map(|AuthorizationError::PolicyEvaluationError(error)| error.policy_id())
-            .collect();
-        let (verdict, ids) = match (failed.is_empty(), response.decision()) {
-            (false, _) => (Verdict::Failed, failed),
-            (true, Effect::Allow) => (Verdict::Permitted, diagnostics.reason().collect()),
-            (true, Effect::Deny) => {
-                let ids: Vec<_> = diagnostics.reason().collect();
-                (if ids.is_empty() { Verdict::NoRule } else { Verdict::Forbidden }, ids)
-            }
-        };
-        let mut rules: Vec<_> = ids.into_iter().filter_map(|id| self.rules.of(id)).collect();
-        rules.sort_by_key(|(number, _)| *number);
-        Decision { verdict, rules: rules.into_iter().map(|(_, rule)| rule).collect() }
     }
 
     fn known(&self, caller: &Caller) -> Option<Arc<Known>> {
@@ -215,14 +232,25 @@ impl Policy {
         if response.diagnostics().errors().next().is_some() {
             return None;
         }
-        let (mut conditions, mut needs) = (PolicySet::new(), Needs::default());
+        let (mut conditions, mut needs) = (Vec::new(), Needs::default());
         for id in response.diagnostics().reason() {
             let (number, _) = self.rules.of(id)?;
             let parts = self.rules.parts.get(number)?;
-            conditions.add(parts.conditions.clone()).ok()?;
+            let policy: &ast::Policy = parts.conditions.as_ref();
+            let expression = policy.non_scope_constraints_arc().cloned();
+            conditions.push(Condition { number, expression });
             needs.add(&parts.needs);
         }
-        Some(Narrowed { action, conditions, needs })
+        conditions.sort_by_key(|condition| condition.number);
+        Some(Narrowed { action: entry(&action), conditions, needs })
+    }
+}
+
+/// Whether a call meets a condition; none where that cannot be evaluated.
+fn is_met(evaluator: &Evaluator<'_>, condition: &Expr) -> Option<bool> {
+    match evaluator.interpret(condition, &SlotEnv::new()) {
+        Ok(Value { value: ValueKind::Lit(Literal::Bool(is_met)), .. }) => Some(is_met),
+        Ok(_) | Err(_) => None,
     }
 }
 
@@ -262,13 +290,18 @@ impl Known {
         ];
         // The schema adds the actions and their groups.
         let entities = Entities::from_entities(entities, Some(schema().ok()?)).ok()?;
-        Some(Self { principal, resource, entities, by_action: Default::default() })
+        let parties = [entry(&principal), entry(&resource)];
+        Some(Self { principal, resource, parties, entities, by_action: Default::default() })
     }
 
     fn request(&self, action: &EntityUid, context: Context) -> Option<Request> {
         let (principal, resource) = (self.principal.clone(), self.resource.clone());
         Request::new(principal, action.clone(), resource, context, None).ok()
     }
+}
+
+fn entry(uid: &EntityUid) -> EntityUIDEntry {
+    EntityUIDEntry::known(uid.as_ref().clone(), None)
 }
 
 fn uid(kind: &str, id: &str) -> Option<EntityUid> {

@@ -263,18 +263,26 @@ impl Role {
 /// The folder's files, once two readings agree.
 #[expect(clippy::disallowed_methods, reason = "a thread for reading, or the start of the process")]
 fn read_settled(folder: &Path) -> Result<Files, Complaints> {
-    let mut last = Files::read(folder);
+    let pause = || std::thread::sleep(SETTLE);
+    settled(|| Files::read(folder), pause).unwrap_or_else(|| {
+        let mut complaints = Complaints::default();
+        complaints.about(folder.display().to_string(), "changes all the time");
+        complaints.or(Files::default())
+    })
+}
+
+/// The first reading that the next one agrees with; none where none does.
+fn settled<T: PartialEq>(mut read: impl FnMut() -> T, pause: impl Fn()) -> Option<T> {
+    let mut last = read();
     for _ in 1..MOST_READINGS {
-        std::thread::sleep(SETTLE);
-        let next = Files::read(folder);
+        pause();
+        let next = read();
         if next == last {
-            return next;
+            return Some(next);
         }
         last = next;
     }
-    let mut complaints = Complaints::default();
-    complaints.about(folder.display().to_string(), "changes all the time");
-    complaints.or(Files::default())
+    None
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -34,11 +34,6 @@ impl Needs {
         self.all || self.names.iter().any(|it| it == name)
     }
 
-    /// How many there may be, to make room for them.
-    pub(super) fn most(&self) -> usize {
-        if self.all { 10 } else { self.names.len() }
-    }
-
     fn note(&mut self, name: &str) {
         if !self.has(name) {
             self.names.push(name.to_owned());

@@ -1,6 +1,9 @@
 //! What is decided: who asks for what. It holds no card data.
 
-use cedar_policy::{Context, ContextCreationError, RestrictedExpression};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cedar_policy_core::ast::{Context, Value};
 
 use super::Action;
 use super::needs::Needs;
@@ -59,50 +62,50 @@ pub struct ChargeOf<'a> {
 
 impl Fields<'_> {
     /// What Cedar reads as `context`, as far as rules look at it.
-    pub(super) fn context(&self, needs: &Needs) -> Result<Context, ContextCreationError> {
-        let mut pairs = Vec::with_capacity(needs.most());
-        let mut text = |name: &str, value: Option<&str>| {
-            if let Some(value) = value
-                && needs.has(name)
-            {
-                let value = RestrictedExpression::new_string(value.to_owned());
-                pairs.push((name.to_owned(), value));
+    pub(super) fn context(&self, needs: &Needs) -> Context {
+        let mut values = BTreeMap::new();
+        let mut note = |name: &'static str, value: Option<Value>| {
+            if let Some(value) = value {
+                values.insert(name.into(), value);
             }
         };
-        text("reference", self.reference);
-        text("currency", self.amount.map(|amount| amount.currency().code()));
-        text("customer", self.customer);
-        text("token", self.token);
-        text("initiator", self.initiator.map(initiator));
-        text("method", self.method);
-        text("reason", self.reason);
-        text("actor", self.actor);
-        text("consumer_group", self.consumer_group);
-        text("charge_reference", self.charge.map(|charge| charge.reference));
-        text("charge_currency", self.charge.map(|charge| charge.amount.currency().code()));
-        let mut long = |name: &str, value: Option<i64>| {
-            if let Some(value) = value
-                && needs.has(name)
-            {
-                pairs.push((name.to_owned(), RestrictedExpression::new_long(value)));
-            }
+        let text = |name: &'static str, value: Option<&str>| {
+            let value = value.filter(|_| needs.has(name));
+            (name, value.map(Value::from))
         };
-        long("amount", self.amount.map(Money::amount_minor));
-        long("charge_amount", self.charge.map(|charge| charge.amount.amount_minor()));
-        long("charge_age_seconds", self.charge.and_then(|charge| charge.age_seconds));
-        if let Some(charge) = self.charge
-            && needs.has("all_that_is_left")
-        {
-            let all = RestrictedExpression::new_bool(charge.all_that_is_left);
-            pairs.push(("all_that_is_left".to_owned(), all));
+        let currency = |amount: Money| amount.currency().code();
+        for (name, value) in [
+            text("reference", self.reference),
+            text("currency", self.amount.map(currency)),
+            text("customer", self.customer),
+            text("token", self.token),
+            text("initiator", self.initiator.map(initiator)),
+            text("method", self.method),
+            text("reason", self.reason),
+            text("actor", self.actor),
+            text("consumer_group", self.consumer_group),
+            text("charge_reference", self.charge.map(|charge| charge.reference)),
+            text("charge_currency", self.charge.map(|charge| currency(charge.amount))),
+        ] {
+            note(name, value);
         }
-        if let Some(types) = self.types
-            && needs.has("types")
-        {
-            let types = types.iter().cloned().map(RestrictedExpression::new_string);
-            pairs.push(("types".to_owned(), RestrictedExpression::new_set(types)));
+        let long = |name: &'static str, value: Option<i64>| {
+            (name, value.filter(|_| needs.has(name)).map(Value::from))
+        };
+        for (name, value) in [
+            long("amount", self.amount.map(Money::amount_minor)),
+            long("charge_amount", self.charge.map(|charge| charge.amount.amount_minor())),
+            long("charge_age_seconds", self.charge.and_then(|charge| charge.age_seconds)),
+        ] {
+            note(name, value);
         }
-        Context::from_pairs(pairs)
+        let all = self.charge.map(|charge| charge.all_that_is_left);
+        let name = "all_that_is_left";
+        note(name, all.filter(|_| needs.has(name)).map(Value::from));
+        let types = self.types.filter(|_| needs.has("types"));
+        let set = |types: &[String]| Value::set(types.iter().map(|it| it.as_str().into()), None);
+        note("types", types.map(set));
+        Context::Value(Arc::new(values))
     }
 }
 

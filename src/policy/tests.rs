@@ -56,6 +56,7 @@ fn a_policy_denies_what_no_rule_permits() {
         let asked = charge(&caller, amount, currency);
         let decision = policy.decide(&asked);
         assert_eq!(decision.verdict, Verdict::NoRule, "{name} {amount} {currency}");
+        assert!(!decision.is_permitted());
         assert_eq!(decision.message(&asked), format!("no rule permits {name} to Charge"));
     }
 }
@@ -260,6 +261,14 @@ fn a_folder_that_is_no_policy_is_complained_of() {
     std::fs::write(folder.join("big.cedar"), [0xff, 0xfe]).unwrap();
     assert_eq!(told(&folder), "big.cedar: cannot be read: it is not UTF-8");
     std::fs::remove_file(folder.join("big.cedar")).unwrap();
+    for number in 0..5 {
+        std::fs::write(folder.join(format!("large-{number}.cedar")), vec![b' '; 250 * 1024])
+            .unwrap();
+    }
+    assert_eq!(told(&folder), "large-4.cedar: the files hold more than 1048576 bytes together");
+    for number in 0..5 {
+        std::fs::remove_file(folder.join(format!("large-{number}.cedar"))).unwrap();
+    }
     std::fs::create_dir(folder.join("dir.cedar")).unwrap();
     std::fs::write(folder.join("limit.toml"), "").unwrap();
     std::os::unix::fs::symlink("nowhere", folder.join("limits.toml")).unwrap();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use cedar_policy::{AuthorizationError, Decision as Effect};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -142,7 +143,7 @@ fn plain(rules: &PolicySet, question: &Question<'_>, place: &(Account, Environme
         .unwrap(),
     ];
     let entities = Entities::from_entities(entities, Some(schema)).unwrap();
-    let context = question.fields.context(&Needs::all()).unwrap();
+    let context = question.fields.context(&Needs::all()).into();
     let action = named("Action", question.action.as_str());
     let request = Request::new(principal, action, resource, context, Some(schema)).unwrap();
     let response = Authorizer::new().is_authorized(&request, rules, &entities);
@@ -166,22 +167,27 @@ fn plain(rules: &PolicySet, question: &Question<'_>, place: &(Account, Environme
 type Told = (Verdict, BTreeSet<usize>);
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Each policy is asked many questions, so that what it remembers of a caller and an action
     /// serves again.
     #[test]
     fn a_narrowed_decision_is_the_one_of_the_whole_policy(
         rules in prop::collection::vec(rule(), 1..8),
-        calls in prop::collection::vec(call(), 24),
+        calls in prop::collection::vec(call(), 16),
         environment in select(&[Environment::Live, Environment::Sandbox][..]),
     ) {
         let place = (Account::new("default").unwrap(), environment);
         let text = rules.concat();
         let files = Files { rules: vec![("a.cedar".to_owned(), text.clone())], limits: None };
-        let policy = Policy::new(&files, place.clone()).map_err(|fault| {
-            TestCaseError::fail(format!("{fault} of\n{text}"))
-        })?;
+        let policy = match Policy::new(&files, place.clone()) {
+            Ok(policy) => policy,
+            // Chance makes a rule now and then that can never apply, which is a fault.
+            Err(faults) if faults.iter().all(|it| it.text.contains("impossible")) => {
+                return Err(TestCaseError::reject("an impossible rule"));
+            }
+            Err(faults) => return Err(TestCaseError::fail(format!("{faults} of\n{text}"))),
+        };
         let whole = PolicySet::from_str(&text).unwrap();
         for call in &calls {
             let question = call.question().unwrap();

@@ -1,3 +1,5 @@
+use std::cell::Cell;
+
 use super::*;
 
 const GOOD: &str = "permit(principal, action, resource);";
@@ -53,6 +55,31 @@ async fn a_broken_folder_leaves_the_last_good_policy() {
     std::fs::write(&file, GOOD).unwrap();
     watched.look_again().await;
     assert!(!watched.is_stale());
+}
+
+/// Half of a policy may be a policy too: it is never taken.
+#[test]
+fn a_half_written_folder_is_read_again_until_it_stands_still() {
+    let folder = folder(GOOD);
+    let path = folder.path();
+    let write = |name: &str, text: &str| std::fs::write(path.join(name), text).unwrap();
+    // Each pause somebody writes the next part; the last one changes nothing.
+    let parts = Cell::new(0);
+    let pause = || {
+        match parts.get() {
+            0 => write("b.cedar", ""),
+            1 => write("b.cedar", "forbid(principal, action, resource);"),
+            2 => write("limits.toml", "# none"),
+            _ => {}
+        }
+        parts.set(parts.get() + 1);
+    };
+    let files = settled(|| Files::read(path), pause).unwrap().unwrap();
+    assert_eq!((parts.get(), files.rules.len(), files.limits.is_some()), (4, 2, true));
+    assert!(files.rules[1].1.starts_with("forbid"));
+    let number = Cell::new(0);
+    let restless = || number.replace(number.get() + 1);
+    assert_eq!((settled(restless, || {}), number.get()), (None, MOST_READINGS));
 }
 
 /// As Kubernetes mounts a ConfigMap: names that lead through a link which is swapped.

@@ -131,7 +131,8 @@ async fn charges_on_one_card(lab: &Lab, sidecars: &mut [Sidecar], seed: u64) {
     // Whoever found a limit full asks again, for as long as anybody ends otherwise.
     loop {
         let calls = asking.iter().zip(sidecars.iter().cycle());
-        let told = join_all(calls.map(|(order, at)| until_known(|| at.charge(order)))).await;
+        let told =
+            join_all(calls.map(|(order, at)| until_known(|| at.charge_of_many(order)))).await;
         let before = asking.len();
         let mut refused = Vec::new();
         for (told, order) in told.iter().zip(asking) {
@@ -165,6 +166,7 @@ async fn charges_on_one_card(lab: &Lab, sidecars: &mut [Sidecar], seed: u64) {
     assert_eq!(references.len(), charges.len(), "seed {seed}: a charge was made twice");
     // No room is left over: nobody was refused what would have fitted.
     for order in &asking {
+        assert!(!references.contains(&order.reference), "seed {seed}: a lie about {order:?}");
         let sum = made + unknown + order.amount_minor;
         let fits = charges.len() + unknown_count < 12 && sum <= 1000;
         assert!(!fits, "seed {seed}: {} would fit beside {made}", order.amount_minor);

@@ -7,7 +7,7 @@ use zentra_sidecar::grpc::proto;
 
 use super::lab::Lab;
 use super::sidecar::Sidecar;
-use super::told::order;
+use super::told::{Told, order};
 
 const DENIED: &str = "POLICY_DENIED";
 const OPEN: &str = "permit(principal, action, resource);";
@@ -161,4 +161,43 @@ async fn a_full_limit_refuses_new_payments_and_no_repeats() {
     let observing =
         lab.sidecar().flag("--policy", &flag).flag("--policy-mode", "observe").start().await;
     observing.charge(&order("order-2")).await.is_paid("DIRECT");
+}
+
+/// Rows 33 and 37 for limits: what was begun gets its truth, and after a loss nobody hears `no`.
+#[tokio::test]
+async fn an_unknown_charge_gets_its_truth_under_a_full_limit() {
+    let lab = Lab::start().await;
+    let folder = policy(&lab, OPEN);
+    let limits = "[[limit]]\nname = \"two\"\nmeasure = \"count\"\nmost = 2\nwindow = \"31d\"\n\
+                  by = [\"caller\"]\nactions = [\"Charge\"]\n";
+    std::fs::write(folder.join("limits.toml"), limits).unwrap();
+    let flag = folder.display().to_string();
+    let launch = || lab.sidecar().flag("--policy", &flag).flag("--limits-after-loss", "deny");
+    for (reference, point) in [("order-1", "after_answer"), ("order-2", "after_claim")] {
+        let mut first = launch().failpoint(&format!("{point}:kill")).start().await;
+        first.charge(&order(reference)).await.is_cut_off();
+        first.ended().await;
+    }
+    let sidecar = launch().start().await;
+    let full = |told: Told, moved| told.is_fault(Code::ResourceExhausted, "LIMIT_EXCEEDED", moved);
+    full(sidecar.charge(&order("order-3")).await, "no");
+    Lab::a_lease_passes().await;
+    sidecar.charge(&order("order-1")).await.is_paid("RECOVERED");
+    sidecar.charge(&order("order-1")).await.is_paid("REPLAYED");
+    // Its place in the limit is its own.
+    sidecar.charge(&order("order-2")).await.is_paid("DIRECT");
+    full(sidecar.charge(&order("order-3")).await, "no");
+    lab.redis().ask::<()>(&["FLUSHALL"]).await;
+    for reference in ["order-1", "order-3"] {
+        full(sidecar.charge(&order(reference)).await, "unknown");
+    }
+    let posts = ["order-1", "order-2", "order-3"].map(|reference| lab.posts(reference));
+    assert_eq!(posts, [1, 1, 0]);
+}
+
+#[tokio::test]
+async fn without_a_policy_a_sidecar_says_that_everything_is_allowed() {
+    let lab = Lab::start().await;
+    let line = lab.sidecar().start().await.said("there is no payment policy").await;
+    assert!(line.contains("every caller may do everything") && line.contains("WARN"), "{line}");
 }
