@@ -59,7 +59,7 @@ def plain(expression: str) -> str:
 WORDS = {
     "and", "or", "unless", "on", "ignoring", "group_left", "group_right", "by", "without", "offset", "bool",
     "sum", "min", "max", "avg", "count", "group", "topk", "histogram_quantile", "increase", "rate",
-    "max_over_time", "min_over_time", "time", "vector", "clamp_min", "absent", "le",
+    "last_over_time", "max_over_time", "min_over_time", "time", "vector", "clamp_min", "absent", "le",
 }
 # Labels that the scrape adds.
 SCRAPED = {"job", "instance"}

@@ -58,7 +58,7 @@ fn save_card(client: Client, index: usize) -> Told {
 
 /// Where doubt lasts for as long as the caller waits: no longer than for one try.
 fn save_hastily(client: Client, index: usize) -> Told {
-    save_within(Duration::from_millis(900), client, card(index))
+    save_within(Duration::from_millis(1400), client, card(index))
 }
 
 fn spoilt(client: Client, index: usize, spoil: impl FnOnce(&mut proto::Card)) -> Told {

@@ -51,6 +51,8 @@ impl Watched {
                 .variable("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
                 .variable("OTEL_METRIC_EXPORT_INTERVAL", "1000")
                 .flag("--policy", &policy.display().to_string())
+                // An answer that is due leaves in time on a machine with other things to do.
+                .flag("--deadline-margin-ms", "500")
                 .variable("OTEL_BSP_SCHEDULE_DELAY", "100")
                 .variable("OTEL_BSP_MAX_QUEUE_SIZE", "200000")
                 .variable("SIDECAR_LOG", levels)
