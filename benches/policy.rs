@@ -1,4 +1,4 @@
-//! What a decision costs: rules, and what a call takes from limits. No store is asked.
+//! What a decision costs: rules, and which counters a call takes from. No store is asked.
 //!
 //! `cargo bench --bench policy`. Three policies, each asked by the same caller for the same charge:
 //! as a team's with 5 rules, as a company's with 50 rules and 10 limits, and the worst, where all
@@ -11,7 +11,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use zentra_sidecar::domain::{Account, Caller, Currency, Environment, Initiator, Money};
-use zentra_sidecar::policy::{Action, Fields, Files, Policy, Question};
+use zentra_sidecar::idempotency::CounterId;
+use zentra_sidecar::policy::{Action, Fields, Files, Policy, Question, Taking};
 
 /// Rules for so many services, of which the caller is one: each may charge, renew and refund within
 /// bounds, and two forbids are for everybody.
@@ -96,9 +97,14 @@ fn decisions(criterion: &mut Criterion) {
         group.bench_function(*name, |bencher| {
             bencher.iter(|| {
                 let decision = policy.decide(black_box(&question));
-                let takings: Vec<_> =
-                    policy.limits().iter().filter_map(|limit| limit.taking(&question)).collect();
-                black_box((decision, takings))
+                let takings = policy.limits().iter().filter_map(|limit| limit.taking(&question));
+                // As the gateway names them.
+                let counters = takings.map(|Taking { limit, key, amount }| {
+                    let window = limit.window_seconds.to_string();
+                    let measure = limit.measure.as_str();
+                    (CounterId::new(["limit", &limit.name, measure, &window, &key]), amount)
+                });
+                black_box((decision, counters.collect::<Vec<_>>()))
             });
         });
     }
