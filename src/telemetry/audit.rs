@@ -16,7 +16,7 @@ use super::trace::{current_request_id, current_trace_id};
 use super::{Asked, Came, PolicyNote};
 use crate::clock::Clock;
 use crate::domain::{Account, Caller, Currency, Environment, Execution, Operation};
-use crate::error::{Error, MoneyMoved};
+use crate::error::{Error, MoneyMoved, Reason};
 
 /// The longest line, in bytes; every text in it has a limit of its own.
 const LINE_BYTES: usize = 2048;
@@ -206,6 +206,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     policy_hash: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     money_moved: Option<&'static str>,
@@ -366,6 +368,13 @@ fn acted<'a>(act: OperatorAct<'a>, line: Line<'a>) -> Line<'a> {
 fn failed<'a>(line: &mut Line<'a>, error: &'a Error, decision: Decision) {
     line.decision = Some(decision.as_str());
     line.reason = Some(error.reason().as_str());
+    // What refused is not always a rule of the policy.
+    let refused_by = error.policy().and_then(|it| it.rule_id.as_deref());
+    match error.reason() {
+        Reason::LimitExceeded => line.limit = refused_by,
+        Reason::Stopped => line.stop = refused_by,
+        _ => {}
+    }
     let moved = error.moved();
     line.money_moved = (moved != MoneyMoved::NotApplicable).then(|| moved.as_str());
     line.sent = Some(error.was_sent());

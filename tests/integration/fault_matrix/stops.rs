@@ -26,7 +26,9 @@ fn audited(lab: &Lab) -> Vec<Value> {
 #[tokio::test]
 async fn a_stop_holds_on_every_sidecar_at_once_and_is_lifted_by_its_name() {
     let lab = Lab::start().await;
-    let (one, two) = (lab.sidecar().start().await, lab.sidecar().start().await);
+    let written = lab.folder.path().join("payments.jsonl");
+    let tells = lab.sidecar().flag("--audit-log", &written.display().to_string());
+    let (one, mut two) = (lab.sidecar().start().await, tells.start().await);
     let printed = operate(&lab, &["stop", "--only-action=charge", "--only-currency=NGN"]).await;
     let name = printed.split([' ', ':']).find(|word| word.starts_with("stop-")).unwrap();
     for sidecar in [&one, &two] {
@@ -37,6 +39,16 @@ async fn a_stop_holds_on_every_sidecar_at_once_and_is_lifted_by_its_name() {
     operate(&lab, &["resume", name]).await;
     two.charge(&order("order-1")).await.is_paid("DIRECT");
     one.charge(&order("order-1")).await.is_paid("REPLAYED");
+
+    // The lines of a process that has ended are all there.
+    two.signal("TERM").await;
+    assert!(two.ended().await.success());
+    let told = std::fs::read_to_string(written).unwrap();
+    let refused: Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+    assert_eq!(
+        ["decision", "reason", "stop"].map(|field| &refused[field]),
+        [&json!("refused"), &json!("STOPPED"), &json!(name)]
+    );
 
     let lines = audited(&lab);
     let told: Vec<_> = lines.iter().map(|line| (&line["act"], &line["stage"])).collect();
