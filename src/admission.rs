@@ -44,6 +44,7 @@ pub struct Admitted(Option<Arc<Place>>);
 #[derive(Debug)]
 struct Place {
     permit: Mutex<OwnedSemaphorePermit>,
+    in_flight: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
 }
 
@@ -65,13 +66,13 @@ impl Admission {
     pub fn enter(&self) -> Result<Admitted, Error> {
         match self.in_flight.clone().try_acquire_owned() {
             Ok(permit) => {
-                let waiting = self.waiting.clone();
-                Ok(Admitted(Some(Arc::new(Place { permit: Mutex::new(permit), waiting }))))
+                let (in_flight, waiting) = (self.in_flight.clone(), self.waiting.clone());
+                let permit = Mutex::new(permit);
+                Ok(Admitted(Some(Arc::new(Place { permit, in_flight, waiting }))))
             }
             Err(_) => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
-                let wait = Duration::from_millis(rand::random_range(WAIT_MS));
-                Err(Error::new(Reason::Overloaded).retry(Retry::After(wait)))
+                Err(overloaded())
             }
         }
     }
@@ -89,16 +90,53 @@ impl Admission {
     }
 }
 
+fn overloaded() -> Error {
+    let wait = Duration::from_millis(rand::random_range(WAIT_MS));
+    Error::new(Reason::Overloaded).retry(Retry::After(wait))
+}
+
 impl Admitted {
-    /// The call only waits from now on, and leaves its place to one that works; once it goes on,
-    /// it goes on from there. Where as many wait as may, it keeps its place.
+    /// The call only waits from now on, and leaves its place to one that works. Where as many wait
+    /// as may, it keeps its place.
     pub fn waits(&self) {
         let Some(place) = &self.0 else { return };
-        let mut permit = place.permit.lock().unwrap_or_else(PoisonError::into_inner);
-        let waits = std::ptr::eq(Arc::as_ptr(permit.semaphore()), Arc::as_ptr(&place.waiting));
-        if !waits && let Ok(waiting) = place.waiting.clone().try_acquire_owned() {
-            *permit = waiting;
+        if !place.only_waits()
+            && let Ok(waiting) = place.waiting.clone().try_acquire_owned()
+        {
+            place.take(waiting);
         }
+    }
+
+    /// The call goes on to work, and takes a place again where it had left its own.
+    ///
+    /// # Errors
+    /// `OVERLOADED` where all places are taken.
+    pub fn works(&self) -> Result<(), Error> {
+        let Some(place) = self.0.as_ref().filter(|place| place.only_waits()) else { return Ok(()) };
+        let working = place.in_flight.clone().try_acquire_owned().map_err(|_| overloaded())?;
+        place.take(working);
+        Ok(())
+    }
+
+    /// The same for a call that may not be refused any more: it waits for a place, before all who
+    /// come anew.
+    pub async fn works_when_it_can(&self) {
+        let Some(place) = self.0.as_ref().filter(|place| place.only_waits()) else { return };
+        // The door is never closed; were it, there would be no limit to keep.
+        if let Ok(working) = place.in_flight.clone().acquire_owned().await {
+            place.take(working);
+        }
+    }
+}
+
+impl Place {
+    fn only_waits(&self) -> bool {
+        let permit = self.permit.lock().unwrap_or_else(PoisonError::into_inner);
+        std::ptr::eq(Arc::as_ptr(permit.semaphore()), Arc::as_ptr(&self.waiting))
+    }
+
+    fn take(&self, other: OwnedSemaphorePermit) {
+        *self.permit.lock().unwrap_or_else(PoisonError::into_inner) = other;
     }
 }
 
@@ -121,6 +159,27 @@ mod tests {
         assert_eq!(door.refused(), 1);
         drop(inside);
         assert!(door.enter().is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_has_waited_works_in_a_place_again() {
+        let door = door(1, 2);
+        let verify = door.enter().unwrap();
+        verify.waits();
+        let other = door.enter().unwrap();
+        assert_eq!(verify.works().unwrap_err().reason(), Reason::Overloaded);
+        let takes_over = tokio::spawn({
+            let verify = verify.clone();
+            async move { verify.works_when_it_can().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!takes_over.is_finished(), "the house is full");
+        drop(other);
+        takes_over.await.unwrap();
+        assert!(door.enter().is_err(), "it has the place");
+        verify.works().unwrap();
+        drop(verify);
+        assert_eq!(door.free(), 1);
     }
 
     #[test]

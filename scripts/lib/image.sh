@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Static programs, and images around them. Needs steps.sh and tools.sh.
 
-IMAGE_FOLDER=${CARGO_TARGET_DIR:-$PWD/target}/image
+IMAGE_FOLDER=${CARGO_TARGET_DIR:-$PWD/target}/images
 
 this_arch() {
   case $(uname -m) in
@@ -37,7 +37,7 @@ build_static() {
   fi
   env ${linker[@]+"${linker[@]}"} RUSTFLAGS='-C target-feature=+crt-static' \
     cargo build --locked --profile image --target "$triple" ${features[@]+"${features[@]}"} >&2
-  install -D "${IMAGE_FOLDER%/image}/$triple/image/zentra-sidecar" "$(static_program "$target" "$arch")"
+  install -D "${IMAGE_FOLDER%/images}/$triple/image/zentra-sidecar" "$(static_program "$target" "$arch")"
 }
 
 # build_image TARGET ARCH TAG

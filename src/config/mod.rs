@@ -103,11 +103,11 @@ impl Settings {
         let admin_listen =
             faults.parse("--admin-listen", &args.admin_listen, "an address and port");
         let tls = tls::read(args, listen.as_deref(), &mut faults);
-        let unix_peer_uids = tls::read_uids(args, &mut faults);
+        let unix_peer_uids = tls::read_uids(args, listen.as_deref(), &mut faults);
         let connections = tls::read_limits(args, &mut faults);
         let key = upstream::read_key(args, key_in_environment, &mut faults);
         let zentra_url = read_url(args, key.as_ref(), &mut faults);
-        let zentra_proxy = upstream::read_proxy(args, &mut faults);
+        let zentra_proxy = upstream::read_proxy(args, zentra_url.as_ref(), &mut faults);
         let stack = upstream::read(args, &mut faults);
         let admission = read_admission(args, &mut faults);
         let store = store::read(args, key.as_ref().map(KeyRing::environment), &mut faults);

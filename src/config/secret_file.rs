@@ -1,6 +1,7 @@
 //! Files that hold secrets.
 
 use std::io::{self, Read as _};
+use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -11,6 +12,16 @@ use zeroize::Zeroizing;
 const MAX_BYTES: u64 = 64 * 1024;
 /// How long reading one may take at the start: a mount that hangs is told, not waited for.
 const READING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The file of a path as it may be shown. What is no path into a folder that there is may be the
+/// secret itself, in the place of the name of its file.
+pub(super) fn shown(path: &str) -> String {
+    let folder = Path::new(path).parent().filter(|it| it.as_os_str().len() > 0);
+    match folder {
+        Some(folder) if folder.is_dir() && !path.contains(char::is_control) => path.to_owned(),
+        _ => "the file of this name".to_owned(),
+    }
+}
 
 /// Reads a secret file, within [`READING_TIMEOUT`].
 pub(super) fn read(path: &str) -> io::Result<SecretString> {

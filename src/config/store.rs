@@ -116,7 +116,9 @@ fn read_keys(
     };
     let text = match secret_file::read(path) {
         Ok(text) => text,
-        Err(fault) => return faults.add(NAME, format!("cannot read {path}: {fault}")),
+        Err(fault) => {
+            return faults.add(NAME, format!("cannot read {}: {fault}", secret_file::shown(path)));
+        }
     };
     match FingerprintKeys::parse(text.expose_secret()) {
         Ok(keys) => Some(Some(Arc::new(keys))),

@@ -97,10 +97,19 @@ fn read_allowed(
 }
 
 /// The users that may call over Unix sockets.
-pub(super) fn read_uids(args: &ServeArgs, faults: &mut Faults) -> Option<TrustedUids> {
+pub(super) fn read_uids(
+    args: &ServeArgs,
+    listen: Option<&[ListenAddress]>,
+    faults: &mut Faults,
+) -> Option<TrustedUids> {
     let Some(text) = args.unix_peer_uids.as_deref().filter(|text| !text.is_empty()) else {
         return Some(None);
     };
+    let is_unix = |it: &ListenAddress| matches!(it, ListenAddress::Unix(_));
+    if listen.is_some_and(|all| !all.iter().any(is_unix)) {
+        // As with the files of TLS: whoever has set it believes that callers are checked.
+        faults.add::<()>("--unix-peer-uids", "is given, but --listen has no unix: address");
+    }
     let uids: Result<Arc<[u32]>, _> = text.split(',').map(|uid| uid.trim().parse()).collect();
     let fault = "must be numbers of users, separated by commas";
     faults.check("--unix-peer-uids", uids.map_err(|_| fault)).map(Some)

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 use super::{Faults, ServeArgs, secret_file};
 use crate::upstream::{Limits, ProxyUrl, StackSettings};
-use crate::zentra::{KeyRing, KeySource, SecretKey};
+use crate::zentra::{BaseUrl, KeyRing, KeySource, SecretKey};
 
 pub(super) fn read(args: &ServeArgs, faults: &mut Faults) -> Option<StackSettings> {
     let connect = faults.millis("--connect-timeout-ms", &args.connect_timeout_ms, 1..=60_000);
@@ -22,11 +22,22 @@ pub(super) fn read(args: &ServeArgs, faults: &mut Faults) -> Option<StackSetting
 
 /// The proxy, where one is given; the outer none where it is wrong.
 #[expect(clippy::option_option, reason = "a wrong setting is not one that is not given")]
-pub(super) fn read_proxy(args: &ServeArgs, faults: &mut Faults) -> Option<Option<ProxyUrl>> {
-    match args.zentra_proxy.as_deref().filter(|address| !address.is_empty()) {
-        Some(address) => faults.check("--zentra-proxy", ProxyUrl::new(address)).map(Some),
-        None => Some(None),
+pub(super) fn read_proxy(
+    args: &ServeArgs,
+    zentra_url: Option<&BaseUrl>,
+    faults: &mut Faults,
+) -> Option<Option<ProxyUrl>> {
+    const NAME: &str = "--zentra-proxy";
+    let Some(address) = args.zentra_proxy.as_deref().filter(|address| !address.is_empty()) else {
+        return Some(None);
+    };
+    let proxy = faults.check(NAME, ProxyUrl::new(address))?;
+    // For https it is a tunnel. Plain http it reads, which is for this machine only.
+    let is_plain = zentra_url.is_some_and(|url| url.as_str().starts_with("http:"));
+    if is_plain && !proxy.is_loopback() {
+        return faults.add(NAME, "must be on this machine where Zentra's address is http");
     }
+    Some(Some(proxy))
 }
 
 pub(super) fn read_key(
@@ -51,7 +62,10 @@ pub(super) fn read_key(
                 let source: KeySource = Arc::new(move || secret_file::read_now(&path));
                 (text, Some(source))
             }
-            Err(fault) => return faults.add(NAME, format!("cannot read {path}: {fault}")),
+            Err(fault) => {
+                return faults
+                    .add(NAME, format!("cannot read {}: {fault}", secret_file::shown(path)));
+            }
         },
         (None, Some(text)) => (text, None),
         (None, None) => {

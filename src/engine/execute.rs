@@ -176,6 +176,8 @@ pub(super) struct Start {
     pub(super) look_up_only: bool,
     /// An attempt may have arrived.
     pub(super) ambiguous: bool,
+    /// It was another owner's, and may be on its way still.
+    pub(super) is_takeover: bool,
     /// The store has lost its memory: what is found must be the same in every respect.
     pub(super) strictly: bool,
     /// How long ago the payment was first claimed.
@@ -240,6 +242,7 @@ impl<P: Payment> PaymentCall<P> {
                         look_up_first,
                         look_up_only: false,
                         ambiguous: look_up_first,
+                        is_takeover: false,
                         strictly: look_up_first,
                         age: Duration::from_millis(now_ms.saturating_sub(first_sent_ms)),
                         posts: 0,
@@ -248,10 +251,14 @@ impl<P: Payment> PaymentCall<P> {
                 }
                 ClaimAnswer::Recover { epoch, record, is_stopped, .. } => {
                     link_current(&record.subject.trace_context, "recovery");
+                    // It has the payment, and may not be refused any more.
+                    let place = self.progress.admitted.works_when_it_can();
+                    let _ = timeout_at(self.answer_by, place).await;
                     let start = Start {
                         look_up_first: true,
                         look_up_only: is_stopped || self.terms.refusal.is_some(),
                         ambiguous: true,
+                        is_takeover: true,
                         strictly: record.born_ambiguous,
                         age: Duration::from_millis(now_ms.saturating_sub(record.first_sent_ms)),
                         posts: record.posts,

@@ -8,7 +8,7 @@ use super::{Call, Gateway, policy, reads::in_time};
 use crate::domain::{
     Charge, ChargeStatus, Initiator, Operation, ProviderText, Reference, VerifyCommand,
 };
-use crate::error::Error;
+use crate::error::{Error, MoneyMoved};
 use crate::zentra::{Reply, TroubleKind};
 
 /// The first pause between two looks at a pending charge; each next one is twice as long.
@@ -39,6 +39,8 @@ impl Gateway {
         self.permit(&call, Operation::Verify, policy::of_reference(reference))?;
         if !command.wait.is_zero() {
             self.wait_until_final(&call, reference, command.wait).await;
+            let told = call.admitted.works();
+            told.map_err(|error| error.money_moved(MoneyMoved::NotApplicable))?;
         }
         let began = Instant::now();
         let reply = in_time(&call, self.engine().zentra().by(call.answer_by).verify(reference))

@@ -16,9 +16,7 @@ pub(super) const UNWELCOME_STAY: (Duration, Duration) =
     (Duration::from_secs(10), Duration::from_secs(1));
 /// How long a connection may be without a call.
 pub(super) const IDLE: Duration = Duration::from_secs(15 * 60);
-/// How long a peer has to go, after a goodbye because of idleness.
-pub(super) const IDLE_GRACE: Duration = Duration::from_secs(10);
-/// How long calls have to end, after a goodbye because of the connection's age. No call takes
+/// How long calls have to end, after a goodbye because of the connection's age or idleness. No call takes
 /// longer, so that none fails.
 pub const AGE_GRACE: Duration = Duration::from_secs(11 * 60);
 /// How far ages differ by chance, so that those who came together do not go together.

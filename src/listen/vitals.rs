@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::limits::{ASKED_INTERVAL, FLOOD_GRACE, HANDSHAKE, IDLE, IDLE_GRACE, MAX_ASKED};
+use super::limits::{AGE_GRACE, ASKED_INTERVAL, FLOOD_GRACE, HANDSHAKE, IDLE, MAX_ASKED};
 
 /// How long a connection may stay.
 #[derive(Clone, Copy, Debug)]
@@ -159,7 +159,8 @@ impl Vitals {
         };
         let idle_at = idle_since + IDLE;
         if now >= idle_at {
-            return Verdict::Goodbye(IDLE_GRACE, "it is idle");
+            // Calls that cross the goodbye have their time. A connection without one ends by itself.
+            return Verdict::Goodbye(AGE_GRACE, "it is idle");
         }
         let next = old_at.min(idle_at);
         Verdict::Wait(if is_new { next.min(handshake_by) } else { next })
@@ -187,7 +188,6 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
-    use crate::listen::AGE_GRACE;
 
     const AGE: Duration = Duration::from_secs(3600);
 
@@ -257,7 +257,7 @@ mod tests {
         drop(call);
         assert_eq!(vitals.verdict(Instant::now()), wait);
         advance(IDLE).await;
-        assert_eq!(vitals.verdict(Instant::now()), Verdict::Goodbye(IDLE_GRACE, "it is idle"));
+        assert_eq!(vitals.verdict(Instant::now()), Verdict::Goodbye(AGE_GRACE, "it is idle"));
     }
 
     #[tokio::test(start_paused = true)]

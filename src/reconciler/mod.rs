@@ -121,6 +121,7 @@ impl Reconciler {
         // Before the pass: where Zentra hangs it takes long, and that is when somebody has to know.
         self.count().await?;
         let pass = tokio::select! {
+            biased;
             pass = self.pass() => pass?,
             lost = self.until_another_leads() => return lost.map(|()| None),
         };

@@ -137,21 +137,34 @@ fn check_host(url: &Url, environment: Environment) -> Result<(), BaseUrlFault> {
 fn is_link_local(address: IpAddr) -> bool {
     /// The metadata service of one cloud outside the link-local range.
     const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-    /// The metadata service of another.
-    const METADATA_V4: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
+    /// Those of two others.
+    const METADATA_V4: [Ipv4Addr; 2] =
+        [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192)];
     match address {
         IpAddr::V4(address) => {
-            address.is_link_local() || address.is_unspecified() || address == METADATA_V4
+            address.is_link_local() || address.is_unspecified() || METADATA_V4.contains(&address)
         }
         IpAddr::V6(address) => {
-            address.is_unicast_link_local() || address.is_unspecified() || address == METADATA_V6
+            address.is_unicast_link_local()
+                || address.is_unspecified()
+                || address == METADATA_V6
+                || embedded(address).is_some_and(|it| is_link_local(IpAddr::V4(it)))
         }
     }
 }
 
+/// The IPv4 address that an IPv6 one leads to: mapped, compatible, or through NAT64 (RFC 6052).
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = address.segments() else {
+        return address.to_ipv4().filter(|_| !address.is_loopback());
+    };
+    let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+    Some(Ipv4Addr::new(a, b, c, d))
+}
+
 fn is_metadata_name(host: &Host<&str>) -> bool {
     matches!(host, Host::Domain(name)
-        if matches!(name.trim_end_matches('.'), "metadata.google.internal" | "metadata"))
+        if matches!(name.trim_end_matches('.'), "metadata.google.internal" | "metadata.goog" | "metadata" | "instance-data"))
 }
 
 #[cfg(test)]
@@ -200,6 +213,11 @@ mod tests {
     fn metadata_services_are_refused() {
         for address in [
             "http://169.254.169.254/",
+            "https://metadata.goog",
+            "https://instance-data.",
+            "https://192.0.0.192",
+            "https://[64:ff9b::a9fe:a9fe]",
+            "https://[::169.254.169.254]",
             "https://169.254.1.1",
             "https://[fe80::1]",
             "http://0.0.0.0",

@@ -111,6 +111,39 @@ async fn a_key_given_as_the_name_of_its_file_is_not_repeated() {
     }
 }
 
+/// Zentra's key and card numbers would leave the machine in the clear.
+#[tokio::test]
+async fn plain_http_goes_through_no_proxy_elsewhere() {
+    for (proxy, code) in [("http://10.0.0.9:3128", 2), ("http://localhost:3128", 0)] {
+        let mut config = command(&["config", "--zentra-url=http://127.0.0.1:8089"]);
+        config.args(["--zentra-proxy", proxy]).env("ZENTRA_SECRET_KEY", "sk_simulated_a");
+        let ended = run(config).await;
+        assert_eq!(ended.code, Some(code), "{ended:?}");
+        assert_eq!(ended.stderr.contains("must be on this machine"), code == 2, "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_secret_that_stands_for_its_file_is_repeated() {
+    let pem = "-----BEGIN PRIVATE KEY-----\ntopsecret\n-----END PRIVATE KEY-----";
+    let tls = ["--tls-cert-file=/nowhere", "--tls-client-ca-file=/nowhere"];
+    let hex = "0123456789abcdef".repeat(4);
+    for (name, secret, word) in [
+        ("--zentra-key-file", "topsecret", "topsecret"),
+        ("--fingerprint-key-file", &*hex, &*hex),
+        ("--fingerprint-key-file", "/topsecret/with+slash=", "topsecret"),
+        ("--tls-key-file", pem, "topsecret"),
+    ] {
+        let mut serve = command(&["serve", "--listen=tls://127.0.0.1:0"]);
+        serve.args(["--tls-trust-domain=mesh", "--tls-allowed-ids=spiffe://mesh/*"]).args(tls);
+        serve.arg(format!("{name}={secret}"));
+        let ended = run(serve).await;
+        assert_eq!(ended.code, Some(2));
+        assert!(!ended.stderr.contains(word), "{}", ended.stderr);
+        assert!(ended.stderr.contains(name), "{}", ended.stderr);
+    }
+}
+
 #[tokio::test]
 async fn a_wrong_log_filter_is_told_before_anything_is_bound() {
     let mut serve = command(&["serve", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"]);

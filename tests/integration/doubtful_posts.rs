@@ -221,7 +221,7 @@ async fn steady(engine: &Engine, per_second: u32, time: Duration) -> Vec<(Durati
 /// Row 20: every second POST fails, so that the circuit never opens; the budget alone bounds what
 /// the engine sends once more.
 #[tokio::test(start_paused = true)]
-async fn what_is_sent_once_more_stays_under_a_tenth_of_the_payments() {
+async fn what_is_sent_once_more_stays_under_a_tenth_of_the_requests() {
     let zentra = Zentra::new(|number, _| if number % 2 == 0 { (503, None) } else { (201, None) });
     let (engine, state) = engine(zentra.clone(), &[]).await;
     let calls = steady(&engine, 50, 30 * SECOND).await;
@@ -247,4 +247,22 @@ async fn a_storm_that_only_writes_meet_opens_the_circuit_and_one_write_closes_it
     assert!(first_good <= STORM + 12 * SECOND, "{first_good:?}");
     let late = calls.iter().filter(|(at, is_good)| *at >= first_good && !is_good).count();
     assert_eq!(late, 0);
+}
+
+/// After doubt a look-up comes before every further POST, also where the stack could try again by
+/// itself: what was doubtful may have landed meanwhile.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_repeated_after_doubt_without_a_look_up() {
+    let zentra = Zentra::new(|number, _| match number {
+        0 => (503, None),
+        1 => (429, Some("5")),
+        _ => (201, None),
+    });
+    let (engine, _) = engine(zentra.clone(), &[]).await;
+    let error = pay(&engine, "order-1", 60 * SECOND).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::OutcomeUnknown);
+    assert_eq!(error.retry_advice(), Retry::After(5 * SECOND));
+    assert_eq!(zentra.posts_ms(), [0, 200]);
+    // The caller's retry looks up first, and takes one try.
+    assert_eq!(pay(&engine, "order-1", 60 * SECOND).await.unwrap(), 3);
 }

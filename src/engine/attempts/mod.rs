@@ -56,6 +56,7 @@ pub(super) struct Session<'a, P> {
     key: String,
     began: Instant,
     ambiguous: bool,
+    is_takeover: bool,
     strictly: bool,
     age: Duration,
     posts: u32,
@@ -83,6 +84,7 @@ impl<'a, P: Payment> Session<'a, P> {
             key: digest.to_string(),
             began: Instant::now(),
             ambiguous: false,
+            is_takeover: false,
             strictly: false,
             age: Duration::ZERO,
             posts: 0,
@@ -96,6 +98,7 @@ impl<'a, P: Payment> Session<'a, P> {
         self.call.progress.at_zentra();
         reach(Point::AfterClaim).await;
         self.ambiguous = start.ambiguous;
+        self.is_takeover = start.is_takeover;
         self.strictly = start.strictly;
         self.age = start.age;
         self.posts = start.posts;
@@ -130,6 +133,15 @@ impl<'a, P: Payment> Session<'a, P> {
         }
     }
 
+    /// How often the way to Zentra may try by itself what provably was not processed. After a
+    /// doubtful POST, whoever's, each further one follows a look-up of its own.
+    fn tries_without_a_look(&self) -> u32 {
+        if self.ambiguous && (self.posts_here > 0 || self.is_takeover) {
+            return 1;
+        }
+        self.shared.settings.posts_per_call.saturating_sub(self.posts_here)
+    }
+
     /// The end of the process counts as the caller's: a POST that began late might be cut off.
     fn may_post_no_more(&self) -> bool {
         self.posts_here >= self.shared.settings.posts_per_call
@@ -140,6 +152,11 @@ impl<'a, P: Payment> Session<'a, P> {
     /// Looks the payment up by its reference; `Send` where nothing was found.
     async fn look_up(&mut self) -> Next<P::Value> {
         let payment = &self.call.payment;
+        // It takes as long as a try may, which may be more than is left.
+        if self.shared.draining.is_waiting_over() {
+            let why = "the process is about to end";
+            return Next::Answer(self.give_up(unknown(self.posts_here > 0, why)).await);
+        }
         if payment.reference().is_none() {
             // Only its caller can send it again, under the same key.
             return Next::Send;
@@ -183,7 +200,7 @@ impl<'a, P: Payment> Session<'a, P> {
         let no_fence = mutated::fence();
         let fence = no_fence.as_ref().unwrap_or(self.lease.send_fence());
         let tries = Tries::after(self.posts);
-        let most_tries = self.shared.settings.posts_per_call.saturating_sub(self.posts_here);
+        let most_tries = self.tries_without_a_look();
         let is_repeat = self.posts_here > 0;
         let attempt = Attempt { idempotency_key, fence, tries: &tries, most_tries, is_repeat };
         let post = self.call.payment.send(&self.zentra, attempt);

@@ -84,8 +84,8 @@ impl Files {
         let mut read = |file, path: &Path| {
             let bytes = read_bounded(path);
             bytes.map_err(|fault| {
-                let text = format!("cannot be read from {}: {fault}", path.display());
-                faults.push(FileFault::new(file, text));
+                // Not from where: it may be the key itself, in the place of the name of its file.
+                faults.push(FileFault::new(file, format!("cannot be read: {fault}")));
             })
         };
         let certificate = read(FileKind::Certificate, &self.certificate);

@@ -8,6 +8,7 @@ use tonic::Code;
 use zentra_sidecar::simulator::SettingsChange;
 
 use super::lab::{KEY, Lab};
+use super::metrics::shown;
 use super::sidecar::Sidecar;
 use super::told::order;
 
@@ -59,6 +60,7 @@ async fn a_new_key_in_the_file_is_taken_without_a_failed_call() {
     let file = lab.folder.path().join("zentra-key");
     std::fs::write(&file, KEY).unwrap();
     let sidecar = lab.sidecar().key_file(&file).start().await;
+    let old = key_ids(&sidecar).await;
     let rotate = async {
         lab.accepts(&[KEY, NEXT]);
         std::fs::write(&file, NEXT).unwrap();
@@ -67,6 +69,16 @@ async fn a_new_key_in_the_file_is_taken_without_a_failed_call() {
         lab.accepts(&[NEXT]);
     };
     under_load(&lab, &sidecar, rotate).await;
+    let new = key_ids(&sidecar).await;
+    assert_eq!((old.len(), new.len()), (1, 1), "{old:?} {new:?}");
+    assert_ne!(old, new);
+}
+
+/// The keys that `/metrics` shows as in use.
+async fn key_ids(sidecar: &Sidecar) -> Vec<String> {
+    let text = shown(sidecar).await;
+    let lines = text.lines().filter(|line| line.starts_with("zentra_sidecar_zentra_key_info{"));
+    lines.filter(|line| line.ends_with(" 1")).map(str::to_owned).collect()
 }
 
 /// The old key ends at the very moment at which the file changes: the first 401 reads it again.

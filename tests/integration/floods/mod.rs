@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use zentra_sidecar::simulator::{self, Options, Simulator};
 
 use crate::support::process::Serving;
@@ -15,6 +16,10 @@ use crate::support::sidecar::StandingClock;
 
 /// What a flood may add to the memory of the process, in KiB.
 const MOST_ADDED_KIB: u64 = 16 * 1024;
+
+/// How long an honest call may take beside a flood: a second at most, on a machine that is busy
+/// with other things too.
+const MOST_TIME: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// The real binary, and a client that calls it all the time.
 struct Town {
@@ -37,7 +42,8 @@ impl Town {
         let (end, count) = (done.clone(), made.clone());
         let honest = tokio::spawn(async move {
             while !end.load(Ordering::Relaxed) {
-                client.list_charges(requests::list_charges(1, "")).await.unwrap();
+                let call = client.list_charges(requests::list_charges(1, ""));
+                timeout(MOST_TIME, call).await.expect("it is served all the while").unwrap();
                 count.fetch_add(1, Ordering::Relaxed);
             }
         });
@@ -55,7 +61,8 @@ impl Town {
     async fn stands(self) {
         let before = self.made.load(Ordering::Relaxed);
         let mut client = self.serving.client().await;
-        client.list_charges(requests::list_charges(1, "")).await.unwrap();
+        let call = client.list_charges(requests::list_charges(1, ""));
+        timeout(MOST_TIME, call).await.expect("another can come").unwrap();
         while self.made.load(Ordering::Relaxed) < before + 10 {
             tokio::task::yield_now().await;
         }

@@ -188,7 +188,7 @@ async fn wrong_files_and_names_are_listed_before_anything_is_bound() {
     };
     let other = Mesh::of(Authority::with_uris(&["spiffe://other.example"]));
     for (flags, fault) in [
-        (with("--tls-cert-file", "/nowhere"), "cannot be read from /nowhere"),
+        (with("--tls-cert-file", "/nowhere"), "cannot be read: No such file"),
         (with("--tls-cert-file", "/dev/null"), "holds no certificate in PEM form"),
         (with("--tls-key-file", "/dev/null"), "holds no private key in PEM form"),
         (

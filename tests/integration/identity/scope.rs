@@ -45,7 +45,13 @@ async fn a_service_behind_a_sidecar_and_before_a_gateway_has_one_scope() {
     let keys = mesh.file("keys");
     std::fs::write(&keys, key_line(1)).unwrap();
     let rotel = Rotel::start().await;
+    // Nobody else may do anything: whom the policy sees is the caller of the scope.
+    let policy = tempfile::tempdir().unwrap();
+    let rule =
+        "@id(\"checkout\")\npermit (principal == Service::\"shop/checkout\", action, resource);";
+    std::fs::write(policy.path().join("rules.cedar"), rule).unwrap();
     let settings = [
+        format!("--policy={}", policy.path().display()),
         format!("--store={}", redis.url()),
         format!("--fingerprint-key-file={}", keys.display()),
         "--store-timeout-ms=5000".to_owned(),

@@ -57,7 +57,8 @@ async fn users_that_are_no_numbers_are_told_with_the_other_faults() {
     let ended = run(serve).await;
     assert_eq!((ended.code, &*ended.stdout), (Some(2), ""), "{ended:?}");
     for fault in [
-        "3 settings are wrong",
+        "4 settings are wrong",
+        "--unix-peer-uids (SIDECAR_UNIX_PEER_UIDS) is given, but --listen has no unix: address",
         "--unix-peer-uids (SIDECAR_UNIX_PEER_UIDS) must be numbers of users",
         "--connections (SIDECAR_CONNECTIONS) must be a whole number from 1 to 65536",
         "--connection-age-seconds (SIDECAR_CONNECTION_AGE_SECONDS) must be a whole number",
