@@ -16,7 +16,7 @@ const READING_TIMEOUT: Duration = Duration::from_secs(5);
 /// The file of a path as it may be shown. What is no path into a folder that there is may be the
 /// secret itself, in the place of the name of its file.
 pub(super) fn shown(path: &str) -> String {
-    let folder = Path::new(path).parent().filter(|it| it.as_os_str().len() > 0);
+    let folder = Path::new(path).parent().filter(|it| !it.as_os_str().is_empty());
     match folder {
         Some(folder) if folder.is_dir() && !path.contains(char::is_control) => path.to_owned(),
         _ => "the file of this name".to_owned(),

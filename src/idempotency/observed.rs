@@ -24,7 +24,9 @@ use crate::telemetry::names::attribute;
 /// Which server the steps go to, as far as is known: behind a Sentinel or in a Cluster it is found
 /// when connecting, and another one after a failover. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct ServerAddress(Arc<Mutex<Option<(Arc<str>, u16)>>>);
+pub struct ServerAddress(Arc<Mutex<Option<HostAndPort>>>);
+
+type HostAndPort = (Arc<str>, u16);
 
 impl ServerAddress {
     /// It is this one from now on.

@@ -52,8 +52,12 @@ impl AuditTarget {
     ) -> Result<Audit, String> {
         let target = match self {
             Self::Off => return Ok(Audit::off()),
-            Self::Stdout => lines.audit(unbuffered(io::stdout()).map_err(unwritable)?),
-            Self::Stderr => lines.audit(unbuffered(io::stderr()).map_err(unwritable)?),
+            Self::Stdout => {
+                lines.audit(unbuffered(io::stdout()).map_err(|fault| unwritable(&fault))?)
+            }
+            Self::Stderr => {
+                lines.audit(unbuffered(io::stderr()).map_err(|fault| unwritable(&fault))?)
+            }
             Self::File(path) => lines.audit(open_file(path)?),
         };
         Ok(Audit::new(Target::Queue(target), clock, account, environment))
@@ -88,7 +92,7 @@ impl fmt::Display for AuditTarget {
     }
 }
 
-fn unwritable(fault: io::Error) -> String {
+fn unwritable(fault: &io::Error) -> String {
     format!("the audit log cannot be written: {fault}")
 }
 

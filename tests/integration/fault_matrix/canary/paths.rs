@@ -141,6 +141,7 @@ fn nothing(_: &Lab) {}
 pub(super) fn paths() -> Vec<Path> {
     let mut paths = upstream();
     paths.extend(own());
+    paths.extend(of_other_calls());
     paths
 }
 
@@ -236,6 +237,12 @@ fn own() -> Vec<Path> {
             },
             ..path("number for a key", "INVALID_REQUEST", nothing)
         },
+    ]
+}
+
+/// Those of other calls than Tokenize, and of one that has no time.
+fn of_other_calls() -> Vec<Path> {
+    vec![
         Path {
             call: |client, index| {
                 ask_charge(
