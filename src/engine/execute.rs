@@ -251,12 +251,16 @@ impl<P: Payment> PaymentCall<P> {
                 }
                 ClaimAnswer::Recover { epoch, record, is_stopped, .. } => {
                     link_current(&record.subject.trace_context, "recovery");
-                    // It has the payment, and may not be refused any more.
-                    let place = self.progress.admitted.works_when_it_can();
-                    let _ = timeout_at(self.answer_by, place).await;
+                    // It has the payment, and may not be refused any more. What a claim said of
+                    // stops is old once it has waited for its place: then nothing is sent.
+                    let waits = self.progress.admitted.works().is_err();
+                    if waits {
+                        let place = self.progress.admitted.works_when_it_can();
+                        let _ = timeout_at(self.answer_by, place).await;
+                    }
                     let start = Start {
                         look_up_first: true,
-                        look_up_only: is_stopped || self.terms.refusal.is_some(),
+                        look_up_only: is_stopped || waits || self.terms.refusal.is_some(),
                         ambiguous: true,
                         is_takeover: true,
                         strictly: record.born_ambiguous,

@@ -147,6 +147,12 @@ fn read_text(
         }
         Ok(text) => {
             *left -= text.len();
+            // A file that somebody is about to write, or that a full disk has cut off: what it
+            // forbade would be permitted.
+            if text.trim().is_empty() {
+                complaints.about(name, "is empty; delete a file that is to say nothing");
+                return None;
+            }
             return Some(text);
         }
         // A link to nothing is no missing file, but a folder that is not whole.

@@ -260,9 +260,14 @@ fn a_folder_that_is_no_policy_is_complained_of() {
     assert_eq!(told(&folder), "big.cedar: cannot be read: it is larger than 262144 bytes");
     std::fs::write(folder.join("big.cedar"), [0xff, 0xfe]).unwrap();
     assert_eq!(told(&folder), "big.cedar: cannot be read: it is not UTF-8");
+    std::fs::write(folder.join("big.cedar"), " \n").unwrap();
+    assert!(told(&folder).starts_with("big.cedar: is empty"));
+    std::fs::write(folder.join("limits.toml"), "").unwrap();
+    assert!(told(&folder).contains("limits.toml: is empty"));
+    std::fs::remove_file(folder.join("limits.toml")).unwrap();
     std::fs::remove_file(folder.join("big.cedar")).unwrap();
     for number in 0..5 {
-        std::fs::write(folder.join(format!("large-{number}.cedar")), vec![b' '; 250 * 1024])
+        std::fs::write(folder.join(format!("large-{number}.cedar")), vec![b'/'; 250 * 1024])
             .unwrap();
     }
     assert_eq!(told(&folder), "large-4.cedar: the files hold more than 1048576 bytes together");

@@ -22,6 +22,7 @@ ZENTRA = [
     "https://[fe80::1]", "https://[febf::1]", "https://0.0.0.0", "https://[::]", "https://[fd00:ec2::254]",
     "https://[::ffff:169.254.169.254]", "https://0xa9fea9fe", "https://2852039166", "https://0251.0376.0251.0376",
     "https://metadata.google.internal", "https://METADATA.google.internal.", "https://metadata", "https://100.100.100.200",
+    "https://metadata.goog", "https://instance-data", "https://192.0.0.192",
 ]
 STORES = [
     "redis://host", "rediss://app@host:6380/2", "redis://host?db=3", "redis://[fd00::1]:6379/0", "redis+sentinel://a,b:26380/main",
@@ -89,7 +90,7 @@ def test_an_address_of_the_store(url):
 
 @pytest.mark.parametrize("url", PROXIES)
 def test_an_address_of_a_proxy(url):
-    assert chart_takes(zentra={"proxy": url}) == program_takes({"SIDECAR_ZENTRA_PROXY": url}, "--zentra-proxy")
+    assert chart_takes(zentra={"proxy": url}) == program_takes({"SIDECAR_ZENTRA_PROXY": url, "ZENTRA_URL": "https://api.example.org"}, "--zentra-proxy")
 
 
 @pytest.mark.parametrize("pattern", IDS)
