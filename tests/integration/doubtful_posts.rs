@@ -1,6 +1,7 @@
 //! What the engine does after a POST that may have been processed: how long it waits, what its
 //! repeats cost, and what Zentra is spared. On a paused clock.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -32,16 +33,23 @@ pub(crate) struct Zentra {
     started: Instant,
     /// When each POST came, and for which reference.
     posts: Mutex<Vec<(Duration, String)>>,
+    look_ups: AtomicUsize,
 }
 
 impl Zentra {
     pub(crate) fn new(script: Script) -> Arc<Self> {
-        Arc::new(Self { script, started: Instant::now(), posts: Mutex::default() })
+        Arc::new(Self {
+            script,
+            started: Instant::now(),
+            posts: Mutex::default(),
+            look_ups: AtomicUsize::new(0),
+        })
     }
 
     fn answer(&self, request: &Request<Bytes>) -> Response<Bytes> {
         if request.method() == Method::GET {
             let is_list = request.uri().path().ends_with("/charges");
+            self.look_ups.fetch_add(usize::from(!is_list), Ordering::Relaxed);
             let (status, body) = match is_list {
                 true => (200, json!({"data": []})),
                 false => (404, json!({"error": {"code": "not_found"}})),
@@ -67,6 +75,10 @@ impl Zentra {
 
     fn posts_ms(&self) -> Vec<u128> {
         self.posts.lock().unwrap().iter().map(|(at, _)| at.as_millis()).collect()
+    }
+
+    pub(crate) fn look_ups(&self) -> usize {
+        self.look_ups.load(Ordering::Relaxed)
     }
 
     pub(crate) fn posts(&self) -> usize {
@@ -265,4 +277,20 @@ async fn nothing_is_repeated_after_doubt_without_a_look_up() {
     assert_eq!(zentra.posts_ms(), [0, 200]);
     // The caller's retry looks up first, and takes one try.
     assert_eq!(pay(&engine, "order-1", 60 * SECOND).await.unwrap(), 3);
+}
+
+/// The POST that may have landed was another owner's: the same holds.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_repeated_after_a_takeover_without_a_look_up() {
+    let zentra = Zentra::new(|number, _| match number {
+        0 => (503, Some("3600")),
+        1 => (429, Some("1")),
+        _ => (201, None),
+    });
+    let (engine, _) = engine(zentra.clone(), &[]).await;
+    for (posts, look_ups) in [(1, 0), (2, 2)] {
+        let error = pay(&engine, "order-1", 60 * SECOND).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::OutcomeUnknown);
+        assert_eq!((zentra.posts(), zentra.look_ups()), (posts, look_ups));
+    }
 }
