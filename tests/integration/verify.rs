@@ -8,9 +8,10 @@ use http::{Request, Response};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tower::util::BoxCloneSyncService;
-use zentra_sidecar::admission::Admitted;
+use zentra_sidecar::admission::{Admission, AdmissionSettings, Admitted};
 use zentra_sidecar::app::{self, Parts};
 use zentra_sidecar::domain::{Caller, ChargeStatus, Reference, VerifyCommand};
+use zentra_sidecar::error::Reason;
 use zentra_sidecar::gateway::{Call, CardData, Gateway};
 use zentra_sidecar::grpc::proto::{self, ChargeStatus as Told};
 use zentra_sidecar::readiness;
@@ -135,6 +136,27 @@ async fn the_end_of_the_process_ends_the_wait() {
     draining.begin();
     assert_eq!(waits.await.unwrap(), (ChargeStatus::Pending, false));
     assert_eq!(times(&exchanges), [look(0), look(250), look(750), verify_call(1000)]);
+}
+
+/// It left its place while it waited, and asks Zentra from a place again.
+#[tokio::test(start_paused = true)]
+async fn who_has_waited_and_finds_all_places_taken_is_refused() {
+    let (gateway, exchanges, draining) = scripted(&["pending"]).await;
+    let door = Admission::new(AdmissionSettings { in_flight: 1, waiting: 1 });
+    let call = Call {
+        caller: Caller::new("local").unwrap(),
+        answer_by: Instant::now() + Duration::from_secs(400),
+        admitted: door.enter().unwrap(),
+    };
+    let reference = Reference::new("order-1").unwrap();
+    let command = VerifyCommand { reference, wait: Duration::from_secs(300) };
+    let waits = tokio::spawn(async move { gateway.verify(call, command).await });
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let _other = door.enter().expect("it left its place");
+    draining.begin();
+    let error = waits.await.unwrap().unwrap_err();
+    assert_eq!(error.reason(), Reason::Overloaded);
+    assert_eq!(times(&exchanges), [look(0)]);
 }
 
 #[tokio::test(start_paused = true)]
