@@ -128,7 +128,7 @@ impl Circuit {
         match self.lock().state {
             State::Closed(_) => None,
             State::Open { until, .. } => Some(until - now).filter(|left| !left.is_zero()),
-            State::HalfOpen { .. } => Some(self.settings.first_wait),
+            State::HalfOpen { .. } => Some(self.while_probed()),
         }
     }
 
@@ -141,7 +141,7 @@ impl Circuit {
             State::Open { wait, writes_failed, .. } => {
                 inner.change(State::HalfOpen { wait, writes_failed });
             }
-            State::HalfOpen { .. } => return Err(self.settings.first_wait),
+            State::HalfOpen { .. } => return Err(self.while_probed()),
         }
         Ok(Pass { generation: inner.generation, writes: effect == Effect::Write })
     }
@@ -154,7 +154,7 @@ impl Circuit {
             _ if pass.generation == inner.generation => None,
             State::Closed(_) => None,
             State::Open { until, .. } => Some(until.saturating_duration_since(now)),
-            State::HalfOpen { .. } => Some(self.settings.first_wait),
+            State::HalfOpen { .. } => Some(self.while_probed()),
         }
     }
 
@@ -205,6 +205,17 @@ impl Circuit {
         Row { writes_milli, reads_milli: 0, wait: self.longer(wait) }
     }
 
+    /// How long those wait who come while a probe is under way, of which nobody knows how long it
+    /// takes. Not all the same, as all of them may come once it is answered.
+    fn while_probed(&self) -> Duration {
+        self.jittered(self.settings.first_wait)
+    }
+
+    /// Within a tenth of the wait to either side.
+    fn jittered(&self, wait: Duration) -> Duration {
+        wait.mul_f64(0.9 + 0.2 * (self.jitter)())
+    }
+
     fn longer(&self, wait: Duration) -> Duration {
         (wait * 2).min(self.settings.longest_wait)
     }
@@ -227,8 +238,8 @@ impl Circuit {
     }
 
     fn open(&self, inner: &mut Inner, wait: Duration, writes_failed: bool, now: Instant) {
-        // Within a tenth of the wait to either side, so that sidecars do not probe in step.
-        let jittered = wait.mul_f64(0.9 + 0.2 * (self.jitter)());
+        // So that sidecars do not probe in step.
+        let jittered = self.jittered(wait);
         inner.change(State::Open { until: now + jittered, wait, writes_failed });
         inner.opened += 1;
         tracing::error!(wait = ?jittered, "the circuit to Zentra is open: nothing is sent");
@@ -389,6 +400,11 @@ mod tests {
             let now = Instant::now();
             fail(&circuit, 10, now);
             assert_eq!(circuit.enter(Effect::Write, now).unwrap_err().as_millis(), wait_ms);
+            // Those who come during the probe are not told the same either.
+            let later = now + 2 * SECOND;
+            circuit.enter(Effect::Write, later).unwrap();
+            assert_eq!(circuit.enter(Effect::Write, later).unwrap_err().as_millis(), wait_ms);
+            assert_eq!(circuit.refuses_for(later).unwrap().as_millis(), wait_ms);
         }
     }
 

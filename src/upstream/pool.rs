@@ -13,7 +13,7 @@ use reqwest::Client;
 use tokio::time::Instant;
 
 /// Makes a client with no connections.
-type Make = Box<dyn Fn() -> reqwest::Result<Client> + Send + Sync>;
+pub(super) type Make = Box<dyn Fn() -> reqwest::Result<Client> + Send + Sync>;
 
 /// The client in use, and how to make the next one.
 pub(super) struct Pool {

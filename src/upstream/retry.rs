@@ -58,15 +58,13 @@ pub(super) struct Repeats {
 impl Around for Repeats {
     async fn around<S: Exchange>(&self, request: Request<Bytes>, rest: S) -> Answer {
         let terms = Terms::of(&request);
-        // What became of a payment is asked because a request failed, and a repeat has been paid
-        // for: neither is traffic of which repeats may be a share.
-        if terms.effect != Effect::LookUp && !terms.is_repeat {
-            self.budget.deposit();
-        }
         let mut tried = 0;
         loop {
             let answer = pass_on(request.clone(), rest.clone()).await;
             tried += 1;
+            if tried == 1 && is_traffic(&terms) {
+                self.budget.deposit();
+            }
             let Some(pause) = self.pause(tried, &terms, &answer) else { return answer };
             tracing::debug!(tried, ?pause, "an exchange with Zentra is repeated");
             tokio::select! {
@@ -77,6 +75,12 @@ impl Around for Repeats {
             terms.tries.note(Repeated::of(&answer));
         }
     }
+}
+
+/// Whether repeats may be a share of it. What an open circuit or the end of the time kept back is
+/// no traffic, nor is what asks for the fate of a payment because a request failed, nor a repeat.
+fn is_traffic(terms: &Terms) -> bool {
+    terms.effect != Effect::LookUp && !terms.is_repeat && terms.tries.count() > 0
 }
 
 impl Repeats {

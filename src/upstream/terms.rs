@@ -37,7 +37,8 @@ pub struct Terms {
     pub tries: Tries,
     /// The tries that it may take, where that is less than the stack would.
     pub most_tries: Option<u32>,
-    /// Whether it was sent before, and the budget has paid for it already.
+    /// Whether it was sent before: by a repeat that is paid for, or under a key that was refused. It
+    /// is no traffic of which repeats may be a share.
     pub is_repeat: bool,
 }
 

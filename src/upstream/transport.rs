@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
-use reqwest::{Client, redirect, retry};
+use reqwest::{Client, ClientBuilder, redirect, retry};
 use tower::util::BoxCloneSyncService;
 
 use super::fenced_body::{FencedBody, LeaseWasOver};
-use super::pool::Pool;
+use super::pool::{self, Pool};
 use super::{SendFence, Upstream};
+
+#[cfg(test)]
+mod tests;
 
 /// How often a silent connection is asked whether it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -127,13 +130,16 @@ pub fn over_reqwest(limits: Limits, proxy: Option<&ProxyUrl>) -> Result<Upstream
     // An error means that a provider stands already: the same one, as this crate links no other.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let proxy = proxy.cloned();
-    let make = move || client(limits, proxy.as_ref());
-    let pool = Pool::new(Box::new(make), limits.connections_live)?;
+    over(limits, Box::new(move || client(limits, proxy.as_ref())?.build()))
+}
+
+fn over(limits: Limits, make: pool::Make) -> reqwest::Result<Upstream> {
+    let pool = Pool::new(make, limits.connections_live)?;
     let service = tower::service_fn(move |request| exchange(pool.client(), request, limits));
     Ok(BoxCloneSyncService::new(service))
 }
 
-fn client(limits: Limits, proxy: Option<&ProxyUrl>) -> reqwest::Result<Client> {
+fn client(limits: Limits, proxy: Option<&ProxyUrl>) -> reqwest::Result<ClientBuilder> {
     let builder = Client::builder()
         .connect_timeout(limits.connect_timeout)
         .pool_idle_timeout(IDLE)
@@ -148,11 +154,10 @@ fn client(limits: Limits, proxy: Option<&ProxyUrl>) -> reqwest::Result<Client> {
         .retry(retry::never())
         // A proxy in the environment of some other program must not see payments.
         .no_proxy();
-    match proxy {
+    Ok(match proxy {
         Some(ProxyUrl(url)) => builder.proxy(reqwest::Proxy::all(url.clone())?),
         None => builder,
-    }
-    .build()
+    })
 }
 
 async fn exchange(

@@ -292,9 +292,10 @@ impl Zentra {
         // The file that is read again may be on a mount that hangs; the call's time holds.
         let deadline = self.deadline.unwrap_or_else(|| Instant::now() + USUAL_TIME);
         let newer = timeout_at(deadline, key.is_newer_than(generation)).await;
-        let opened = match newer.unwrap_or(false) && may_go_out_again(&request) {
-            true => self.exchange_once(route, request).await,
-            false => opened,
+        let again = newer.unwrap_or(false).then(|| again_with_another_key(request)).flatten();
+        let opened = match again {
+            Some(request) => self.exchange_once(route, request).await,
+            None => opened,
         };
         if let Err(Trouble { kind: TroubleKind::Unauthorized, provider, .. }) = &opened {
             // Whatever callers are told, this needs an operator.
@@ -341,14 +342,16 @@ impl Zentra {
     }
 }
 
-/// Takes down that a request whose key was refused goes out once more, if it may.
-fn may_go_out_again(request: &Request<Bytes>) -> bool {
-    let Some(Terms { tries, most_tries, .. }) = request.extensions().get() else { return true };
-    let may = most_tries.is_none_or(|most| tries.count() < most);
-    if may {
-        tries.note(Repeated::Answered(StatusCode::UNAUTHORIZED));
+/// The request whose key was refused, as it goes out once more, if it may. It is no new traffic,
+/// of which repeats may be a share.
+fn again_with_another_key(mut request: Request<Bytes>) -> Option<Request<Bytes>> {
+    let Some(terms) = request.extensions_mut().get_mut::<Terms>() else { return Some(request) };
+    if terms.most_tries.is_some_and(|most| terms.tries.count() >= most) {
+        return None;
     }
-    may
+    terms.tries.note(Repeated::Answered(StatusCode::UNAUTHORIZED));
+    terms.is_repeat = true;
+    Some(request)
 }
 
 const USER_AGENT: &str = concat!("zentra-sidecar/", env!("CARGO_PKG_VERSION"));

@@ -36,8 +36,9 @@ fn answer(status: u16) -> Response<Bytes> {
     Response::builder().status(status).body(Bytes::from(body.to_string())).unwrap()
 }
 
-/// A payment whose tries end like this, one after the other; and how many there were.
-async fn pay(steps: &[Step]) -> (Result<u32, Error>, usize) {
+/// A payment whose tries end like this, one after the other; how many there were, and what is left
+/// for repeats, in thousandths of one.
+async fn pay(steps: &[Step]) -> (Result<u32, Error>, usize, u64) {
     let left = Arc::new(Mutex::new(VecDeque::from(steps.to_vec())));
     let next = left.clone();
     let transport = tower::service_fn(move |_: Request<Bytes>| {
@@ -57,13 +58,14 @@ async fn pay(steps: &[Step]) -> (Result<u32, Error>, usize) {
         Telemetry::quiet(),
     );
     parts.store.init().await.unwrap();
+    let budget = parts.upstream_state.budget.clone();
     let engine = app::engine(&settings, clock, parts);
     let answer_by = Instant::now() + Duration::from_secs(5);
     let caller = Caller::new("local").unwrap();
     let told =
         engine.execute(&caller, answer_by, command(), Terms::default(), Admitted::default()).await;
     let told = told.map(|Executed { execution, .. }| execution.attempts);
-    (told, steps.len() - left.lock().unwrap().len())
+    (told, steps.len() - left.lock().unwrap().len(), budget.left_milli())
 }
 
 #[tokio::test]
@@ -77,7 +79,7 @@ async fn each_post_that_left_counts_and_no_other_try() {
         (vec![Ok(401), Ok(201)], 2),
         (vec![Ok(429), Ok(401), Ok(201)], 3),
     ] {
-        let (told, tries) = pay(&steps).await;
+        let (told, tries, _) = pay(&steps).await;
         assert_eq!((told.unwrap(), tries), (posts, steps.len()), "{steps:?}");
     }
 }
@@ -85,6 +87,15 @@ async fn each_post_that_left_counts_and_no_other_try() {
 /// A new key would have been there, but no fourth POST.
 #[tokio::test]
 async fn a_refused_key_is_no_reason_for_a_fourth_post() {
-    let (told, tries) = pay(&[Ok(429), Ok(429), Ok(401), Ok(201)]).await;
+    let (told, tries, _) = pay(&[Ok(429), Ok(429), Ok(401), Ok(201)]).await;
     assert_eq!((told.unwrap_err().reason(), tries), (Reason::UpstreamAuth, 3));
+}
+
+/// The POST under the new key is the same payment's, and pays for no other's repeat.
+#[tokio::test(start_paused = true)]
+async fn a_post_under_another_key_brings_nothing_into_the_budget() {
+    let (told, _, left) = pay(&[Ok(429), Ok(401), Ok(201)]).await;
+    assert_eq!(told.unwrap(), 3);
+    // Of ten one was taken; the pause, a tenth of a second at most, brings in a fiftieth.
+    assert!((9000..9050).contains(&left), "{left}");
 }

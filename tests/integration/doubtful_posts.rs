@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tower::util::BoxCloneSyncService;
 use zentra_sidecar::admission::{Admission, AdmissionSettings, Admitted};
 use zentra_sidecar::app::{self, Parts};
@@ -16,6 +16,7 @@ use zentra_sidecar::domain::{Caller, ChargeCommand, IdempotencyKey, ListPage, Re
 use zentra_sidecar::engine::{Engine, Terms};
 use zentra_sidecar::error::{Error, Reason, Retry};
 use zentra_sidecar::idempotency::{FingerprintKeys, Store};
+use zentra_sidecar::reconciler::{Reconciler, ReconcilerSettings};
 use zentra_sidecar::telemetry::Telemetry;
 use zentra_sidecar::upstream::{CircuitState, StackState};
 
@@ -34,6 +35,8 @@ pub(crate) struct Zentra {
     /// When each POST came, and for which reference.
     posts: Mutex<Vec<(Duration, String)>>,
     look_ups: AtomicUsize,
+    /// The wait that a look-up is answered with, and nothing else, where there is one.
+    reads_ask_for: Mutex<Option<&'static str>>,
 }
 
 impl Zentra {
@@ -43,6 +46,7 @@ impl Zentra {
             started: Instant::now(),
             posts: Mutex::default(),
             look_ups: AtomicUsize::new(0),
+            reads_ask_for: Mutex::default(),
         })
     }
 
@@ -50,6 +54,9 @@ impl Zentra {
         if request.method() == Method::GET {
             let is_list = request.uri().path().ends_with("/charges");
             self.look_ups.fetch_add(usize::from(!is_list), Ordering::Relaxed);
+            if let Some(wait) = *self.reads_ask_for.lock().unwrap() {
+                return response(429, Some(wait), &json!({"error": {"code": "rate_limited"}}));
+            }
             let (status, body) = match is_list {
                 true => (200, json!({"data": []})),
                 false => (404, json!({"error": {"code": "not_found"}})),
@@ -209,6 +216,38 @@ async fn a_wait_beyond_the_deadline_is_handed_on_at_once() {
     }
 }
 
+/// Step 7: Zentra keeps a key for two hours here, of which the last is a margin. What may have
+/// arrived is not sent again after it, however long the call waits.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_again_once_waits_have_passed_the_window_for_it() {
+    let zentra = Zentra::new(|number, _| match number {
+        0 => (503, Some("3590")),
+        _ => (503, Some("20")),
+    });
+    let (engine, _) = engine(zentra.clone(), &["--zentra-key-retention-hours=2"]).await;
+    let error = pay(&engine, "order-1", 7200 * SECOND).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::OutcomeUnresolved);
+    assert_eq!(zentra.posts_ms(), [0, 3_590_000]);
+    assert_eq!(zentra.look_ups(), 2, "it was looked up once more before that was told");
+}
+
+/// The reconciler asks nothing more where Zentra asks for less: the rest is due at its next pass.
+#[tokio::test(start_paused = true)]
+async fn a_pass_of_the_reconciler_ends_where_zentra_asks_for_less() {
+    for (asks, looks) in [(None, 3), (Some("7200"), 1)] {
+        let zentra = Zentra::new(|_, _| (503, Some("3600")));
+        let (engine, _) = engine(zentra.clone(), &[]).await;
+        for reference in ["order-1", "order-2", "order-3"] {
+            pay(&engine, reference, SECOND).await.unwrap_err();
+        }
+        sleep(engine.settings().reconcile_after * 2).await;
+        *zentra.reads_ask_for.lock().unwrap() = asks;
+        let reconciler = Reconciler::new(engine, ReconcilerSettings::default());
+        reconciler.pass().await.unwrap();
+        assert_eq!(zentra.look_ups(), looks, "{asks:?}");
+    }
+}
+
 /// So many payments a second, each under its own key and told once; the reads between them work.
 async fn steady(engine: &Engine, per_second: u32, time: Duration) -> Vec<(Duration, bool)> {
     let began = Instant::now();
@@ -316,7 +355,7 @@ async fn a_recovery_that_has_waited_for_a_place_looks_up_and_sends_nothing() {
             engine.execute(&caller, answer_by, charge("order-1"), Terms::default(), admitted).await
         }
     });
-    tokio::time::sleep(SECOND).await;
+    sleep(SECOND).await;
     assert_eq!(zentra.look_ups(), 0, "it has no place yet");
     drop(other);
     assert_eq!(recovers.await.unwrap().unwrap_err().reason(), Reason::OutcomeUnknown);

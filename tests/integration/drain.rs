@@ -240,6 +240,24 @@ async fn the_time_to_drain_is_bounded_and_what_was_cut_off_is_told() {
     assert!(soon(call).await.unwrap().is_err());
 }
 
+/// Kubernetes kills what is not over by then, and with it the last spans and metrics.
+#[tokio::test]
+async fn what_is_cut_off_is_told_before_the_time_to_drain_is_over() {
+    const DRAIN: Duration = Duration::from_secs(4);
+    let (zentra, mut arrivals, _answer) = slow_zentra().await;
+    let serving = Serving::start(&zentra.url, &["--drain-seconds=4"]).await;
+    let mut client = serving.client().await;
+    let call = tokio::spawn(async move { client.charge(requests::charge("order-1")).await });
+    soon(arrivals.recv()).await.unwrap();
+    let began = Instant::now();
+    serving.signal("TERM").await;
+    let (status, log) = serving.end().await;
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(began.elapsed() < DRAIN, "{:?}", began.elapsed());
+    assert!(began.elapsed() > DRAIN / 2, "calls have most of it: {:?}", began.elapsed());
+    assert!(soon(call).await.unwrap().is_err());
+}
+
 /// Signals a sidecar without a call under way; it ends well, long before its time to drain.
 async fn ends_at_once(serving: Serving) {
     let began = Instant::now();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tower::util::BoxCloneSyncService;
 use zentra_sidecar::admission::Admitted;
 use zentra_sidecar::app::{self, Parts};
@@ -29,7 +29,7 @@ use zentra_sidecar::upstream::TransportError;
 use crate::support::sidecar::{self, StandingClock};
 
 /// A store that loses its first claim: it may have been applied, and has not been.
-struct Losing {
+pub(crate) struct Losing {
     inner: MemoryStore,
     has_lost: AtomicBool,
     /// Whether another call was at the payment when the claim came.
@@ -38,6 +38,8 @@ struct Losing {
     other: Mutex<Option<Claim>>,
     /// Whether the next outcome is stored, and the answer lost.
     loses_outcome: AtomicBool,
+    /// How long each step of a payment takes.
+    each_step: Duration,
 }
 
 impl Losing {
@@ -49,7 +51,21 @@ impl Losing {
             is_taken: false,
             other: Mutex::default(),
             loses_outcome: AtomicBool::default(),
+            each_step: Duration::ZERO,
         }
+    }
+
+    /// One that loses nothing and takes this long for each step of a payment.
+    pub(crate) fn slow(each_step: Duration) -> Self {
+        Self { each_step, ..Self::nothing() }
+    }
+
+    fn slowly<'a, T: 'a>(&self, step: Step<'a, T>) -> Step<'a, T> {
+        let each_step = self.each_step;
+        Box::pin(async move {
+            sleep(each_step).await;
+            step.await
+        })
     }
 
     async fn lose(&self, claim: &Claim) -> Result<Stamped<ClaimAnswer>, StoreError> {
@@ -77,18 +93,18 @@ impl Losing {
 impl Store for Losing {
     fn claim<'a>(&'a self, claim: &'a Claim) -> Step<'a, Stamped<ClaimAnswer>> {
         if self.has_lost.swap(true, Ordering::Relaxed) {
-            return self.inner.claim(claim);
+            return self.slowly(self.inner.claim(claim));
         }
         Box::pin(self.lose(claim))
     }
 
     fn renew<'a>(&'a self, renew: &'a Renew) -> Step<'a, Stamped<RenewAnswer>> {
-        self.inner.renew(renew)
+        self.slowly(self.inner.renew(renew))
     }
 
     fn complete<'a>(&'a self, evidence: &'a Evidence) -> Step<'a, Stamped<CompleteAnswer>> {
         if !self.loses_outcome.swap(false, Ordering::Relaxed) {
-            return self.inner.complete(evidence);
+            return self.slowly(self.inner.complete(evidence));
         }
         Box::pin(async move {
             self.inner.complete(evidence).await?;
@@ -97,11 +113,11 @@ impl Store for Losing {
     }
 
     fn doubt<'a>(&'a self, doubt: &'a Doubt) -> Step<'a, Stamped<DoubtAnswer>> {
-        self.inner.doubt(doubt)
+        self.slowly(self.inner.doubt(doubt))
     }
 
     fn release<'a>(&'a self, release: &'a Release) -> Step<'a, Stamped<ReleaseAnswer>> {
-        self.inner.release(release)
+        self.slowly(self.inner.release(release))
     }
 
     fn settle_begin<'a>(&'a self, begin: &'a SettleBegin) -> Step<'a, Stamped<SettleAnswer>> {
@@ -113,7 +129,7 @@ impl Store for Losing {
     }
 
     fn read<'a>(&'a self, lookup: &'a Lookup) -> Step<'a, Stamped<Option<Record>>> {
-        self.inner.read(lookup)
+        self.slowly(self.inner.read(lookup))
     }
 
     fn pending(&self, page: PendingPage) -> Step<'_, Stamped<Vec<Record>>> {
@@ -153,7 +169,7 @@ impl Store for Losing {
     }
 
     fn subscribe<'a>(&'a self, digest: &'a KeyDigest) -> Step<'a, Waiter> {
-        self.inner.subscribe(digest)
+        self.slowly(self.inner.subscribe(digest))
     }
 }
 
@@ -224,7 +240,7 @@ async fn it_waits_for_another_call_and_sends_nothing_after_it_either() {
     let posts = Arc::new(AtomicUsize::new(0));
     let (engine, store) = engine(posts.clone(), true).await;
     let other = async {
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        sleep(Duration::from_secs(2)).await;
         store.release_the_other().await;
     };
     let (error, ()) = tokio::join!(charge(&engine), other);

@@ -110,8 +110,8 @@ impl<'a, P: Payment> Session<'a, P> {
             return answer;
         }
         // Before the refusal: that one passes, and this does not.
-        if self.ambiguous && self.age + self.began.elapsed() > self.shared.settings.resend_window {
-            return self.give_up(Error::new(Reason::OutcomeUnresolved)).await;
+        if self.may_never_post_again() {
+            return self.unresolved().await;
         }
         if start.look_up_only {
             return self
@@ -122,6 +122,10 @@ impl<'a, P: Payment> Session<'a, P> {
         loop {
             if self.may_post_no_more() {
                 return self.out_of_time().await;
+            }
+            // Waits may have taken it past the window.
+            if self.may_never_post_again() {
+                return self.unresolved().await;
             }
             if self.posts_here > 0 && !self.shared.zentra.pays_for_repeat() {
                 let why = "repeats have used up their share of the traffic";
@@ -140,6 +144,16 @@ impl<'a, P: Payment> Session<'a, P> {
             return 1;
         }
         self.shared.settings.posts_per_call.saturating_sub(self.posts_here)
+    }
+
+    /// Zentra may have forgotten the key: what may have arrived once might be paid twice.
+    fn may_never_post_again(&self) -> bool {
+        self.ambiguous && self.age + self.began.elapsed() > self.shared.settings.resend_window
+    }
+
+    async fn unresolved(&mut self) -> Result<Executed<P::Value>, Error> {
+        let error = Error::new(Reason::OutcomeUnresolved).sent(self.posts_here > 0);
+        self.give_up(error).await
     }
 
     /// The end of the process counts as the caller's: a POST that began late might be cut off.

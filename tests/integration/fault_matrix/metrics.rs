@@ -7,7 +7,7 @@ use super::answers::status;
 use super::lab::Lab;
 use super::sidecar::Sidecar;
 use super::told::order;
-use zentra_sidecar::simulator::{Fault, Route};
+use zentra_sidecar::simulator::{Fault, Route, SettingsChange};
 
 pub(super) async fn shown(sidecar: &Sidecar) -> String {
     let address = sidecar.admin.trim_start_matches("http://");
@@ -40,12 +40,20 @@ async fn circuit_key_places_and_rate_limit_are_shown() {
     assert!(key.len() == "zentra_sidecar_zentra_key_info{key_id=\"12345678\"} 1".len(), "{key}");
     assert!(!text.contains("rate_limit"), "Zentra has said nothing yet: {text}");
 
+    let requests_per_minute = Some(600);
+    lab.zentra.configure(SettingsChange { requests_per_minute, ..Default::default() });
     sidecar.charge(&order("order-1")).await.is_paid("DIRECT");
     let text = shown(&sidecar).await;
-    for name in ["", "_remaining", "_reset_timestamp_seconds"] {
+    let limit = |name: &str| -> i64 {
         let name = format!("\nzentra_sidecar_zentra_rate_limit{name} ");
-        assert!(text.contains(&name), "{name}{text}");
-    }
+        let value = text.split(&name).nth(1).unwrap().lines().next().unwrap();
+        value.parse().unwrap()
+    };
+    assert_eq!(limit(""), 600);
+    // The token was made in the same minute, or in the one before.
+    assert!([598, 599].contains(&limit("_remaining")), "{text}");
+    let left = limit("_reset_timestamp_seconds") - lab.zentra.now().as_second();
+    assert!((0..=60).contains(&left), "{left} s until the limit is new");
 
     lab.zentra.inject(Fault::on(Route::CreateCharge, status(503, None, false)).times(u32::MAX));
     for number in 0.. {
@@ -55,7 +63,12 @@ async fn circuit_key_places_and_rate_limit_are_shown() {
         }
     }
     let text = shown(&sidecar).await;
-    assert!(text.contains("zentra_sidecar_circuit_state{state=\"closed\"} 0\n"), "{text}");
+    // Its first wait may be over when it is asked, with no call since to be the probe.
+    assert!(text.contains("zentra_sidecar_circuit_state{state=\"open\"} 1\n"), "{text}");
+    for state in ["closed", "half_open"] {
+        let line = format!("zentra_sidecar_circuit_state{{state=\"{state}\"}} 0\n");
+        assert!(text.contains(&line), "{line}{text}");
+    }
     assert!(text.contains("zentra_sidecar_circuit_opened_total 1\n"), "{text}");
 }
 

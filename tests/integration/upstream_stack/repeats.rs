@@ -3,7 +3,8 @@
 use http::Request;
 use tower::ServiceExt as _;
 use zentra_sidecar::upstream::{
-    BudgetSettings, Effect, Repeated, SendFence, StackSettings, Terms, TransportError, Tries,
+    BudgetSettings, CircuitState, Effect, Repeated, SendFence, StackSettings, Terms,
+    TransportError, Tries,
 };
 
 use super::{Rig, SECOND, Step, TIME};
@@ -122,4 +123,23 @@ async fn look_ups_and_repeats_bring_nothing_into_the_budget() {
     assert_eq!(rig.tokens_left_milli(), spent);
     rig.exchange(Effect::Write, TIME).await.unwrap();
     assert_eq!(rig.tokens_left_milli(), spent + 80, "a payment's first try does");
+}
+
+/// What an open circuit keeps back is no traffic: hours of refusals pay for no repeat.
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_back_brings_nothing_into_the_budget() {
+    let rig = Rig::new([Step::Status(503)]);
+    for _ in 0..10 {
+        rig.exchange(Effect::Read, TIME).await.unwrap();
+        if rig.state.circuit.state() == CircuitState::Open {
+            break;
+        }
+    }
+    let left = rig.tokens_left_milli();
+    assert!(left < FULL - 1000, "{left}");
+    for _ in 0..20 {
+        let refused = rig.exchange(Effect::Write, TIME).await;
+        assert!(matches!(refused, Err(TransportError::CircuitOpen { .. })), "{refused:?}");
+    }
+    assert_eq!(rig.tokens_left_milli(), left);
 }
