@@ -38,6 +38,7 @@ pub async fn run(args: &ServeArgs) -> ExitCode {
              own idempotency keeps a payment from being made twice"
         );
     }
+    tell_times(&settings);
     allow_connections(&settings);
     tell_policy(&settings);
     let (zentra, caller) = (settings.zentra_url.clone(), settings.caller.clone());
@@ -68,6 +69,20 @@ fn tell_policy(settings: &Settings) {
             limits = policy.limits().len(),
             policy_hash = policy.hash(),
             "a payment policy is in force"
+        );
+    }
+}
+
+/// Says where the end of the process may cut off what is under way: a POST may begin until half of
+/// the time to drain is over.
+fn tell_times(settings: &Settings) {
+    let attempt = settings.upstream.limits.attempt_timeout;
+    if attempt > settings.drain / 2 {
+        tracing::warn!(
+            attempt_timeout_seconds = attempt.as_secs(),
+            drain_seconds = settings.drain.as_secs(),
+            "an exchange with Zentra may take more than half of the time to drain, so that the end \
+             may cut payments off: their outcome is unknown until their callers ask again"
         );
     }
 }

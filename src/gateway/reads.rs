@@ -54,7 +54,14 @@ impl Gateway {
                 .and_then(|record| record.outcome)
                 .and_then(|outcome| own_reference(&outcome))
                 .and_then(|text| Reference::new(text.as_str()).ok()),
-            _ => None,
+            Ok(Err(_)) => None,
+            // The store has taken all of the call's time: there is none left to ask Zentra in.
+            Err(_) => {
+                return Err(Error::new(Reason::IdempotencyStoreUnavailable)
+                    .money_moved(MoneyMoved::NotApplicable)
+                    .operator_text("the store took all of the call's time")
+                    .reference(reference.as_str()));
+            }
         };
         let asked = own.as_ref().unwrap_or(&reference);
         let read = in_time(&call, self.zentra_for(&call).get_refund(asked)).await;

@@ -97,6 +97,7 @@ async fn a_signal_lets_the_payment_under_way_end_and_answers_its_caller() {
         let (status, log) = serving.end().await;
         assert_eq!(status.code(), Some(0), "{signal}: {log}");
         assert!(log.contains("\"message\":\"ended\""), "{log}");
+    assert!(!log.contains("cut payments off"), "the usual times go together: {log}");
         assert_eq!(posts(&zentra), 1);
     }
 }
@@ -254,6 +255,7 @@ async fn what_is_cut_off_is_told_before_the_time_to_drain_is_over() {
     let (status, log) = serving.end().await;
     assert_eq!(status.code(), Some(1), "{log}");
     assert!(began.elapsed() < DRAIN, "{:?}", began.elapsed());
+    assert!(log.contains("the end may cut payments off"), "it was told at the start: {log}");
     assert!(began.elapsed() > DRAIN / 2, "calls have most of it: {:?}", began.elapsed());
     assert!(soon(call).await.unwrap().is_err());
 }

@@ -130,7 +130,7 @@ async fn look_ups_and_repeats_bring_nothing_into_the_budget() {
 async fn what_is_kept_back_brings_nothing_into_the_budget() {
     let rig = Rig::new([Step::Status(503)]);
     for _ in 0..10 {
-        rig.exchange(Effect::Read, TIME).await.unwrap();
+        let _ = rig.exchange(Effect::Read, TIME).await;
         if rig.state.circuit.state() == CircuitState::Open {
             break;
         }
