@@ -28,19 +28,21 @@ pub(crate) async fn run(program: &str) -> ExitCode {
     let saturation = 1000 * PLACES / u32::try_from(ms).unwrap();
     println!(
         "| offered/s | of what can be served | goodput/s | refused/s | other/s | OK p50, p99 \
-         | refused p50, p99 | memory (peak) |\n|---|---|---|---|---|---|---|---|"
+         | refused p50, p99 | processor | memory (peak) |\n|---|---|---|---|---|---|---|---|---|"
     );
     let mut rows = Vec::new();
     // The first step only warms up.
     for (step, share) in [STEPS[0]].into_iter().chain(STEPS).enumerate() {
         let rate = saturation * share / 100;
         let token = world.token.clone();
+        let before = world.processor_ms();
         let made = steady(&clients, rate, TIME, |number, client| {
             charge(client, token.clone(), format!("step-{step}-{number}"))
         });
         let made = made.await;
         if step > 0 {
-            rows.push(row(rate, share, &made, world.memory_kib()));
+            let used = world.processor_ms() - before;
+            rows.push(row(rate, share, &made, used, world.memory_kib()));
         }
     }
     let ledger = world.ledger().await;
@@ -50,14 +52,26 @@ pub(crate) async fn run(program: &str) -> ExitCode {
         "\nat Zentra: {} POSTs, {} charges, of which one saved the card",
         counts[0], counts[1]
     );
+    println!("a charge took {}", costs(&rows));
     judge(&promises(&rows, counts))
 }
 
 /// What a row of the table comes to.
 struct Row {
     goodput: f64,
+    refused: f64,
+    used_ms: f64,
     refused_p99_ms: f64,
     peak_kib: u64,
+}
+
+/// What a call costs the sidecar's processor, by what it comes to: a refusal is what the overload
+/// adds to a second at capacity.
+fn costs(rows: &[Row]) -> String {
+    let (at_capacity, overloaded) = (&rows[1], &rows[rows.len() - 1]);
+    let charge = at_capacity.used_ms / at_capacity.goodput;
+    let refusal = (overloaded.used_ms - charge * overloaded.goodput) / overloaded.refused;
+    format!("{:.0} µs of the processor, a refusal {:.0} µs", 1000.0 * charge, 1000.0 * refusal)
 }
 
 /// What holds at three times the load that can be served.
@@ -74,11 +88,12 @@ fn promises(rows: &[Row], [posts, charges]: [usize; 2]) -> Vec<(bool, String)> {
     ]
 }
 
-fn row(rate: u32, share: u32, calls: &[Call], (memory, peak): (u64, u64)) -> Row {
+fn row(rate: u32, share: u32, calls: &[Call], used_ms: u64, (memory, peak): (u64, u64)) -> Row {
     let with = |wanted: &str| -> Vec<Duration> {
         calls.iter().filter(|it| it.outcome == wanted).map(|it| it.took).collect()
     };
     let (good, refused) = (with("OK"), with("OVERLOADED"));
+    let refused_count = refused.len();
     let other = calls.len() - good.len() - refused.len();
     let per_second = |count: usize| count as f64 / TIME.as_secs_f64();
     let times = |times: &[Duration]| match times {
@@ -89,15 +104,22 @@ fn row(rate: u32, share: u32, calls: &[Call], (memory, peak): (u64, u64)) -> Row
         }
     };
     println!(
-        "| {rate} | {share} % | {:.1} | {:.1} | {:.1} | {} | {} | {:.1} MiB ({:.1}) |",
+        "| {rate} | {share} % | {:.1} | {:.1} | {:.1} | {} | {} | {:.1} ms/s | {:.1} MiB ({:.1}) |",
         per_second(good.len()),
         per_second(refused.len()),
         per_second(other),
         times(&good),
         times(&refused),
+        used_ms as f64 / TIME.as_secs_f64(),
         memory as f64 / 1024.0,
         peak as f64 / 1024.0,
     );
     let refused_p99_ms = if refused.is_empty() { 0.0 } else { percentile_ms(refused, 0.99) };
-    Row { goodput: per_second(good.len()), refused_p99_ms, peak_kib: peak }
+    Row {
+        goodput: per_second(good.len()),
+        refused: per_second(refused_count),
+        used_ms: used_ms as f64 / TIME.as_secs_f64(),
+        refused_p99_ms,
+        peak_kib: peak,
+    }
 }

@@ -102,6 +102,16 @@ impl World {
         clients
     }
 
+    /// The processor time that the sidecar has used, in clock ticks of 10 ms.
+    pub(crate) fn processor_ms(&self) -> u64 {
+        let id = self.sidecar.id().unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+        // The name may hold blanks; it ends with the last bracket. User and system time are the
+        // 14th and 15th field.
+        let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        10 * [fields[11], fields[12]].iter().map(|it| it.parse::<u64>().unwrap()).sum::<u64>()
+    }
+
     /// The sidecar's memory now, and at most until now, in KiB.
     pub(crate) fn memory_kib(&self) -> (u64, u64) {
         let id = self.sidecar.id().unwrap();

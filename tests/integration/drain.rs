@@ -97,7 +97,7 @@ async fn a_signal_lets_the_payment_under_way_end_and_answers_its_caller() {
         let (status, log) = serving.end().await;
         assert_eq!(status.code(), Some(0), "{signal}: {log}");
         assert!(log.contains("\"message\":\"ended\""), "{log}");
-    assert!(!log.contains("cut payments off"), "the usual times go together: {log}");
+        assert!(!log.contains("cut payments off"), "the usual times go together: {log}");
         assert_eq!(posts(&zentra), 1);
     }
 }
