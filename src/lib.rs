@@ -16,6 +16,8 @@ pub mod gateway;
 pub mod grpc;
 pub mod idempotency;
 pub mod listen;
+#[cfg(test)]
+mod memory_scan;
 pub mod mutants;
 pub mod policy;
 pub mod process;

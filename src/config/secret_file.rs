@@ -53,3 +53,25 @@ pub(super) fn read_now(path: &str) -> io::Result<SecretString> {
     }
     Ok(SecretString::from(text.as_str()))
 }
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+    use crate::memory_scan::Masked;
+
+    #[test]
+    fn what_a_file_holds_is_in_memory_as_long_as_somebody_holds_it() {
+        let secret = Masked::new(512);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        std::fs::write(&path, secret.text().as_bytes()).unwrap();
+        assert!(!secret.is_in_memory());
+        let text = read(path.to_str().unwrap()).unwrap();
+        assert_eq!(text.expose_secret().len(), 512);
+        assert!(secret.is_in_memory());
+        drop(text);
+        assert!(!secret.is_in_memory());
+    }
+}

@@ -415,3 +415,21 @@ fn same_money(asked: Money, answered: Money, opened: &Opened) -> Result<(), Trou
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory_scan::Masked;
+
+    /// A body with card data, as it travels through the layers, which clone it for each try.
+    #[test]
+    fn a_body_is_wiped_with_the_last_that_holds_it() {
+        let secret = Masked::new(256);
+        let body = json(&secret.text().as_str()).unwrap();
+        let clone = body.clone();
+        drop(body);
+        assert!(secret.is_in_memory(), "one holds it still");
+        drop(clone);
+        assert!(!secret.is_in_memory());
+    }
+}

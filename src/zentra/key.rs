@@ -100,6 +100,7 @@ impl SecretKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory_scan::Masked;
 
     fn fault(text: &str) -> Option<KeyFault> {
         SecretKey::new(&text.into()).err()
@@ -128,6 +129,21 @@ mod tests {
         assert_eq!(fault("sk_live_a b"), Some(KeyFault::Characters));
         assert_eq!(fault("sk_live_a\r\nX: y"), Some(KeyFault::Characters));
         assert!(KeyFault::Public.to_string().contains("secret server key"));
+    }
+
+    #[test]
+    fn key_and_header_are_wiped_with_the_last_that_holds_them() {
+        let secret = Masked::new(128);
+        let key = {
+            let text = Zeroizing::new(format!("sk_sandbox_{}", *secret.text()));
+            SecretKey::new(&text.as_str().into()).ok().unwrap()
+        };
+        let header = key.authorization();
+        let clone = header.clone();
+        drop((key, header));
+        assert!(secret.is_in_memory(), "one holds it still");
+        drop(clone);
+        assert!(!secret.is_in_memory());
     }
 
     #[test]

@@ -4,6 +4,8 @@
 mod files;
 mod in_force;
 mod leaf;
+#[cfg(test)]
+mod tests;
 mod verifier;
 
 use std::io;
