@@ -1,5 +1,6 @@
 //! For tests: whether a secret is anywhere in this process's own memory.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;
@@ -14,36 +15,47 @@ const PIECE_BYTES: usize = 1024 * 1024;
 const PART_BYTES: usize = 16;
 
 /// A secret that can be looked for and made, and is not in memory itself.
-pub(crate) struct Masked(Vec<u8>);
+pub(crate) struct Masked {
+    secret: Vec<u8>,
+    /// What the search needs is there before the secret is, and so not where it was.
+    piece: RefCell<Zeroizing<Vec<u8>>>,
+    maps: RefCell<String>,
+}
 
 impl Masked {
     /// A text of this length that is nowhere else: letters and digits drawn by chance.
     pub(crate) fn new(length: usize) -> Self {
         const LETTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghjkmnpqrstuvwxyz23456789";
-        Self((0..length).map(|_| LETTERS[rand::random_range(..LETTERS.len())] ^ MASK).collect())
+        let letter = |_| LETTERS[rand::random_range(..LETTERS.len())] ^ MASK;
+        Self::masked((0..length).map(letter).collect())
     }
 
     /// One that stands in a text, which is the caller's to wipe.
     pub(crate) fn of(text: &[u8]) -> Self {
-        Self(text.iter().map(|byte| byte ^ MASK).collect())
+        Self::masked(text.iter().map(|byte| byte ^ MASK).collect())
+    }
+
+    fn masked(secret: Vec<u8>) -> Self {
+        let piece = RefCell::new(Zeroizing::new(vec![0; PIECE_BYTES]));
+        let maps = RefCell::new(String::with_capacity(PIECE_BYTES));
+        Self { secret, piece, maps }
     }
 
     /// The secret, wiped when it is dropped.
     pub(crate) fn text(&self) -> Zeroizing<String> {
-        let mut text = Zeroizing::new(String::with_capacity(self.0.len()));
-        text.extend(self.0.iter().map(|byte| char::from(byte ^ MASK)));
+        let mut text = Zeroizing::new(String::with_capacity(self.secret.len()));
+        text.extend(self.secret.iter().map(|byte| char::from(byte ^ MASK)));
         text
     }
 
     /// Whether this process's memory holds a part of it, in whatever is mapped and can be written:
     /// the heap, given back or not, and all stacks. What is given back loses its first bytes.
     pub(crate) fn is_in_memory(&self) -> bool {
-        // Larger than what was given back last, so that nothing of it is written over.
-        let mut piece = Zeroizing::new(vec![0; PIECE_BYTES]);
-        let mut maps = String::with_capacity(PIECE_BYTES);
+        let (mut piece, mut maps) = (self.piece.borrow_mut(), self.maps.borrow_mut());
+        maps.clear();
         let memory = File::open("/proc/self/mem").unwrap();
         File::open("/proc/self/maps").unwrap().read_to_string(&mut maps).unwrap();
-        maps.lines().filter_map(writable).any(|(start, end)| {
+        let is_there = maps.lines().filter_map(writable).any(|(start, end)| {
             // Pieces overlap, so that no part is cut in two.
             (start..end).step_by(PIECE_BYTES - PART_BYTES).any(|at| {
                 let length = (end - at).min(PIECE_BYTES);
@@ -51,12 +63,14 @@ impl Masked {
                 // Guard pages cannot be read.
                 memory.read_exact_at(piece, at as u64).is_ok() && self.is_in(piece)
             })
-        })
+        });
+        piece.fill(0);
+        is_there
     }
 
     fn is_in(&self, piece: &[u8]) -> bool {
         // Nothing is allocated here: it might be where the secret was.
-        let parts = self.0.chunks_exact(PART_BYTES);
+        let parts = self.secret.chunks_exact(PART_BYTES);
         let mut begins = [false; 256];
         for part in parts.clone() {
             begins[usize::from(part[0] ^ MASK)] = true;
