@@ -4,6 +4,7 @@
 mod policies;
 mod states;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::Router;
@@ -19,11 +20,11 @@ use tokio::time::{sleep, timeout};
 pub use policies::show_policies;
 pub use states::{Doors, States};
 
-use crate::listen::WaitingRoom;
+use crate::listen::{Seat, WaitingRoom, network};
 use crate::readiness::Readiness;
 use crate::telemetry::Telemetry;
 
-/// Connections at once. Of more, one gives way: the oldest of the address that has most. A probe
+/// Connections at once. Of more, one gives way: the oldest of the network that has most. A probe
 /// that just asks is never that one, whoever else leaves connections open.
 const MAX_CONNECTIONS: usize = 64;
 /// How long a connection may be there, from its first byte to the last one of its answer.
@@ -48,7 +49,7 @@ pub async fn serve(listener: TcpListener, readiness: Readiness, telemetry: Telem
         };
         match accepted {
             Ok((stream, from)) => {
-                let (seat, routes) = (room.enter(from.ip(), ()), routes.clone());
+                let (seat, routes) = (seat(&room, from.ip()), routes.clone());
                 connections.spawn(async move {
                     tokio::select! {
                         () = seat.given_up().cancelled() => {}
@@ -62,6 +63,11 @@ pub async fn serve(listener: TcpListener, readiness: Readiness, telemetry: Telem
             }
         }
     }
+}
+
+/// A seat for a connection from this address, for which another may have to give way.
+fn seat(room: &WaitingRoom<IpAddr, ()>, from: IpAddr) -> Seat<IpAddr, ()> {
+    room.enter(network(from), ())
 }
 
 async fn answer(stream: TcpStream, routes: Router) {
@@ -95,4 +101,26 @@ fn routes(readiness: Readiness, telemetry: Telemetry) -> Router {
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+
+    /// Whoever has one address of IPv6 has 2^64 of them.
+    #[test]
+    fn a_network_of_many_addresses_takes_no_probes_seat() {
+        let room = WaitingRoom::new(MAX_CONNECTIONS);
+        let enter = |network_number: u16, host: u16| {
+            let from = Ipv6Addr::from([0x2001, 0xdb8, 0, network_number, 0, 0, 0, host]);
+            seat(&room, IpAddr::V6(from))
+        };
+        let probe = enter(1, 1);
+        let flood: Vec<_> = (0..500).map(|host| enter(2, host)).collect();
+        assert!(!probe.given_up().is_cancelled());
+        let gone = flood.iter().filter(|seat| seat.given_up().is_cancelled()).count();
+        assert_eq!(gone, 500 + 1 - MAX_CONNECTIONS);
+    }
 }

@@ -68,7 +68,7 @@ mod tests {
         let path = folder.path().join("key");
         std::fs::write(&path, secret.text().as_bytes()).unwrap();
         assert!(!secret.is_in_memory());
-        let text = read(path.to_str().unwrap()).unwrap();
+        let text = read_now(path.to_str().unwrap()).unwrap();
         assert_eq!(text.expose_secret().len(), 512);
         assert!(secret.is_in_memory());
         drop(text);

@@ -5,6 +5,8 @@
 
 mod bank_account;
 mod card;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod card_number_judge;
 mod card_number_scan;
 mod command;
 mod execution;

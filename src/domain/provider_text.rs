@@ -42,6 +42,15 @@ impl ProviderText {
         Self::new(if is_word { value } else { WITHHELD })
     }
 
+    /// Takes a name of one of a few kinds, as that of a card's scheme, or withholds it: 1 to 32 letters,
+    /// digits, spaces and `_ . & + -`.
+    #[must_use]
+    pub fn label(value: &str) -> Self {
+        let allowed = |it: char| it.is_alphanumeric() || " _.&+-".contains(it);
+        let is_label = (1..=32).contains(&value.chars().count()) && value.chars().all(allowed);
+        Self::new(if is_label { value } else { WITHHELD })
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -139,6 +148,16 @@ mod tests {
             assert_eq!(ProviderText::word(value).as_str(), "[withheld]", "{value}");
         }
         assert_eq!(ProviderText::word("req_01J-x.y").as_str(), "req_01J-x.y");
+    }
+
+    #[test]
+    fn the_name_of_a_kind_is_short() {
+        for value in ["visa", "American Express", "Diners-Club", "Cartes Bancaires (CB)", ""] {
+            let fit = !value.is_empty() && !value.contains('(');
+            assert_eq!(ProviderText::label(value).as_str() == value, fit, "{value}");
+        }
+        assert_eq!(ProviderText::label(&"a".repeat(33)).as_str(), "[withheld]");
+        assert_eq!(ProviderText::label("4111 1111 1111 1111").as_str(), "[withheld]");
     }
 
     #[test]

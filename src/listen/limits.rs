@@ -47,7 +47,8 @@ pub(super) const MAX_CONCURRENT_STREAMS: u32 = 1024;
 pub(super) const MAX_ASIDE: usize = 16;
 /// The largest metadata of a request, in bytes as HTTP/2 counts them.
 pub const MAX_METADATA_BYTES: u32 = 16 * 1024;
-/// Streams that a peer may reset before they are taken up (CVE-2023-44487).
+/// Streams that a peer may reset before they are taken up (CVE-2023-44487). This and the next are what
+/// the library takes where nothing is said; they are said so that a new default moves nothing.
 pub(super) const MAX_PENDING_RESETS: usize = 20;
 /// Streams that this side may have to reset on a connection (CVE-2025-8671).
 pub(super) const MAX_LOCAL_RESETS: usize = 1024;

@@ -15,5 +15,6 @@ mod waiting_room;
 pub use limits::{AGE_GRACE, ConnectionLimits, KEEPALIVE_INTERVAL, MAX_METADATA_BYTES};
 pub use peer::{Peer, UntakenAnswer};
 pub use places::Connections;
+pub(crate) use places::network;
 pub use socket::{Listener, SocketFile, TrustedUids};
 pub use waiting_room::{Key, Seat, WaitingRoom};

@@ -333,7 +333,7 @@ fn display(fields: Fields<'_>) -> Option<Display> {
 fn card_display(card: Fields<'_>) -> CardDisplay {
     let number = |name| card.get(name).and_then(Value::as_u64);
     CardDisplay {
-        brand: card.text("brand").map(ProviderText::new),
+        brand: card.text("brand").map(ProviderText::label),
         last4: last4(card),
         expiry_month: number("expiry_month")
             .and_then(|month| u8::try_from(month).ok())
@@ -344,7 +344,7 @@ fn card_display(card: Fields<'_>) -> CardDisplay {
 
 fn account_display(account: Fields<'_>) -> BankAccountDisplay {
     BankAccountDisplay {
-        bank_code: account.text("bank_code").map(ProviderText::new),
+        bank_code: account.text("bank_code").map(ProviderText::word),
         last4: last4(account),
     }
 }

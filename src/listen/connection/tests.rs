@@ -117,6 +117,33 @@ async fn an_idle_connection_is_closed_and_a_used_one_is_not() {
     assert!((IDLE..IDLE + Duration::from_secs(1)).contains(&idle), "{idle:?}");
 }
 
+/// A call that is on its way when the idle connection is told goodbye has the time that calls have.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_crosses_the_goodbye_of_an_idle_connection_is_answered() {
+    let (mut io, served, _closing) = serving(AGE);
+    io.write_all(OPENING).await.unwrap();
+    let mut answer = None;
+    while answer.is_none() {
+        let (kind, flags, payload) = frame(&mut io).await;
+        match (kind, flags) {
+            // It was sent before the goodbye arrived; what asks whether it did is answered later.
+            (GOAWAY, _) if payload.starts_with(&NO_LAST_STREAM) => {
+                io.write_all(&get(1, "/15")).await.unwrap();
+            }
+            (PING, 0) => {
+                let mut pong = vec![0, 0, 8, PING, 1, 0, 0, 0, 0];
+                pong.extend(payload);
+                io.write_all(&pong).await.unwrap();
+            }
+            (DATA, _) => answer = Some(payload),
+            _ => {}
+        }
+    }
+    assert_eq!(answer.unwrap(), b"shop/checkout");
+    drop(io);
+    end(served).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn whoever_does_not_begin_to_speak_is_closed() {
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -163,6 +190,23 @@ async fn a_peer_that_reads_nothing_is_closed_long_before_it_is_asked_whether_it_
     end(served).await;
     let elapsed = began.elapsed();
     assert!((TAKING_TURN * 2..TAKING_TURN * 2 + MINUTE / 60).contains(&elapsed), "{elapsed:?}");
+}
+
+const DATA: u8 = 0;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+/// What the first goodbye says: calls that are on their way are taken.
+const NO_LAST_STREAM: [u8; 4] = [0x7f, 0xff, 0xff, 0xff];
+
+/// The next frame: its type, its flags and what it holds.
+async fn frame(io: &mut DuplexStream) -> (u8, u8, Vec<u8>) {
+    let mut head = [0; 9];
+    let read = timeout(FOR_EVER, io.read_exact(&mut head)).await;
+    read.expect("it goes on").expect("it is not cut off");
+    let [_, high, low, kind, flags, ..] = head;
+    let mut payload = vec![0; usize::from(u16::from_be_bytes([high, low]))];
+    io.read_exact(&mut payload).await.unwrap();
+    (kind, flags, payload)
 }
 
 /// How a client opens, by hand.
