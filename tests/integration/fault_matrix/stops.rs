@@ -104,6 +104,23 @@ async fn what_is_refused_to_an_operator_is_told_too() {
     assert_eq!(lines[5]["detail"], json!("no stop stop-00000000 is in force; see `stop --list`"));
 }
 
+/// Whether it was done is not known then, which is another thing than a refusal.
+#[tokio::test]
+async fn what_failed_for_an_operator_is_told_as_failed() {
+    let lab = Lab::start().await;
+    let audit = lab.folder.path().join("audit.jsonl");
+    // The store answers reads and takes nothing more.
+    lab.redis().ask::<()>(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    let sidecar = lab.sidecar().flag("--audit-log", &audit.display().to_string());
+    let ended = sidecar.operate(&[&["stop"], &WORD[..]].concat()).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let lines = audited(&lab);
+    let told: Vec<_> = lines.iter().map(|line| line["stage"].as_str().unwrap()).collect();
+    assert_eq!(told, ["begun", "failed"]);
+    let detail = lines[1]["detail"].as_str().unwrap();
+    assert!(detail.contains("memory"), "{detail}");
+}
+
 /// In a container standard output is the serving process's: an operator's command does not reach
 /// it, and says so.
 #[tokio::test]

@@ -121,3 +121,28 @@ async fn what_was_refused_at_the_door_is_told_with_its_reason() {
     ];
     assert_eq!(told, wanted.map(|(operation, reason)| (json!(operation), json!(reason))));
 }
+
+/// What refused is not the rule that allowed.
+#[tokio::test]
+async fn a_full_limit_is_named_beside_the_rule() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = "@id(\"all\")\npermit(principal, action, resource);\n";
+    std::fs::write(folder.path().join("rules.cedar"), rules).unwrap();
+    let limits = "[[limit]]\nname = \"one-a-day\"\nmeasure = \"count\"\nmost = 1\n\
+                  window = \"1d\"\nby = [\"caller\"]\nactions = [\"Charge\"]\n";
+    std::fs::write(folder.path().join("limits.toml"), limits).unwrap();
+    let flag = format!("--policy={}", folder.path().display());
+    let (_simulator, sidecar, lines) = rig(&[&flag]).await;
+    let mut client = sidecar.client();
+    let payment_token_id = token(&mut client, GOOD_CARD).await;
+    client.charge(proto_with(requests::charge("order-1"), &payment_token_id)).await.unwrap();
+    let mut second = proto_with(requests::charge("order-2"), &payment_token_id);
+    second.idempotency_key = "key-2".to_owned();
+    client.charge(second).await.unwrap_err();
+    let lines = lines.all();
+    let fields = ["decision", "reason", "limit", "policy", "rule_id"];
+    let told = fields.map(|field| line_of(&lines, "order-2")[field].clone());
+    let wanted = ["refused", "LIMIT_EXCEEDED", "one-a-day", "permitted", "all"];
+    assert_eq!(told, wanted.map(|word| json!(word)));
+    assert_eq!(line_of(&lines, "order-1")["limit"], Value::Null);
+}
