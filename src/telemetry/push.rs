@@ -61,6 +61,8 @@ pub(super) async fn run<E: PushMetricExporter>(
     let mut failing = false;
     loop {
         let ended = tokio::select! {
+            // First: a sending that is due at the end too would be one more before the last.
+            biased;
             () = end.cancelled() => true,
             _ = ticks.tick() => false,
         };
@@ -78,5 +80,62 @@ pub(super) async fn run<E: PushMetricExporter>(
         if ended {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::sync::Mutex;
+
+    use opentelemetry_sdk::metrics::SdkMeterProvider;
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A collector that takes connections and never answers.
+    #[derive(Clone, Default)]
+    struct Hangs(Arc<Mutex<Vec<Instant>>>);
+
+    impl PushMetricExporter for Hangs {
+        async fn export(&self, _: &ResourceMetrics) -> OTelSdkResult {
+            self.0.lock().unwrap().push(Instant::now());
+            pending().await
+        }
+
+        fn force_flush(&self) -> OTelSdkResult {
+            Ok(())
+        }
+
+        fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+            Ok(())
+        }
+
+        fn temporality(&self) -> Temporality {
+            Temporality::Cumulative
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_sending_takes_no_longer_than_it_may_and_the_last_one_no_longer_than_the_end() {
+        let (exporter, end) = (Hangs::default(), CancellationToken::new());
+        let reader = SharedReader::new(Temporality::Cumulative);
+        let _provider = SdkMeterProvider::builder().with_reader(reader.clone()).build();
+        let push =
+            PushSettings { interval: 5 * SECOND, timeout: 12 * SECOND, ..Default::default() };
+        let began = Instant::now();
+        let running = tokio::spawn(run(reader, exporter.clone(), push, end.clone(), SECOND));
+        sleep(30 * SECOND).await;
+        let seconds = |times: &[Instant]| -> Vec<u64> {
+            times.iter().map(|at| (*at - began).as_secs()).collect()
+        };
+        // The next is due while the one before is given up.
+        assert_eq!(seconds(&exporter.0.lock().unwrap()), [5, 17, 29]);
+        end.cancel();
+        running.await.unwrap();
+        assert_eq!(seconds(&exporter.0.lock().unwrap()), [5, 17, 29, 41]);
+        assert_eq!(began.elapsed(), 42 * SECOND);
     }
 }
