@@ -110,6 +110,7 @@ pub(super) fn refused(trouble: &Trouble) -> Error {
     let reason = match trouble.kind {
         TroubleKind::NotSent => Reason::UpstreamUnreachable,
         TroubleKind::NoTime => Reason::Overloaded,
+        TroubleKind::Ending => Reason::ShuttingDown,
         TroubleKind::CircuitOpen(_) => Reason::CircuitOpen,
         TroubleKind::RateLimited => Reason::UpstreamRateLimited,
         TroubleKind::Unauthorized => Reason::UpstreamAuth,

@@ -154,7 +154,7 @@ impl Reason {
             }
             Self::UpstreamRateLimited => "The provider's rate limit is used up; try again later.",
             Self::UpstreamUnreachable => {
-                "The provider could not be reached and nothing was sent; try again with the same \
+                "The provider could not be reached and nothing was processed; try again with the same \
                  key."
             }
             Self::UpstreamUnavailable => "The provider could not answer; try again.",

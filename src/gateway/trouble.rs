@@ -23,6 +23,7 @@ fn told(trouble: Trouble, not_found: Reason) -> Error {
         TroubleKind::Conflict => Reason::OutcomeConflict,
         TroubleKind::CircuitOpen(_) => Reason::CircuitOpen,
         TroubleKind::NoTime => Reason::Overloaded,
+        TroubleKind::Ending => Reason::ShuttingDown,
         TroubleKind::NotSent
         | TroubleKind::LeaseOver
         | TroubleKind::Doubt

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, StatusCode};
 use tokio::time::Instant;
 
 use super::around::{Answer, Around, Exchange, pass_on};
@@ -55,14 +55,24 @@ impl Around for Breaker {
 
 fn health(answer: &Answer) -> Health {
     match answer {
-        Ok(answer) if answer.status().is_server_error() => Health::Fails,
-        // Zentra speaks, be it to refuse.
-        Ok(_) | Err(TransportError::TooLarge { .. }) => Health::Works,
+        // What it says tells more than whether it was heard out.
+        Ok(answer) => spoken(answer.status()),
+        Err(TransportError::TooLarge { status, .. } | TransportError::CutOff { status }) => {
+            spoken(*status)
+        }
         Err(TransportError::NotSent | TransportError::TimedOut | TransportError::Broken) => {
             Health::Fails
         }
         Err(
-            TransportError::LeaseOver | TransportError::NoTime | TransportError::CircuitOpen { .. },
+            TransportError::LeaseOver
+            | TransportError::NoTime
+            | TransportError::Ending
+            | TransportError::CircuitOpen { .. },
         ) => Health::Untold,
     }
+}
+
+/// Zentra speaks, be it to refuse.
+fn spoken(status: StatusCode) -> Health {
+    if status.is_server_error() { Health::Fails } else { Health::Works }
 }

@@ -28,18 +28,21 @@ pub(super) fn classify(effect: Effect, answer: &Answer, now: Timestamp) -> Verdi
     let may_repeat = match (effect, answer) {
         // Nothing left this process, or Zentra says that it did not begin.
         (_, Err(TransportError::NotSent)) => true,
-        (Effect::Read | Effect::LookUp, Err(TransportError::TimedOut | TransportError::Broken)) => {
-            true
-        }
+        (
+            Effect::Read | Effect::LookUp,
+            Err(TransportError::TimedOut | TransportError::Broken | TransportError::CutOff { .. }),
+        ) => true,
         // Too large it would be again; the others are this process's own decisions.
         (
             _,
             Err(
                 TransportError::TimedOut
                 | TransportError::Broken
+                | TransportError::CutOff { .. }
                 | TransportError::TooLarge { .. }
                 | TransportError::LeaseOver
                 | TransportError::NoTime
+                | TransportError::Ending
                 | TransportError::CircuitOpen { .. },
             ),
         ) => false,
@@ -88,9 +91,11 @@ mod tests {
         for answer in [
             Err(TransportError::TimedOut),
             Err(TransportError::Broken),
-            Err(TransportError::TooLarge { limit_bytes: 1 }),
+            Err(TransportError::CutOff { status: StatusCode::OK }),
+            Err(TransportError::TooLarge { status: StatusCode::OK, limit_bytes: 1 }),
             Err(TransportError::LeaseOver),
             Err(TransportError::NoTime),
+            Err(TransportError::Ending),
             Err(TransportError::CircuitOpen { retry_after: Duration::ZERO }),
         ] {
             assert_eq!(judge(Effect::Write, &answer), Verdict::Stands, "{answer:?}");
@@ -103,7 +108,9 @@ mod tests {
     #[test]
     fn reads_are_repeated_after_what_passes() {
         for effect in READS {
-            for answer in [Err(TransportError::TimedOut), Err(TransportError::Broken)] {
+            let cut_off = TransportError::CutOff { status: StatusCode::OK };
+            for fault in [TransportError::TimedOut, TransportError::Broken, cut_off] {
+                let answer = Err(fault);
                 assert_eq!(judge(effect, &answer), Verdict::Repeat, "{answer:?}");
             }
             for code in [408, 425, 429, 500, 502, 503, 504] {

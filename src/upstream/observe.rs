@@ -132,11 +132,14 @@ fn error_type(answer: &Answer) -> Option<Cow<'static, str>> {
         Ok(_) => return None,
         Err(TransportError::NotSent) => "not_sent",
         Err(TransportError::TimedOut) => "timeout",
-        Err(TransportError::Broken) => "broken",
+        Err(TransportError::Broken | TransportError::CutOff { .. }) => "broken",
         Err(TransportError::TooLarge { .. }) => "too_large",
         // The layers outside of this one give these.
         Err(
-            TransportError::LeaseOver | TransportError::NoTime | TransportError::CircuitOpen { .. },
+            TransportError::LeaseOver
+            | TransportError::NoTime
+            | TransportError::Ending
+            | TransportError::CircuitOpen { .. },
         ) => "kept_back",
     };
     Some(kind.into())

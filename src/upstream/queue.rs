@@ -45,7 +45,7 @@ impl Queue {
                 biased;
                 // The semaphore is never closed; were it, there would be no limit to keep.
                 place = self.places.acquire() => Ok(place.ok()),
-                () = self.draining.waiting_is_over() => Err(TransportError::NoTime),
+                () = self.draining.waiting_is_over() => Err(TransportError::Ending),
             }
         };
         match terms.deadline {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::around::{Answer, Around, Exchange, pass_on};
 use super::classify::{Verdict, classify};
-use super::{Budget, Effect, Jitter, Repeated, Terms};
+use super::{Budget, Effect, Jitter, Repeated, Terms, TransportError};
 use crate::clock::Clock;
 use crate::shutdown::Draining;
 
@@ -58,6 +58,10 @@ pub(super) struct Repeats {
 impl Around for Repeats {
     async fn around<S: Exchange>(&self, request: Request<Bytes>, rest: S) -> Answer {
         let terms = Terms::of(&request);
+        if terms.is_repeat && self.draining.is_waiting_over() {
+            // It takes as long as a try may, which may be more than is left.
+            return Err(TransportError::Ending);
+        }
         let mut tried = 0;
         loop {
             let answer = pass_on(request.clone(), rest.clone()).await;

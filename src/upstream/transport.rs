@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use reqwest::{Client, ClientBuilder, redirect, retry};
 use tower::util::BoxCloneSyncService;
 
@@ -101,6 +101,9 @@ pub enum TransportError {
     /// The call's time was over before its request could leave: nothing was sent.
     #[error("the time was over before the request could leave")]
     NoTime,
+    /// The process is about to end, and who has not been let through waits no longer.
+    #[error("the process is about to end")]
+    Ending,
     /// Zentra has failed again and again, so that nothing is sent for a while.
     #[error("the circuit to Zentra is open")]
     CircuitOpen {
@@ -113,9 +116,17 @@ pub enum TransportError {
     /// The connection broke; the request may have arrived.
     #[error("the connection to Zentra broke")]
     Broken,
+    /// It broke in the midst of the answer's body.
+    #[error("the connection to Zentra broke within the answer")]
+    CutOff {
+        /// The answer's status.
+        status: StatusCode,
+    },
     /// The answer was larger than the limit and was dropped.
     #[error("Zentra's answer was larger than {limit_bytes} bytes")]
     TooLarge {
+        /// The answer's status.
+        status: StatusCode,
         /// The limit.
         limit_bytes: usize,
     },
@@ -167,16 +178,16 @@ async fn exchange(
 ) -> Result<Response<Bytes>, TransportError> {
     let request = fenced(request).map_err(|_| TransportError::NotSent)?;
     let mut answer = client.execute(request).await.map_err(|error| classify(&error))?;
-    let limit_bytes = limits.answer_bytes;
+    let (status, limit_bytes) = (answer.status(), limits.answer_bytes);
     let mut body = BytesMut::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|_| TransportError::Broken)? {
+    while let Some(chunk) = answer.chunk().await.map_err(|_| TransportError::CutOff { status })? {
         if body.len() + chunk.len() > limit_bytes {
-            return Err(TransportError::TooLarge { limit_bytes });
+            return Err(TransportError::TooLarge { status, limit_bytes });
         }
         body.extend_from_slice(&chunk);
     }
     let mut response = Response::new(body.freeze());
-    *response.status_mut() = answer.status();
+    *response.status_mut() = status;
     *response.headers_mut() = std::mem::take(answer.headers_mut());
     Ok(response)
 }

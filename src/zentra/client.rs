@@ -382,10 +382,12 @@ fn transport_trouble(error: TransportError) -> Trouble {
         TransportError::NotSent => TroubleKind::NotSent,
         TransportError::LeaseOver => TroubleKind::LeaseOver,
         TransportError::NoTime => TroubleKind::NoTime,
+        TransportError::Ending => TroubleKind::Ending,
         TransportError::CircuitOpen { retry_after } => TroubleKind::CircuitOpen(retry_after),
-        TransportError::TimedOut | TransportError::Broken | TransportError::TooLarge { .. } => {
-            TroubleKind::Doubt
-        }
+        TransportError::TimedOut
+        | TransportError::Broken
+        | TransportError::CutOff { .. }
+        | TransportError::TooLarge { .. } => TroubleKind::Doubt,
     };
     Trouble::new(kind, error.to_string())
 }

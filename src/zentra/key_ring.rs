@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -39,6 +40,8 @@ pub struct KeyRing {
     source: Option<KeySource>,
     /// One reading at a time, so that many refused calls read the file once.
     reading: tokio::sync::Mutex<Fault>,
+    /// How many readings have begun.
+    begun: AtomicU64,
     /// One clone for each reading that has not ended.
     hanging: Arc<()>,
 }
@@ -58,7 +61,8 @@ impl KeyRing {
     pub fn new(key: SecretKey, source: Option<KeySource>) -> Self {
         let header = key.authorization();
         let current = ArcSwap::from_pointee(Current { key, header, generation: 0 });
-        Self { current, source, reading: tokio::sync::Mutex::new(None), hanging: Arc::default() }
+        let reading = tokio::sync::Mutex::new(None);
+        Self { current, source, reading, begun: AtomicU64::new(0), hanging: Arc::default() }
     }
 
     /// Which Zentra it is for.
@@ -82,9 +86,20 @@ impl KeyRing {
     /// more. Where a reading hangs, no call waits for another.
     pub(super) async fn is_newer_than(&self, generation: u64) -> bool {
         if self.generation() == generation && self.hanging() == 0 {
-            self.read_again(generation).await;
+            self.read_for_one_refused(generation).await;
         }
         self.generation() != generation
+    }
+
+    /// One reading that begins from now on, be it on behalf of another call.
+    async fn read_for_one_refused(&self, generation: u64) {
+        let begun = self.begun.load(Ordering::Relaxed);
+        let mut told = self.reading.lock().await;
+        let another_was = self.begun.load(Ordering::Relaxed) != begun;
+        if self.generation() != generation || another_was || self.hanging() > 0 {
+            return;
+        }
+        self.read_and_tell(&mut told).await;
     }
 
     /// Readings that nobody waits for any more, and that have not ended.
@@ -99,7 +114,7 @@ impl KeyRing {
         }
         let mut interval = INTERVAL;
         loop {
-            self.read_again(self.generation()).await;
+            self.read_and_tell(&mut *self.reading.lock().await).await;
             // A reading that hangs holds a thread: the next one, of a file that may have been
             // replaced, comes later each time.
             interval = match self.hanging() {
@@ -110,12 +125,9 @@ impl KeyRing {
         }
     }
 
-    async fn read_again(&self, generation: u64) {
+    async fn read_and_tell(&self, told: &mut Fault) {
         let Some(source) = self.source.clone() else { return };
-        let mut told = self.reading.lock().await;
-        if self.generation() != generation {
-            return;
-        }
+        self.begun.fetch_add(1, Ordering::Relaxed);
         let fault = match self.read_settled(&source).await {
             Ok(Some(key)) => self.take(key).err(),
             Ok(None) => None,
@@ -292,7 +304,7 @@ mod tests {
         assert!(!ring.is_newer_than(0).await);
         assert!(began.elapsed() < READING_TIMEOUT, "no call waits for a second one");
         // The watch does not give up.
-        ring.read_again(0).await;
+        ring.read_and_tell(&mut *ring.reading.lock().await).await;
         assert_eq!(header(&ring), "Bearer sk_sandbox_two");
         drop(go);
     }
@@ -324,6 +336,53 @@ mod tests {
         assert!(late.await.unwrap());
     }
 
+    /// The others do not hang one after the other behind the first one's reading.
+    #[tokio::test]
+    async fn a_reading_that_hangs_keeps_all_calls_no_longer_than_one() {
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let gone = Mutex::new(gone);
+        let source: KeySource = Arc::new(move || {
+            let _ = gone.lock().unwrap().recv();
+            Err(io::Error::other("gone"))
+        });
+        let ring = Arc::new(KeyRing::new(key("sk_sandbox_one"), Some(source)));
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..16 {
+            let ring = ring.clone();
+            calls.spawn(async move { ring.is_newer_than(0).await });
+        }
+        let began = tokio::time::Instant::now();
+        assert_eq!(calls.join_all().await, [false; 16]);
+        assert_eq!((ring.hanging(), ring.begun.load(Ordering::Relaxed)), (1, 1));
+        assert!(began.elapsed() < READING_TIMEOUT * 8, "{:?}", began.elapsed());
+        drop(go);
+    }
+
+    /// Sixteen refused calls, and nothing new: one reading for those who came before it began, and
+    /// one for those who came while it was under way.
+    #[tokio::test]
+    async fn a_key_that_is_the_same_is_not_read_once_for_each_refused_call() {
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let gone = Mutex::new(gone);
+        let source: KeySource = Arc::new(move || {
+            let _ = gone.lock().unwrap().recv();
+            Ok("sk_sandbox_one".into())
+        });
+        let ring = Arc::new(KeyRing::new(key("sk_sandbox_one"), Some(source)));
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..16 {
+            let ring = ring.clone();
+            calls.spawn(async move { ring.is_newer_than(0).await });
+        }
+        while ring.begun.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+        tokio::task::yield_now().await;
+        drop(go);
+        assert_eq!(calls.join_all().await, [false; 16]);
+        assert!(ring.begun.load(Ordering::Relaxed) <= 2);
+    }
+
     #[tokio::test]
     async fn no_more_readings_than_a_few_hang_at_once() {
         let begun = Arc::new(Mutex::new(0));
@@ -336,7 +395,7 @@ mod tests {
         });
         let ring = KeyRing::new(key("sk_sandbox_one"), Some(source));
         for _ in 0..MOST_HANGING + 2 {
-            ring.read_again(0).await;
+            ring.read_and_tell(&mut *ring.reading.lock().await).await;
         }
         assert_eq!(*begun.lock().unwrap(), MOST_HANGING);
         drop(go);

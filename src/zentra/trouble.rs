@@ -31,6 +31,8 @@ pub enum TroubleKind {
     LeaseOver,
     /// Nothing was sent, as the call's time was over before its turn came.
     NoTime,
+    /// Nothing was sent, as the process is about to end.
+    Ending,
     /// Nothing was sent, as Zentra has failed again and again; with the time until the next probe.
     CircuitOpen(Duration),
     /// Zentra declined the payment: an outcome, not a failure.
@@ -61,7 +63,10 @@ impl TroubleKind {
     /// True where nothing left this process.
     #[must_use]
     pub fn was_kept_back(self) -> bool {
-        matches!(self, Self::NotSent | Self::LeaseOver | Self::NoTime | Self::CircuitOpen(_))
+        matches!(
+            self,
+            Self::NotSent | Self::LeaseOver | Self::NoTime | Self::Ending | Self::CircuitOpen(_)
+        )
     }
 }
 

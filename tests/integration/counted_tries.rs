@@ -1,6 +1,6 @@
 //! `Execution.attempts` is the number of POSTs that left, whoever repeated them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -98,4 +98,23 @@ async fn a_post_under_another_key_brings_nothing_into_the_budget() {
     assert_eq!(told.unwrap(), 3);
     // Of ten one was taken; the pause, a tenth of a second at most, brings in a fiftieth.
     assert!((9000..9050).contains(&left), "{left}");
+}
+
+/// Zentra saw the first try, and refused it: `sent` speaks of the call, not of its last try.
+#[tokio::test]
+async fn what_was_refused_once_and_then_kept_back_was_sent() {
+    const REFUSED: Step = Err(TransportError::NotSent);
+    const KEPT_BACK: Step = Err(TransportError::NoTime);
+    for (steps, reason, sent) in [
+        (vec![REFUSED, REFUSED, REFUSED], Reason::UpstreamUnreachable, "false"),
+        (vec![Ok(429), REFUSED, REFUSED], Reason::UpstreamUnreachable, "true"),
+        (vec![Ok(401), REFUSED, REFUSED], Reason::UpstreamUnreachable, "true"),
+        (vec![Ok(429), KEPT_BACK], Reason::Overloaded, "true"),
+        (vec![KEPT_BACK], Reason::Overloaded, "false"),
+    ] {
+        let error = pay(&steps).await.0.unwrap_err();
+        let metadata: BTreeMap<_, _> = error.metadata().collect();
+        let told = (error.reason(), metadata["sent"].as_str(), metadata["money_moved"].as_str());
+        assert_eq!(told, (reason, sent, "no"), "{steps:?}");
+    }
 }

@@ -37,6 +37,11 @@ pub(crate) struct Zentra {
     look_ups: AtomicUsize,
     /// The wait that a look-up is answered with, and nothing else, where there is one.
     reads_ask_for: Mutex<Option<&'static str>>,
+    /// How long a POST takes.
+    pub(crate) takes: Mutex<Duration>,
+    /// Which conflict a 409 is, and how long it asks to be left alone.
+    pub(crate) conflict: Mutex<&'static str>,
+    conflict_asks_for: Mutex<Option<&'static str>>,
 }
 
 impl Zentra {
@@ -47,6 +52,9 @@ impl Zentra {
             posts: Mutex::default(),
             look_ups: AtomicUsize::new(0),
             reads_ask_for: Mutex::default(),
+            takes: Mutex::default(),
+            conflict: Mutex::new("idempotency_key_in_use"),
+            conflict_asks_for: Mutex::default(),
         })
     }
 
@@ -74,10 +82,11 @@ impl Zentra {
                 "id": "chg_1", "reference": reference, "status": "successful",
                 "amount_minor": 1000, "currency": "NGN",
             }}),
-            409 => json!({"error": {"code": "idempotency_key_in_use"}}),
+            409 => json!({"error": {"code": *self.conflict.lock().unwrap()}}),
             _ => json!({"error": {"code": "unavailable"}}),
         };
-        response(status, wait, &body)
+        let asks_for = *self.conflict_asks_for.lock().unwrap();
+        response(status, wait.or(asks_for), &body)
     }
 
     fn posts_ms(&self) -> Vec<u128> {
@@ -122,8 +131,12 @@ pub(crate) fn engine_on(
     store: Option<Arc<dyn Store>>,
 ) -> (Engine, StackState) {
     let transport = tower::service_fn(move |request: Request<Bytes>| {
-        let answer = zentra.answer(&request);
-        async { Ok(answer) }
+        let (answer, is_post) = (zentra.answer(&request), request.method() == Method::POST);
+        let takes = if is_post { *zentra.takes.lock().unwrap() } else { Duration::ZERO };
+        async move {
+            sleep(takes).await;
+            Ok(answer)
+        }
     });
     let settings = sidecar::settings("http://127.0.0.1:1", flags);
     let clock = Arc::new(StandingClock);
@@ -214,6 +227,39 @@ async fn a_wait_beyond_the_deadline_is_handed_on_at_once() {
         assert_eq!(error.retry_advice(), Retry::After(Duration::from_secs(wait)));
         assert_eq!((began.elapsed(), zentra.posts_ms()), (Duration::ZERO, vec![0]));
     }
+}
+
+/// Row 22: what Zentra is still at work on is asked after no sooner than it says.
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_comes_with_a_conflict_is_obeyed() {
+    for (wait, look_ups) in [(None, 6), (Some("4"), 3)] {
+        let zentra = Zentra::new(|_, _| (409, None));
+        *zentra.conflict_asks_for.lock().unwrap() = wait;
+        let (engine, _) = engine(zentra.clone(), &[]).await;
+        let error = pay(&engine, "order-1", 15 * SECOND).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::OutcomeUnknown);
+        assert_eq!((zentra.posts(), zentra.look_ups()), (1, look_ups), "{wait:?}");
+    }
+}
+
+/// A repeat that an open circuit would keep back is not paid for.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_paid_for_a_repeat_while_the_circuit_is_open() {
+    let zentra = Zentra::new(|_, _| (503, None));
+    // All leave before the first of them has failed.
+    *zentra.takes.lock().unwrap() = Duration::from_millis(10);
+    let (engine, state) = engine(zentra.clone(), &[]).await;
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 0..30 {
+        let engine = engine.clone();
+        calls.spawn(async move { pay(&engine, &format!("order-{number}"), 15 * SECOND).await });
+    }
+    for told in calls.join_all().await {
+        assert_eq!(told.unwrap_err().reason(), Reason::OutcomeUnknown);
+    }
+    assert_eq!(state.circuit.times_opened(), 1);
+    assert_eq!((zentra.posts(), zentra.repeats()), (30, 0));
+    assert_eq!((state.budget.repeats(), state.budget.left_milli()), (0, 10_000));
 }
 
 /// Step 7: Zentra keeps a key for two hours here, of which the last is a margin. What may have

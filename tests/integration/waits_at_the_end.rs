@@ -55,7 +55,56 @@ async fn a_payment_that_zentra_is_at_work_on_is_unknown() {
 async fn a_wait_that_zentra_asked_for_ends() {
     let zentra = Zentra::new(|_, _| (503, Some("100")));
     let (engine, _) = engine(zentra.clone(), &["--drain-seconds=20"]).await;
-    assert_eq!(told_at_the_end(&engine).await, (Reason::OutcomeUnknown, 10 * SECOND));
+    assert_eq!(told_at_the_end(&engine).await, (Reason::OutcomeUnknown, SECOND));
     assert_eq!(zentra.posts(), 1, "before it was asked to come back nothing is sent");
     assert_eq!(zentra.look_ups(), 0, "a look-up may take longer than there is time");
+}
+
+/// Its claim is made in the second half of the time to drain, and nothing has left: another process
+/// can make the payment, and clients ask one where they are told to.
+#[tokio::test(start_paused = true)]
+async fn a_payment_that_has_not_left_by_then_is_sent_elsewhere() {
+    let zentra = Zentra::new(|_, _| (201, None));
+    let (engine, _) = engine(zentra.clone(), &["--drain-seconds=20"]).await;
+    engine.draining().begin();
+    sleep(10 * SECOND).await;
+    let error = pay(&engine, "order-1", LONG).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::ShuttingDown);
+    let metadata: Vec<_> = error.metadata().collect();
+    assert!(metadata.contains(&("money_moved", "no".to_owned())), "{metadata:?}");
+    assert!(metadata.contains(&("sent", "false".to_owned())), "{metadata:?}");
+    assert_eq!((zentra.posts(), zentra.look_ups()), (0, 0));
+}
+
+/// Whether a reference that is taken is this payment's own is not asked any more either: that takes
+/// as long as a try may.
+#[tokio::test(start_paused = true)]
+async fn a_reference_that_is_taken_is_not_looked_up_by_then() {
+    for (after, look_ups) in [(8 * SECOND, 1), (9 * SECOND + SECOND / 2, 0)] {
+        let zentra = Zentra::new(|_, _| (409, None));
+        *zentra.conflict.lock().unwrap() = "duplicate_reference";
+        *zentra.takes.lock().unwrap() = SECOND;
+        let (engine, _) = engine(zentra.clone(), &["--drain-seconds=20"]).await;
+        engine.draining().begin();
+        sleep(after).await;
+        let error = pay(&engine, "order-1", LONG).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::ReferenceAlreadyUsed);
+        let metadata: Vec<_> = error.metadata().collect();
+        assert!(metadata.contains(&("money_moved", "unknown".to_owned())), "{metadata:?}");
+        assert_eq!((zentra.posts(), zentra.look_ups()), (1, look_ups));
+    }
+}
+
+/// One that goes on only because its key was refused, or that the engine sends once more, does not
+/// begin then.
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_once_more_does_not_begin_by_then() {
+    let zentra = Zentra::new(|_, _| (503, None));
+    *zentra.takes.lock().unwrap() = SECOND;
+    let (engine, state) = engine(zentra.clone(), &["--drain-seconds=20"]).await;
+    engine.draining().begin();
+    sleep(9 * SECOND + SECOND / 2).await;
+    let error = pay(&engine, "order-1", LONG).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::OutcomeUnknown);
+    assert_eq!((zentra.posts(), state.budget.repeats()), (1, 0));
 }

@@ -5,7 +5,7 @@ mod ending;
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::answer::{self, unknown};
 use super::execute::{PaymentCall, Start};
@@ -25,6 +25,9 @@ use crate::zentra::{Attempt, Reply, Trouble, TroubleKind, Zentra};
 const TIME_TO_TELL: Duration = Duration::from_millis(50);
 /// And at most this share of it.
 const SHARE_TO_TELL: u32 = 4;
+
+/// How long a pause goes on, at most, once the process is about to end.
+const PAUSE_AT_THE_END: Duration = Duration::from_secs(1);
 
 /// What to do next.
 enum Next<T> {
@@ -127,9 +130,10 @@ impl<'a, P: Payment> Session<'a, P> {
             if self.may_never_post_again() {
                 return self.unresolved().await;
             }
-            if self.posts_here > 0 && !self.shared.zentra.pays_for_repeat() {
-                let why = "repeats have used up their share of the traffic";
-                return self.give_up(unknown(true, why)).await;
+            if self.posts_here > 0
+                && let Err(why) = self.pay_for_repeat()
+            {
+                return self.give_up(why).await;
             }
             if let Next::Answer(answer) = self.post(&mut pause).await {
                 return answer;
@@ -144,6 +148,18 @@ impl<'a, P: Payment> Session<'a, P> {
             return 1;
         }
         self.shared.settings.posts_per_call.saturating_sub(self.posts_here)
+    }
+
+    /// Pays for one more POST, where it would leave.
+    fn pay_for_repeat(&self) -> Result<(), Error> {
+        if let Some(wait) = self.shared.zentra.refuses_for() {
+            let error = unknown(true, "nothing is sent while the circuit is open");
+            return Err(error.asked_to_wait(Some(wait)));
+        }
+        match self.shared.zentra.pays_for_repeat() {
+            true => Ok(()),
+            false => Err(unknown(true, "repeats have used up their share of the traffic")),
+        }
     }
 
     /// Zentra may have forgotten the key: what may have arrived once might be paid twice.
@@ -261,6 +277,7 @@ impl<'a, P: Payment> Session<'a, P> {
             }
             TroubleKind::NotSent
             | TroubleKind::NoTime
+            | TroubleKind::Ending
             | TroubleKind::CircuitOpen(_)
             | TroubleKind::RateLimited
             | TroubleKind::Unauthorized => {
@@ -291,7 +308,16 @@ impl<'a, P: Payment> Session<'a, P> {
             let error = unknown(true, "another call has taken the payment over");
             return Next::Answer(self.give_up(error).await);
         }
-        self.pause_until(next_look).await;
+        let is_over = tokio::select! {
+            biased;
+            is_over = self.pause_until(next_look) => !is_over,
+            // What Zentra asks for may be longer than there is any use in.
+            () = self.no_time_to_pause() => true,
+        };
+        if is_over {
+            let error = unknown(true, "the process is about to end");
+            return Next::Answer(self.give_up(answer::noted(error, trouble)).await);
+        }
         if mutants::is_on(Mutant::NoLookUpBeforeResend) {
             return Next::Send;
         }
@@ -304,7 +330,7 @@ impl<'a, P: Payment> Session<'a, P> {
         self.ambiguous = true;
         let mut pause = self.shared.settings.look_up_pause;
         loop {
-            let next_look = Instant::now() + pause;
+            let next_look = Instant::now() + pause.max(trouble.asked_wait.unwrap_or_default());
             pause *= 2;
             if next_look >= self.call.answer_by || self.call.payment.reference().is_none() {
                 let error = unknown(true, "Zentra is at work on the same key");
@@ -320,6 +346,12 @@ impl<'a, P: Payment> Session<'a, P> {
                 return Next::Answer(self.give_up(error).await);
             }
         }
+    }
+
+    /// Returns a second after the end of the process has begun: what passes by itself does so sooner.
+    async fn no_time_to_pause(&self) {
+        self.shared.draining.begun().await;
+        sleep(PAUSE_AT_THE_END).await;
     }
 
     /// Waits; false where the end of the process leaves no more time to.
@@ -341,7 +373,9 @@ impl<'a, P: Payment> Session<'a, P> {
         trouble: &Trouble,
         after: AfterRefusal,
     ) -> Result<Executed<P::Value>, Error> {
-        let error = answer::refused(trouble);
+        // A try before this one may have left, and been refused.
+        let sent = self.posts_here > 0 || !trouble.kind.was_kept_back();
+        let error = answer::refused(trouble).sent(sent);
         if !self.ambiguous || mutants::is_on(Mutant::ReleaseOfAmbiguous) {
             let may_be_ours = match trouble.kind {
                 // Zentra has seen this key with another content, as after a loss of the store:
@@ -379,6 +413,9 @@ impl<'a, P: Payment> Session<'a, P> {
     /// Whether what Zentra has under the reference is the same in every respect, or cannot be
     /// seen.
     async fn reference_may_be_ours(&mut self) -> bool {
+        if self.shared.draining.is_waiting_over() {
+            return true;
+        }
         let look = self.call.payment.look_up(&self.looking_up, true);
         match self.lease.while_held(look).await {
             Ok(Found::Other(_)) => false,
@@ -391,7 +428,11 @@ impl<'a, P: Payment> Session<'a, P> {
         if self.ambiguous {
             return self.give_up(unknown(self.posts_here > 0, "no time for another try")).await;
         }
-        self.release(Error::new(Reason::DeadlineTooShort)).await
+        let reason = match self.shared.draining.is_waiting_over() {
+            true => Reason::ShuttingDown,
+            false => Reason::DeadlineTooShort,
+        };
+        self.release(Error::new(reason).sent(self.posts_here > 0)).await
     }
 
     /// The tries before the last one, which the way to Zentra repeated by itself.

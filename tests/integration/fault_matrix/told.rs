@@ -72,6 +72,8 @@ pub(crate) struct Fault {
     pub(crate) reason: String,
     pub(crate) money_moved: String,
     pub(crate) sent: String,
+    /// The wait of `RetryInfo`.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl Told {
@@ -119,6 +121,7 @@ impl Told {
             money_moved: word("money_moved"),
             sent: word("sent"),
             reason: info.reason,
+            retry_after: status.get_details_retry_info().and_then(|info| info.retry_delay),
         })
     }
 

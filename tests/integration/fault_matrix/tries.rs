@@ -1,5 +1,8 @@
 //! What the way to Zentra repeats by itself is told one by one, and counts.
 
+use std::time::{Duration, Instant};
+
+use tonic::Code;
 use zentra_sidecar::domain::Reference;
 use zentra_sidecar::idempotency::{Lookup, Namespace, Store as _};
 use zentra_sidecar::simulator::{Action, Fault, Route};
@@ -61,4 +64,38 @@ async fn a_call_makes_three_posts_at_most() {
     // The 429s stand in the ledger as faults, not as refusals that were unread.
     assert_eq!(lab.charges("order-1"), 1);
     assert_eq!(lab.look_ups("order-1"), 3, "after the doubt, after the third, before the fourth");
+}
+
+/// Row 21: as a caller of the real program sees it. What passes within its time is waited for, what
+/// does not is handed on at once, and what is no wait is as if it were not there.
+#[tokio::test]
+async fn a_wait_that_zentra_asks_for_is_obeyed_handed_on_or_ignored() {
+    let lab = Lab::start().await;
+    let sidecar = lab.sidecar().start().await;
+    let in_an_hour = lab.zentra.now() + jiff::SignedDuration::from_hours(1);
+    let in_an_hour = jiff::fmt::rfc2822::to_string(&in_an_hour.to_zoned(jiff::tz::TimeZone::UTC));
+    let asks = |wait: &str| {
+        let retry_after = Some(wait.to_owned());
+        Action::Status { status: 429, effect: false, code: None, body: None, retry_after }
+    };
+    for (number, wait) in ["1", "-1", "soon"].into_iter().enumerate() {
+        let reference = format!("order-{number}");
+        lab.next_post(&reference, asks(wait));
+        let began = Instant::now();
+        let told = sidecar.charge(&order(&reference)).await;
+        told.is_paid("DIRECT");
+        assert_eq!((told.outcome().posts, lab.posts(&reference)), (2, 2), "{wait}");
+        let waited = began.elapsed() >= Duration::from_secs(1);
+        assert_eq!(waited, wait == "1", "{wait}: {:?}", began.elapsed());
+    }
+    for (number, wait) in ["3600", &in_an_hour.unwrap()].into_iter().enumerate() {
+        let reference = format!("later-{number}");
+        lab.next_post(&reference, asks(wait));
+        let told = sidecar.charge(&order(&reference)).await;
+        told.is_fault(Code::ResourceExhausted, "UPSTREAM_RATE_LIMITED", "no");
+        let asked = told.fault().retry_after.expect("a wait is handed on");
+        let hour = Duration::from_secs(3540)..=Duration::from_secs(3600);
+        assert!(hour.contains(&asked), "{wait}: {asked:?}");
+        assert_eq!(lab.posts(&reference), 1, "{wait}");
+    }
 }

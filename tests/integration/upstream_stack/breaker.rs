@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::time::{advance, sleep};
 use zentra_sidecar::upstream::{CircuitState, Effect, StackSettings, TransportError};
 
@@ -66,6 +67,23 @@ async fn a_probe_whose_caller_goes_away_makes_way() {
     let _ = probe.await;
     assert_eq!(rig.exchange(Effect::Read, TIME).await, Ok(200));
     assert_eq!(rig.state.circuit.state(), CircuitState::Closed);
+}
+
+/// What Zentra says counts, whether it is heard out or not.
+#[tokio::test(start_paused = true)]
+async fn an_answer_whose_body_is_cut_off_or_too_large_counts_by_its_status() {
+    for (status, state) in [(200, CircuitState::Closed), (503, CircuitState::Open)] {
+        let status = StatusCode::from_u16(status).unwrap();
+        for fault in
+            [TransportError::CutOff { status }, TransportError::TooLarge { status, limit_bytes: 1 }]
+        {
+            let rig = Rig::new([Step::Fails(fault)]);
+            for _ in 0..10 {
+                assert_eq!(rig.exchange(Effect::Write, TIME).await, Err(fault));
+            }
+            assert_eq!(rig.state.circuit.state(), state, "{fault:?}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

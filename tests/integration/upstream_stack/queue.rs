@@ -121,6 +121,6 @@ async fn who_waits_for_a_place_makes_way_for_the_end_of_the_process() {
     let began = Instant::now();
     // Of 20 s to drain, half.
     let second = rig.exchange(Effect::Write, 60 * SECOND).await;
-    assert_eq!((second, began.elapsed()), (Err(TransportError::NoTime), 10 * SECOND));
+    assert_eq!((second, began.elapsed()), (Err(TransportError::Ending), 10 * SECOND));
     first.abort();
 }

@@ -1,6 +1,6 @@
 //! What is repeated, how often, after which pauses, and what is left of the budget.
 
-use http::Request;
+use http::{Request, StatusCode};
 use tower::ServiceExt as _;
 use zentra_sidecar::upstream::{
     BudgetSettings, CircuitState, Effect, Repeated, SendFence, StackSettings, Terms,
@@ -38,7 +38,8 @@ async fn a_doubtful_write_is_tried_once_and_costs_no_token() {
         Step::Status(408),
         Step::Status(409),
         Step::Fails(TransportError::Broken),
-        Step::Fails(TransportError::TooLarge { limit_bytes: 1 }),
+        Step::Fails(TransportError::CutOff { status: StatusCode::CREATED }),
+        Step::Fails(TransportError::TooLarge { status: StatusCode::CREATED, limit_bytes: 1 }),
         Step::Hangs,
     ] {
         let rig = Rig::new([step.clone(), Step::Status(200)]);
@@ -142,4 +143,20 @@ async fn what_is_kept_back_brings_nothing_into_the_budget() {
         assert!(matches!(refused, Err(TransportError::CircuitOpen { .. })), "{refused:?}");
     }
     assert_eq!(rig.tokens_left_milli(), left);
+}
+
+/// As one that goes out again because its key was refused: it may take longer than there is.
+#[tokio::test(start_paused = true)]
+async fn a_repeat_does_not_begin_in_the_second_half_of_the_time_to_drain() {
+    let rig = Rig::new([Step::Status(201)]);
+    let again = |is_repeat| {
+        let mut request = Request::new(bytes::Bytes::new());
+        request.extensions_mut().insert(Terms { is_repeat, ..Terms::default() });
+        rig.upstream.clone().oneshot(request)
+    };
+    rig.draining.begin();
+    assert_eq!(again(true).await.unwrap().status(), 201);
+    tokio::time::sleep(10 * SECOND).await;
+    assert_eq!(again(true).await.unwrap_err(), TransportError::Ending);
+    assert_eq!(again(false).await.unwrap().status(), 201, "what was let in may begin");
 }
