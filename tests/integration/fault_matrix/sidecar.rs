@@ -19,7 +19,7 @@ use zentra_sidecar::simulator::Simulator;
 
 use super::lab::{CUSTOMER, GOOD_CARD, KEY, Lab, PATIENCE};
 use super::told::{Order, Told};
-use crate::support::process::{Ended, run};
+use crate::support::process::{Ended, connect, run};
 
 /// How a sidecar is started.
 pub(crate) struct Launch<'a> {
@@ -119,7 +119,7 @@ impl<'a> Launch<'a> {
         let line = said.until("\"message\":\"serving\"").await;
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         let address = |name: &str| format!("http://{}", line[name].as_str().unwrap());
-        let channel = Endpoint::from_shared(address("grpc")).unwrap().connect().await.unwrap();
+        let channel = connect(line["grpc"].as_str().unwrap()).await.unwrap();
         Sidecar {
             client: PaymentServiceClient::new(channel),
             grpc: address("grpc"),

@@ -22,12 +22,40 @@ pub(super) const ECHOED: usize = 99_998;
 type Client = PaymentServiceClient<Channel>;
 type Told = Pin<Box<dyn Future<Output = String> + Send>>;
 
+/// Which of the sidecars is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum At {
+    /// One that takes card data.
+    Accepting,
+    /// One that does not.
+    Refusing,
+    /// One whose caller an operator has stopped.
+    Stopped,
+    /// One with a place for a single call.
+    Narrow,
+    /// One that this process may not call.
+    Closed,
+    /// One whose store is not there.
+    Storeless,
+}
+
+impl At {
+    pub(super) const ALL: [Self; 6] = [
+        Self::Accepting,
+        Self::Refusing,
+        Self::Stopped,
+        Self::Narrow,
+        Self::Closed,
+        Self::Storeless,
+    ];
+}
+
 /// One way.
 pub(super) struct Path {
     pub(super) name: &'static str,
     /// What some of its answers say.
     pub(super) told: &'static str,
-    pub(super) refuses_card_data: bool,
+    pub(super) at: At,
     /// Sets Zentra up.
     pub(super) prepare: fn(&Lab),
     /// Makes a call, and gives everything that its caller sees.
@@ -127,7 +155,7 @@ fn twice_at_once(client: Client, index: usize) -> Told {
 }
 
 fn path(name: &'static str, told: &'static str, prepare: fn(&Lab)) -> Path {
-    Path { name, told, refuses_card_data: false, prepare, call: save_card }
+    Path { name, told, at: At::Accepting, prepare, call: save_card }
 }
 
 /// A way on which nobody knows what became of the card.
@@ -203,7 +231,11 @@ fn own() -> Vec<Path> {
             },
             ..path("denied by the policy", "POLICY_DENIED", nothing)
         },
-        Path { refuses_card_data: true, ..path("card data refused", "CARD_DATA_REFUSED", nothing) },
+        Path { at: At::Refusing, ..path("card data refused", "CARD_DATA_REFUSED", nothing) },
+        Path { at: At::Stopped, ..path("stopped", "STOPPED", nothing) },
+        Path { at: At::Narrow, ..path("no place", "OVERLOADED", nothing) },
+        Path { at: At::Closed, ..path("not allowed", "CALLER_NOT_ALLOWED", nothing) },
+        Path { at: At::Storeless, ..path("no store", "IDEMPOTENCY_STORE_UNAVAILABLE", nothing) },
         Path {
             call: |client, index| spoilt(client, index, |card| card.number.push('7')),
             ..path("no such number", "INVALID_REQUEST", nothing)

@@ -1,12 +1,13 @@
 //! Everything that a sidecar leaves behind: what it wrote, sent, showed and stored.
 
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::PathBuf;
 
 use redis::Value;
 use zentra_sidecar::grpc::proto::GetChargeRequest;
 
-use super::paths::Path;
+use super::paths::{At, Path};
 use super::scanner::Sinks;
 use crate::fault_matrix::lab::Lab;
 use crate::fault_matrix::metrics::shown;
@@ -16,19 +17,21 @@ use crate::support::rotel::Rotel;
 /// Whose cards are not saved.
 pub(super) const DENIED: &str = "cus_denied";
 
+/// No process has it.
+const NOBODYS_UID: &str = "4294967294";
+
 const POLICY: &str = r#"
     permit(principal, action, resource);
     @id("denied") forbid(principal, action == Action::"Tokenize", resource)
         when { context.customer == "cus_denied" };
 "#;
 
-/// Two sidecars on one store, one of which takes no card data, and all that can be seen of them.
+/// Sidecars of several kinds on one store, and all that can be seen of them.
 pub(super) struct Watched {
     pub(super) lab: Lab,
     pub(super) rotel: Rotel,
     pub(super) metrics: Rotel,
-    accepting: Sidecar,
-    refusing: Sidecar,
+    sidecars: HashMap<At, Sidecar>,
     lines: [PathBuf; 2],
 }
 
@@ -58,39 +61,66 @@ impl Watched {
                 .variable("SIDECAR_LOG", levels)
                 .lines_to(&lines[0], &lines[1])
         };
-        let accepting = launch().start().await;
-        let refusing = launch().flag("--card-data", "refuse").start().await;
-        Self { rotel, metrics, accepting, refusing, lines, lab }
+        let stop = ["stop", "--by=ada", "--reason=a story", "--only-caller=stopped"];
+        let ended = lab.sidecar().operate(&stop).await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let socket = format!("unix:{}", lab.folder.path().join("socket").display());
+        let mut sidecars = HashMap::new();
+        for at in At::ALL {
+            let launch = match at {
+                At::Accepting => launch(),
+                At::Refusing => launch().flag("--card-data", "refuse"),
+                At::Stopped => launch().flag("--caller", "stopped"),
+                At::Narrow => launch().flag("--calls-in-flight", "1"),
+                At::Closed => {
+                    launch().flag("--listen", &socket).flag("--unix-peer-uids", NOBODYS_UID)
+                }
+                At::Storeless => launch().flag("--store", "redis://127.0.0.1:1"),
+            };
+            sidecars.insert(at, launch.start().await);
+        }
+        Self { rotel, metrics, sidecars, lines, lab }
     }
 
     pub(super) fn sidecar_for(&self, path: &Path) -> &Sidecar {
-        if path.refuses_card_data { &self.refusing } else { &self.accepting }
+        &self.sidecars[&path.at]
     }
 
     /// Makes a last call at each, whose span comes behind all others, and waits for the metrics
     /// that count it.
     pub(super) async fn until_all_has_left(&self) {
-        for (sidecar, reference) in [(&self.accepting, "last-one"), (&self.refusing, "last-two")] {
-            let request = GetChargeRequest { reference: reference.to_owned() };
+        for (at, sidecar) in &self.sidecars {
+            let reference = format!("last-{at:?}");
+            let request = GetChargeRequest { reference: reference.clone() };
             sidecar.client.clone().get_charge(request).await.unwrap_err();
-            self.rotel
-                .printed(&format!("zentra_sidecar.payment.reference: Str({reference})"))
-                .await;
+            // What a stranger asks for is not looked at; its span says who asked.
+            let said = match at {
+                At::Closed => "CALLER_NOT_ALLOWED".to_owned(),
+                _ => format!("zentra_sidecar.payment.reference: Str({reference})"),
+            };
+            self.rotel.printed(&said).await;
         }
         // Of each one that is under way, and one that begins after it.
-        self.metrics.printed_again("zentra_sidecar.payments", 4).await;
+        self.metrics.printed_again("zentra_sidecar.payments", 2 * self.sidecars.len()).await;
     }
 
     /// Whether the log's queue has taken every line.
     pub(super) async fn has_every_line(&self) -> bool {
         let none = "zentra_sidecar_telemetry_lines_dropped_total{target=\"log\"} 0\n";
-        shown(&self.accepting).await.contains(none) && shown(&self.refusing).await.contains(none)
+        for sidecar in self.sidecars.values() {
+            if !shown(sidecar).await.contains(none) {
+                return false;
+            }
+        }
+        true
     }
 
     /// All of it, as of now.
     pub(super) async fn sinks(&self) -> Sinks {
-        let mut metrics = shown(&self.accepting).await;
-        metrics += &shown(&self.refusing).await;
+        let mut metrics = String::new();
+        for sidecar in self.sidecars.values() {
+            metrics += &shown(sidecar).await;
+        }
         let [stdout, stderr] = &self.lines;
         Sinks::from([
             ("stdout", std::fs::read(stdout).unwrap()),
