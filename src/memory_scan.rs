@@ -27,15 +27,15 @@ impl Masked {
     pub(crate) fn new(length: usize) -> Self {
         const LETTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghjkmnpqrstuvwxyz23456789";
         let letter = |_| LETTERS[rand::random_range(..LETTERS.len())] ^ MASK;
-        Self::masked((0..length).map(letter).collect())
+        Self::with_mask((0..length).map(letter).collect())
     }
 
     /// One that stands in a text, which is the caller's to wipe.
     pub(crate) fn of(text: &[u8]) -> Self {
-        Self::masked(text.iter().map(|byte| byte ^ MASK).collect())
+        Self::with_mask(text.iter().map(|byte| byte ^ MASK).collect())
     }
 
-    fn masked(secret: Vec<u8>) -> Self {
+    fn with_mask(secret: Vec<u8>) -> Self {
         let piece = RefCell::new(Zeroizing::new(vec![0; PIECE_BYTES]));
         let maps = RefCell::new(String::with_capacity(PIECE_BYTES));
         Self { secret, piece, maps }
