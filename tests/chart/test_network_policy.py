@@ -102,6 +102,7 @@ def test_policies_for_pods_that_are_not_there_are_refused():
 def test_nothing_is_asked_for_that_stays_in_the_pod():
     helm.render(values(openTelemetry={"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}))
     helm.render(values(openTelemetry={"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", "OTEL_SDK_DISABLED": "true"}))
+    helm.render(values(openTelemetry={"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", "OTEL_SDK_DISABLED": "TRUE"}))
     helm.render(values(zentra={"url": "https://sandbox.api.usezentra.com"}))
 
 
