@@ -147,6 +147,44 @@ def test_a_pod_that_brings_a_sidecar_is_left_alone_with_a_message(place, example
     assert bool(outcome.denied) == (place == "containers")
 
 
+@pytest.mark.parametrize("labels", [{"zentra.io/inject": "sandbox"}, {"zentra.io/inject": "lvie"}, {}, None])
+def test_a_pod_keeps_its_label_as_it_keeps_its_keys(labels, example):
+    injected = admission.admit(POD, "shop", example).pod
+    relabelled = copy.deepcopy(injected)
+    relabelled["metadata"].pop("labels")
+    relabelled["metadata"] |= {} if labels is None else {"labels": labels}
+    for before, after in ((injected, relabelled), (relabelled, injected)):
+        [message] = admission.change(before, after, "shop", example).denied
+        assert "the keys that it has" in message and "template of its owner" in message
+    assert admission.change(injected, relabelled, "elsewhere", example).denied == []
+    # All else may change, also of a pod that no policy would make today: Jobs take back their finalizers so.
+    for kept in (injected, relabelled, pod({"hostNetwork": True})):
+        other = copy.deepcopy(kept)
+        other["metadata"]["annotations"] = {"example.org/seen": "true"}
+        assert admission.change(kept, other, "shop", example).denied == []
+
+
+def test_a_copy_of_a_pod_under_another_profiles_label_is_refused(example):
+    copied = admission.admit(POD, "shop", example).pod
+    copied["metadata"]["labels"] = {"zentra.io/inject": "sandbox"}
+    outcome = admission.admit(copied, "shop", example)
+    assert [message for message in outcome.denied if "given its zentra-sidecar by another profile" in message] == outcome.denied != []
+    # What is left of an annotation alone is no sidecar.
+    bare = admission.admit(pod(annotations={"zentra.io/injected": "sandbox"}), "shop", example)
+    assert bare.denied == [] and bare.pod["metadata"]["annotations"] == {"zentra.io/injected": "live"}
+
+
+@pytest.mark.parametrize("name", ["secrets", "policy", "policy-candidate", "no-token"])
+def test_a_pod_whose_volume_has_the_name_of_one_of_the_sidecars_is_refused(name):
+    rendered = helm.render(Values("inject", {"policy": EVERYTHING["policy"]}))
+    outcome = admission.admit(pod({"volumes": [{"name": f"zentra-sidecar-{name}", "emptyDir": {}}]}), "shop", rendered)
+    [message] = outcome.denied
+    assert "rename it" in message and f"zentra-sidecar-{name}" in message
+    # The guard knows the names of all volumes that there may be.
+    made = {it["name"] for it in admission.admit(POD, "shop", rendered).pod["spec"]["volumes"]}
+    assert made == set(message.split("the names are ")[1].split(", "))
+
+
 @pytest.mark.parametrize("field", ["hostNetwork", "shareProcessNamespace", "hostPID"])
 def test_a_pod_that_would_lay_the_sidecar_open_is_refused_with_a_message(field, example):
     outcome = admission.admit(pod({field: True}), "shop", example)
