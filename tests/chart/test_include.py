@@ -8,7 +8,7 @@ import yaml
 import helm
 import schemas
 from helm import EXAMPLES
-from test_pod_security import container_breaches
+from test_pod_security import breaches
 
 
 def render(chart, *arguments: str, given: str = "") -> list[dict]:
@@ -26,7 +26,6 @@ def test_the_example_service_gets_its_sidecar(charts):
     pod = deployment["spec"]["template"]["spec"]
     first = pod["initContainers"][0]
     assert first["name"] == "zentra-sidecar" and first["restartPolicy"] == "Always"
-    assert container_breaches(first) == []
     assert "readinessProbe" not in first
     assert first["image"] == "registry.example.com/zentra-sidecar:0.1.0"
     environment = {it["name"]: it.get("value") for it in first["env"]}
@@ -34,6 +33,8 @@ def test_the_example_service_gets_its_sidecar(charts):
     assert environment["SIDECAR_CARD_DATA"] == "refuse"
     volumes = {it["name"] for it in pod["volumes"]}
     assert {it["name"] for it in first["volumeMounts"]} == volumes
+    # The service's own container too: what is copied from here is to start under the restricted profile.
+    assert breaches(pod) == [] and pod["automountServiceAccountToken"] is False
     assert deployment["spec"]["template"]["metadata"]["labels"]["zentra.io/sidecar"] == "shop"
 
 
