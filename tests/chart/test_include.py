@@ -92,14 +92,16 @@ def test_the_dependency_can_have_an_alias(charts, tmp_path):
     template.write_text(template.read_text().replace('(index .Values "zentra-sidecar")', ".Values.payments"))
     chart["dependencies"][0]["condition"] = "payments.enabled"
     (service / "Chart.yaml").write_text(yaml.safe_dump(chart))
-    for name in ("container", "volumes", "imagePullSecrets", "podLabels"):
-        text = template.read_text().replace(f'"zentra-sidecar.{name}" .', f'"zentra-sidecar.{name}" (index .Subcharts "payments")')
-        template.write_text(text)
     values = yaml.safe_load((EXAMPLES / "include.yaml").read_text())
     (service / "values.yaml").write_text(yaml.safe_dump({"payments": values["zentra-sidecar"]}))
     (service / "Chart.lock").unlink(missing_ok=True)
     done = helm.run("dependency", "build", str(service))
     assert done.returncode == 0, done.stderr
+    forgotten = helm.run("template", "shop", str(service))
+    assert forgotten.returncode != 0 and '(index .Subcharts "alias")' in forgotten.stderr
+    for name in ("container", "volumes", "imagePullSecrets", "podLabels"):
+        text = template.read_text().replace(f'"zentra-sidecar.{name}" .', f'"zentra-sidecar.{name}" (index .Subcharts "payments")')
+        template.write_text(text)
     pod = helm.one(render(service), "Deployment")["spec"]["template"]["spec"]
     assert helm.sidecar(pod)["image"] == "registry.example.com/zentra-sidecar:0.1.0"
 

@@ -185,6 +185,9 @@ zentra.url must be http://127.0.0.1:8089 with trial.enabled: the simulator is in
 {{- if and .Values.networkPolicy.enabled (ne .Values.mode "gateway") (not .Values.reconciler.enabled) -}}
 {{- $faults = print $faults "\nnetworkPolicy.enabled restricts the chart's own pods, and there are none: a pod with a sidecar has the policies of its service" -}}
 {{- end -}}
+{{- if .Values.networkPolicy.enabled -}}
+{{- $faults = print $faults "\n" (include "zentra-sidecar.peerFaults" .) -}}
+{{- end -}}
 {{- if eq .Values.mode "inject" -}}
 {{- $faults = print $faults "\n" (include "zentra-sidecar.injectFaults" .) -}}
 {{- else if or (eq .Values.mode "gateway") .Values.reconciler.enabled .Values.trial.enabled -}}
