@@ -3,7 +3,7 @@
 import admission
 import helm
 from helm import Values
-from test_inject import POD, pod
+from sample_pods import POD, pod
 
 POLICY = {"policy": {"files": {"everything.cedar": "permit (principal, action, resource);"}},
           "settings": {"callsInFlight": 64}, "openTelemetry": {"OTEL_TRACES_SAMPLER": "always_on"}}
