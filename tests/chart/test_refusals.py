@@ -128,6 +128,11 @@ def test_what_the_program_would_refuse_is_told_by_name_and_profile():
     ({"limits": {"memroy": "1Gi"}}, "additional properties 'memroy' not allowed"),
     ({"requests": {"cpu": -1}}, "minimum: got -1, want 0"),
     ({"requests": {"cpu": "-1"}}, "at '/resources/requests/cpu'"),
+    # A thousandth of a byte, and cores by the million.
+    ({"limits": {"memory": "128m"}}, "at '/resources/limits/memory': value must be 'a number of bytes such as 128Mi'"),
+    ({"limits": {"memory": 0.5}}, "at '/resources/limits/memory': got number, want integer"),
+    ({"limits": {"cpu": "1M"}}, "at '/resources/limits/cpu': value must be 'a number of cores such as 500m or 0.5'"),
+    ({"requests": {"cpu": "0.0005"}}, "at '/resources/requests/cpu': value must be"),
 ])
 def test_resources_that_no_pod_could_have(resources, told):
     assert told in helm.refusal(Values("gateway", {"resources": resources}))
@@ -135,7 +140,7 @@ def test_resources_that_no_pod_could_have(resources, told):
 
 @pytest.mark.parametrize("resources", [
     {"requests": {"cpu": "100m"}, "limits": {"cpu": 0.1}}, {"requests": {"memory": "0.125Gi"}}, {"limits": {"memory": 134217728}},
-    {"requests": {"ephemeral-storage": "1Mi"}},
+    {"requests": {"ephemeral-storage": "1Mi", "cpu": "1"}, "limits": {"cpu": "1.5", "memory": "134217728"}},
 ])
 def test_resources_that_a_pod_can_have(resources):
     helm.render(Values("gateway", {"resources": resources}))
