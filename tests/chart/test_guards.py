@@ -47,7 +47,22 @@ def test_a_copy_of_a_pod_under_another_profiles_label_is_refused(example):
     assert [message for message in outcome.denied if "given its zentra-sidecar by another profile" in message] == outcome.denied != []
     # What is left of an annotation alone is no sidecar.
     bare = admission.admit(pod(annotations={"zentra.io/injected": "sandbox"}), "shop", example)
-    assert bare.denied == [] and bare.pod["metadata"]["annotations"] == {"zentra.io/injected": "live"}
+    assert bare.denied == [] and bare.pod["metadata"]["annotations"]["zentra.io/injected"] == "live"
+
+
+@pytest.mark.parametrize("changes", [{"image": {"tag": "0.2.0"}}, {"zentra": {"proxy": "http://proxy:3128"}},
+                                     {"store": {"passwordSecret": {"name": "redis"}}}, {"inject": {"profiles": {"live": {"log": "warn"}}}}])
+def test_a_copy_of_a_pod_from_before_a_change_is_told(changes, example):
+    copied = admission.admit(POD, "shop", example).pod
+    later = helm.render(Values("inject", changes))
+    outcome = admission.admit(copied, "shop", later)
+    [message] = outcome.warned
+    assert "before the values of its profile changed" in message
+    assert (outcome.pod, outcome.denied) == (copied, [])
+    # What is the same as it would be today needs no word, and neither does another profile's change.
+    assert admission.admit(copied, "shop", example).warned == []
+    other = helm.render(Values("inject", {"inject": {"profiles": {"sandbox": {"log": "warn"}}}}))
+    assert admission.admit(copied, "shop", other).warned == []
 
 
 @pytest.mark.parametrize("name", ["secrets", "policy", "policy-candidate", "no-token"])

@@ -1,5 +1,7 @@
 """Injection: the policies' expressions, evaluated over pods. No API server takes part."""
 
+import re
+
 import pytest
 
 import admission
@@ -45,6 +47,7 @@ def test_a_labelled_pod_gets_the_sidecar_and_nothing_else_changes(shape, example
     assert mounted == {volume["name"] for volume in after["spec"]["volumes"][kept:]}
     assert after["spec"]["containers"] == before["spec"]["containers"]
     assert after["metadata"]["annotations"].pop("zentra.io/injected") == "live"
+    assert re.fullmatch("[0-9a-f]{8}", after["metadata"]["annotations"].pop("zentra.io/injected-as"))
     assert after["metadata"].get("annotations", {}) == before["metadata"].get("annotations", {})
 
 

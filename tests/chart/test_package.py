@@ -124,6 +124,8 @@ def test_the_notes_list_for_each_profile_what_its_pods_and_its_reconciler_need(n
         assert POLICIES <= needed(part).keys()
         own = dict(helm.pods(rendered))[f"trial-zentra-sidecar-reconciler-{profile}"]
         assert needed(reconcilers[number]) == mounted(own)
+        made = admission.admit(pod, "shop", rendered).pod["metadata"]["annotations"]
+        assert f"zentra.io/injected-as: {made['zentra.io/injected-as']}  with {profile}\n" in told
     assert "sandbox  which then finds the sidecar at 127.0.0.1:50052" in told
 
 

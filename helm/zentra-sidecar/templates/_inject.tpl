@@ -41,6 +41,13 @@
 {{- $_ := set .into "component" .component -}}
 {{- end -}}
 
+{{/* A piece of the hash of what a profile's pods are given: it tells pods of today from those that were
+     made before a change. Takes what programContainer takes. */}}
+{{- define "zentra-sidecar.injectedAs" -}}
+{{- $given := list (include "zentra-sidecar.programContainer" . | fromYaml) (include "zentra-sidecar.programVolumes" . | fromYamlArray) -}}
+{{- toJson $given | sha256sum | trunc 8 -}}
+{{- end -}}
+
 {{/* The names of the profiles, as a JSON array; one that is empty where profiles are not used. */}}
 {{- define "zentra-sidecar.profiles" -}}
 {{- if eq .Values.mode "inject" -}}
