@@ -38,6 +38,12 @@ IDS = [
     "spiffe://example.org/ns/*/sa", "spiffe://example.org/ns/sh*", "spiffe://example.org/ns/shöp", "spiffe://example.org/ns/shop/",
     "spiffe://Example.org/ns", "spiffe://other.org/ns/shop", "example.org/ns/shop", "spiffe://example.org/ns,spiffe://a/b,c",
 ]
+HOSTS = [
+    "[2001:db8::1]", "[::]", "[::1]", "[1:2:3:4:5:6:7:8]", "[1:2:3:4:5:6:7::]", "[::2:3:4:5:6:7:8]", "[2001:db8::192.0.2.1]", "[1::8]",
+    "[::::]", "[:]", "[2001:db8:::1]", "[12345::]", "[1:2:3:4:5:6:7:8:9]", "[1:2:3:4:5:6:7]", "[1::2::3]", "[:1:2:3:4:5:6:7:8]", "[1:2:3:4:5:6:7:]",
+    "[1.2.3.4]", "[2001:db8::192.0.2.256]", "[1:2:3:4:5:6:7:1.2.3.4]",
+    "192.0.2.1", "host.7a", "7.host", "999.1.1.1", "1.2.3.4.5", "a.1", "a.0x1", "redis-0.redis", "1-2",
+]
 FILTERS = [
     "info", "INFO", "off", "3", "zentra_sidecar=debug", "warn,zentra_sidecar::engine=trace", "zentra_sidecar[call{id=3}]=debug",
     "[call]=debug", "info, warn", "zentra_sidecar=", "zentra_sidecar=debg", "zentra_sidecar=9", "=info", "a=b=c", "a= info", "[call",
@@ -55,6 +61,15 @@ def test_an_address_of_zentra(url):
 @pytest.mark.parametrize("url", STORES)
 def test_an_address_of_the_store(url):
     assert chart_takes(store={"url": url}) == program_takes({"SIDECAR_STORE": url}, "--store ")
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_host_that_looks_like_a_number(host):
+    assert chart_takes(zentra={"proxy": f"http://{host}:3128"}) == program_takes(
+        {"SIDECAR_ZENTRA_PROXY": f"http://{host}:3128", "ZENTRA_URL": "https://api.example.org"}, "--zentra-proxy")
+    assert chart_takes(store={"url": f"redis://app@{host}:6379"}) == program_takes({"SIDECAR_STORE": f"redis://app@{host}:6379"}, "--store ")
+    assert chart_takes(openTelemetry={"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{host}:4318"}) == program_takes(
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{host}:4318"}, "OTEL_")
 
 
 @pytest.mark.parametrize("url", PROXIES)

@@ -54,10 +54,9 @@ image.repository is required: there is no public image; build it with scripts/im
 {{- $host := (urlParse .).hostname | lower | trimSuffix "." }}
 {{- if regexMatch "^(169\\.254\\..*|0\\.0\\.0\\.0|100\\.100\\.100\\.200|metadata(\\.google\\.internal|\\.goog)?|instance-data|192\\.0\\.0\\.192|fe[89ab].*|::|fd00:0?ec2:.*254|::ffff:.*)$" $host }}
 {{ $.prefix }}zentra.url must not be a link-local or cloud metadata address
-{{- else if and (regexMatch "(^|\\.)(0x[0-9a-f]*|[0-9]+)$" $host) (not (regexMatch "^((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(\\.|$)){4}$" $host)) }}
-{{ $.prefix }}zentra.url must give an IPv4 address as four decimal numbers
 {{- end }}
 {{- end }}
+{{- include "zentra-sidecar.addressFaults" . }}
 {{- if and (hasPrefix "http:" (default "" .values.zentra.url)) .values.zentra.proxy }}
 {{- if not (regexMatch "^(localhost|127\\.[0-9.]+|::1)$" (urlParse .values.zentra.proxy).hostname) }}
 {{ .prefix }}zentra.proxy must be on the same machine where zentra.url is http
