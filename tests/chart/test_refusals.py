@@ -17,6 +17,11 @@ ZENTRA = [
     "https://[::ffff:169.254.169.254]", "https://0xa9fea9fe", "https://2852039166", "https://0251.0376.0251.0376",
     "https://metadata.google.internal", "https://METADATA.google.internal.", "https://metadata", "https://100.100.100.200",
     "https://metadata.goog", "https://instance-data", "https://192.0.0.192",
+    *(f"https://[{address}]" for address in (
+        "0:0:0:0:0:0:0:0", "0::0", "0:0:0:0:0:ffff:169.254.169.254", "::ffff:a9fe:a9fe", "::ffff:1.2.3.4", "::ffff:7f00:1", "::a9fe:a9fe",
+        "::169.254.169.254", "64:ff9b::a9fe:a9fe", "64:ff9b::169.254.169.254", "64:ff9b::1.2.3.4", "64:ff9b:1::a9fe:a9fe", "::100.100.100.200",
+        "fd00:ec2:0:0:0:0:0:254", "fd00:0ec2::0254", "fd00:ec2::1254", "fd00:ec2:1::254", "fe7f::1", "fe9::1", "FE80::1", "fec0::1", "2002:a9fe:a9fe::1")),
+    "https://169.254.1.1.", "https://192.0.0.192.", "https://100.100.100.201", "https://0.0.0.1", "https://foo.metadata.google.internal",
     "https://api.example.org:65535", "https://api.example.org:65536", "https://api.example.org:99999", "http://127.0.0.1:70000",
 ]
 STORES = [

@@ -50,12 +50,6 @@ image.repository is required: there is no public image; build it with scripts/im
 {{- if lt (mul $lease 1000) (mul $connect 3) }}
 {{ .prefix }}settings.leaseSeconds ({{ $lease }}) must be at least three times settings.connectTimeoutMs ({{ $connect }})
 {{- end }}
-{{- with .values.zentra.url }}
-{{- $host := (urlParse .).hostname | lower | trimSuffix "." }}
-{{- if regexMatch "^(169\\.254\\..*|0\\.0\\.0\\.0|100\\.100\\.100\\.200|metadata(\\.google\\.internal|\\.goog)?|instance-data|192\\.0\\.0\\.192|fe[89ab].*|::|fd00:0?ec2:.*254|::ffff:.*)$" $host }}
-{{ $.prefix }}zentra.url must not be a link-local or cloud metadata address
-{{- end }}
-{{- end }}
 {{- include "zentra-sidecar.addressFaults" . }}
 {{- if and (hasPrefix "http:" (default "" .values.zentra.url)) .values.zentra.proxy }}
 {{- if not (regexMatch "^(localhost|127\\.[0-9.]+|::1)$" (urlParse .values.zentra.proxy).hostname) }}

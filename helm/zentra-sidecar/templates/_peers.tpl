@@ -1,19 +1,5 @@
 {{/* Peers of network policies, as far as values.schema.json cannot say it. */}}
 
-{{/* The bits of an address, as a text. Takes an address of either family. */}}
-{{- define "zentra-sidecar.bits" -}}
-{{- if contains ":" . -}}
-{{- $halves := splitList "::" . -}}
-{{- $head := first $halves | splitList ":" | compact -}}
-{{- $tail := rest $halves | join "" | splitList ":" | compact -}}
-{{- range $head -}}{{- printf "0x%s" . | int64 | printf "%016b" -}}{{- end -}}
-{{- repeat (sub 8 (add (len $head) (len $tail)) | int) (repeat 16 "0") -}}
-{{- range $tail -}}{{- printf "0x%s" . | int64 | printf "%016b" -}}{{- end -}}
-{{- else -}}
-{{- range splitList "." . -}}{{- int64 . | printf "%08b" -}}{{- end -}}
-{{- end -}}
-{{- end -}}
-
 {{/* Not empty where one block of addresses is a part of another, and not all of it. Takes part and whole. */}}
 {{- define "zentra-sidecar.isPart" -}}
 {{- $part := splitList "/" .part -}}
