@@ -33,6 +33,8 @@ NEIGHBOURS = {"labelSelector": {"matchLabels": {"app": "checkout"}, "matchExpres
               "matchLabelKeys": ["pod-template-hash"]}
 # Where the chart's own pods may run, in every form.
 PLACEMENT = {
+    "serviceAccountName": "payments",
+    "priorityClassName": "1e3",
     "podLabels": {"tier": "back"},
     "podAnnotations": {"traffic.sidecar.istio.io/excludeInboundPorts": "9464", "Example.org/note": "anything: at all"},
     "nodeSelector": {"kubernetes.io/os": "linux", "pool": ""},

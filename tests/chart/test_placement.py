@@ -19,7 +19,7 @@ def pods(**changes) -> dict:
 def test_pods_are_placed_as_the_values_say(owner):
     deployment = helm.one(helm.render(SETS["gateway with a place"]), "Deployment", f"trial-zentra-sidecar-{owner}")
     template = deployment["spec"]["template"]
-    for name in ("nodeSelector", "tolerations", "affinity"):
+    for name in ("serviceAccountName", "priorityClassName", "nodeSelector", "tolerations", "affinity"):
         assert template["spec"][name] == PLACEMENT[name]
     assert template["metadata"]["annotations"] == PLACEMENT["podAnnotations"]
     assert template["metadata"]["labels"].items() >= PLACEMENT["podLabels"].items()
