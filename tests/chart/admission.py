@@ -17,38 +17,48 @@ class Outcome:
 
 
 def admit(pod: dict, namespace: str, rendered: list[dict]) -> Outcome:
-    """Mutates, then validates. Raises where an expression fails: the policies fail closed too."""
+    """A pod is made: mutates, then validates. Raises where an expression fails: the policies fail closed too."""
     pod = copy.deepcopy(pod)
-    for policy in bound(rendered, "MutatingAdmissionPolicy", pod, namespace):
+    for policy in bound(rendered, "MutatingAdmissionPolicy", "CREATE", [pod], namespace):
         conditions = [it["expression"] for it in policy["spec"]["matchConditions"]]
         if all(values(conditions, pod)):
             for mutation in policy["spec"]["mutations"]:
                 assert mutation["patchType"] == "JSONPatch"
                 [operations] = values([mutation["jsonPatch"]["expression"]], pod)
                 apply(operations, pod)
-    outcome = Outcome(pod, [], [])
-    for policy in bound(rendered, "ValidatingAdmissionPolicy", pod, namespace):
+    return validate("CREATE", [pod], namespace, rendered)
+
+
+def change(before: dict, after: dict, namespace: str, rendered: list[dict]) -> Outcome:
+    """A pod that is there is changed: a policy takes it in where either of the two is selected."""
+    assert bound(rendered, "MutatingAdmissionPolicy", "UPDATE", [after, before], namespace) == []
+    return validate("UPDATE", [after, before], namespace, rendered)
+
+
+def validate(operation: str, pods: list[dict], namespace: str, rendered: list[dict]) -> Outcome:
+    outcome = Outcome(pods[0], [], [])
+    for policy in bound(rendered, "ValidatingAdmissionPolicy", operation, pods, namespace):
         [action] = binding_of(policy, rendered)["spec"]["validationActions"]
         told = {"Deny": outcome.denied, "Warn": outcome.warned}[action]
         validations = policy["spec"]["validations"]
-        results = values([it["expression"] for it in validations], pod)
+        results = values([it["expression"] for it in validations], *pods)
         told += [it["message"] for it, good in zip(validations, results, strict=True) if not good]
     return outcome
 
 
-def values(expressions: list[str], pod: dict) -> list:
-    results = stand_ins.evaluate([(expression, pod) for expression in expressions])
+def values(expressions: list[str], *pods: dict) -> list:
+    results = stand_ins.evaluate([(expression, *pods) for expression in expressions])
     for expression, result in zip(expressions, results, strict=True):
         assert "fault" not in result, f"{result['fault']}: {expression}"
     return [result["value"] for result in results]
 
 
-def bound(rendered: list[dict], kind: str, pod: dict, namespace: str) -> list[dict]:
-    """The policies of the kind whose selectors and bindings take the pod in."""
-    labels = pod["metadata"].get("labels", {})
-    policies = [it for it in rendered if it["kind"] == kind]
-    return [it for it in policies
-            if selects(it["spec"]["matchConstraints"]["objectSelector"], labels)
+def bound(rendered: list[dict], kind: str, operation: str, pods: list[dict], namespace: str) -> list[dict]:
+    """The policies of the kind whose rules, selectors and bindings take one of the pods in."""
+    labels = [pod["metadata"].get("labels", {}) for pod in pods]
+    return [it for it in rendered if it["kind"] == kind
+            and any(operation in rule["operations"] for rule in it["spec"]["matchConstraints"]["resourceRules"])
+            and any(selects(it["spec"]["matchConstraints"]["objectSelector"], its) for its in labels)
             and selects(binding_of(it, rendered)["spec"]["matchResources"]["namespaceSelector"],
                         {"kubernetes.io/metadata.name": namespace})]
 

@@ -19,6 +19,12 @@ def charts(tmp_path_factory):
     return service
 
 
+@pytest.fixture(scope="session")
+def example() -> list[dict]:
+    """The objects of mode inject, with the profiles live and sandbox. Only to be read."""
+    return helm.render(helm.Values("inject"))
+
+
 @pytest.fixture
 def redis(tmp_path):
     it = Redis(tmp_path)

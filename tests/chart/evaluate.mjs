@@ -1,7 +1,7 @@
 // Evaluates expressions of admission policies, as far as CEL itself goes.
 //
 // Standard input, a line of JSON each: first {"types": {NAME: {FIELD: {kind, of, repeated}}}}, then
-// questions {"cases": [{"expression", "object"}]}. Standard output: for each question a line with
+// questions {"cases": [{"expression", "object", "oldObject"}]}. Standard output: for each question a line with
 // {"value"} or {"fault"} for each case. Objects come back as plain JSON.
 //
 // An API server knows its own types; these stand-ins are made from Kubernetes' published schemas, so
@@ -24,15 +24,18 @@ const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const registry = standIns(JSON.parse((await lines.next()).value).types);
 const env = celEnv({
   registry,
-  variables: { object: mapType(CelScalar.STRING, CelScalar.DYN) },
+  variables: {
+    object: mapType(CelScalar.STRING, CelScalar.DYN),
+    oldObject: mapType(CelScalar.STRING, CelScalar.DYN),
+  },
 });
 for await (const line of lines) {
   console.log(JSON.stringify(JSON.parse(line).cases.map(evaluate)));
 }
 
-function evaluate({ expression, object }) {
+function evaluate({ expression, object, oldObject }) {
   try {
-    const value = plan(env, parse(expression))({ object });
+    const value = plan(env, parse(expression))({ object, oldObject });
     return isCelError(value) ? { fault: value.message } : { value: plain(value) };
   } catch (fault) {
     return { fault: fault.message };

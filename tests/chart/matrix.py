@@ -27,6 +27,30 @@ GATEWAY = {"mode": "gateway", "gateway": {"tls": {
     "secretName": "tls", "trustDomain": "example.org", "allowedIds": ["spiffe://example.org/ns/shop/*"]}}}
 KEYS = {"zentra": {"keySecret": {"name": "zentra"}}, "fingerprint": {"secret": {"name": "zentra"}}}
 
+REQUIRED, PREFERRED = ("requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution")
+NEIGHBOURS = {"labelSelector": {"matchLabels": {"app": "checkout"}, "matchExpressions": [{"key": "tier", "operator": "Exists"}]},
+              "topologyKey": "topology.kubernetes.io/zone", "namespaces": ["shop"], "namespaceSelector": {},
+              "matchLabelKeys": ["pod-template-hash"]}
+# Where the chart's own pods may run, in every form.
+PLACEMENT = {
+    "serviceAccountName": "payments",
+    "priorityClassName": "1e3",
+    "podLabels": {"tier": "back"},
+    "podAnnotations": {"traffic.sidecar.istio.io/excludeInboundPorts": "9464", "Example.org/note": "anything: at all"},
+    "nodeSelector": {"kubernetes.io/os": "linux", "pool": ""},
+    "tolerations": [{"operator": "Exists"}, {"key": "payments", "operator": "Equal", "value": "only", "effect": "NoSchedule"},
+                    {"key": "example.org/spot", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60}, {"key": "b"}],
+    "affinity": {
+        "nodeAffinity": {
+            REQUIRED: {"nodeSelectorTerms": [
+                {"matchExpressions": [{"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64", "arm64"]},
+                                      {"key": "example.org/cores", "operator": "Gt", "values": ["3"]}, {"key": "spot", "operator": "DoesNotExist"}]},
+                {"matchFields": [{"key": "metadata.name", "operator": "NotIn", "values": ["node-1.example.org"]}]}]},
+            PREFERRED: [{"weight": 100, "preference": {"matchExpressions": [{"key": "pool", "operator": "Exists"}]}}]},
+        "podAffinity": {PREFERRED: [{"weight": 1, "podAffinityTerm": NEIGHBOURS}]},
+        "podAntiAffinity": {REQUIRED: [NEIGHBOURS]}},
+}
+
 # What YAML takes for a number or a truth value where it is not quoted; all of them good names.
 WORDS = {
     "zentra": {"keySecret": {"name": "no", "key": "1e3"}, "caConfigMap": {"name": "off", "key": "null"}},
@@ -57,6 +81,9 @@ SETS = {
     "gateway": Values(changes={**IMAGES, **STORE, **GATEWAY}),
     "gateway with everything": Values(changes={**IMAGES, **STORE, **EVERYTHING, **GATEWAY}),
     "gateway as in the example": Values("gateway"),
+    "gateway with the least": Values("gateway-small"),
+    "gateway with a place": Values("gateway", changes={"gateway": PLACEMENT, "reconciler": PLACEMENT}),
+    "inject with a place": Values("inject", changes={"reconciler": {"enabled": True, **PLACEMENT}}),
     "gateway by digest, over IPv6": Values(changes={
         **STORE, "mode": "gateway", "image": {**IMAGES["image"], "digest": "sha256:" + "a" * 64},
         "gateway": {**GATEWAY["gateway"], "bindAddress": "[::]", "preStopSleepSeconds": 0,

@@ -70,10 +70,12 @@ def evaluator(version: str) -> subprocess.Popen:
     return process
 
 
-def evaluate(cases: list[tuple[str, dict]], version: str = "1.37.0") -> list[dict]:
-    """Each expression over its object: {"value"}, or {"fault"} where it does not compile or run."""
+def evaluate(cases: list[tuple], version: str = "1.37.0") -> list[dict]:
+    """Each expression over its object and, where it is changed, the one before: {"value"}, or {"fault"}
+    where the expression does not compile or run."""
     process = evaluator(version)
-    question = {"cases": [{"expression": expression, "object": thing} for expression, thing in cases]}
+    question = {"cases": [{"expression": expression, "object": thing, "oldObject": before[0] if before else {}}
+                          for expression, thing, *before in cases]}
     process.stdin.write(json.dumps(question) + "\n")
     process.stdin.flush()
     answer = process.stdout.readline()

@@ -1,6 +1,6 @@
 """Injection: the policies' expressions, evaluated over pods. No API server takes part."""
 
-import copy
+import re
 
 import pytest
 
@@ -10,22 +10,8 @@ import schemas
 import stand_ins
 from helm import IMAGES, Values
 from matrix import EVERYTHING, STORE
+from sample_pods import POD, pod
 from test_pod_security import container_breaches
-
-POD = {
-    "apiVersion": "v1",
-    "kind": "Pod",
-    "metadata": {"name": "checkout", "labels": {"zentra.io/inject": "live"}},
-    "spec": {"containers": [{"name": "checkout", "image": "registry.example.com/checkout:1"}]},
-}
-
-
-def pod(spec: dict | None = None, **metadata) -> dict:
-    made = copy.deepcopy(POD)
-    made["metadata"] |= metadata
-    made["spec"] |= spec or {}
-    return made
-
 
 SHAPES = {
     "bare": pod(),
@@ -40,11 +26,6 @@ SHAPES = {
     "with another sidecar": pod({"initContainers": [{"name": "mesh", "image": "registry.example.com/mesh:1",
                                                      "restartPolicy": "Always"}]}),
 }
-
-
-@pytest.fixture(scope="module")
-def example() -> list[dict]:
-    return helm.render(Values("inject"))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -66,6 +47,7 @@ def test_a_labelled_pod_gets_the_sidecar_and_nothing_else_changes(shape, example
     assert mounted == {volume["name"] for volume in after["spec"]["volumes"][kept:]}
     assert after["spec"]["containers"] == before["spec"]["containers"]
     assert after["metadata"]["annotations"].pop("zentra.io/injected") == "live"
+    assert re.fullmatch("[0-9a-f]{8}", after["metadata"]["annotations"].pop("zentra.io/injected-as"))
     assert after["metadata"].get("annotations", {}) == before["metadata"].get("annotations", {})
 
 
@@ -133,49 +115,6 @@ def test_a_pod_that_has_been_injected_stays_as_it_is(example):
     once = admission.admit(POD, "shop", example).pod
     twice = admission.admit(once, "shop", example)
     assert twice.pod == once and twice.denied == []
-
-
-@pytest.mark.parametrize("place", ["initContainers", "containers"])
-def test_a_pod_that_brings_a_sidecar_is_left_alone_with_a_message(place, example):
-    own = {"name": "zentra-sidecar", "image": "registry.example.com/mine:1"}
-    brought = pod({place: [own | ({"restartPolicy": "Always"} if place == "initContainers" else {})]
-                   + (POD["spec"]["containers"] if place == "containers" else [])})
-    outcome = admission.admit(brought, "shop", example)
-    assert outcome.pod == brought
-    assert any("had a container zentra-sidecar already" in it for it in outcome.warned)
-    # One that is no native sidecar would start beside the service, not before it.
-    assert bool(outcome.denied) == (place == "containers")
-
-
-@pytest.mark.parametrize("field", ["hostNetwork", "shareProcessNamespace", "hostPID"])
-def test_a_pod_that_would_lay_the_sidecar_open_is_refused_with_a_message(field, example):
-    outcome = admission.admit(pod({field: True}), "shop", example)
-    assert "initContainers" not in outcome.pod["spec"]
-    assert any(field in message for message in outcome.denied)
-    assert admission.admit(pod({field: False}), "shop", example).denied == []
-
-
-def test_a_label_that_names_no_profile_is_refused_with_the_names_of_those_there_are(example):
-    outcome = admission.admit(pod(labels={"zentra.io/inject": "lvie"}), "shop", example)
-    assert outcome.denied[0].endswith("there are: live, sandbox")
-
-
-def test_a_pod_that_should_have_been_injected_and_was_not_is_refused(example):
-    without = [it for it in example if not it["kind"].startswith("Mutating")]
-    [message] = admission.admit(POD, "shop", without).denied
-    assert "has none" in message
-
-
-def test_a_labelled_pod_of_another_namespace_is_left_alone_with_a_message(example):
-    outcome = admission.admit(POD, "elsewhere", example)
-    assert outcome.pod == POD and outcome.denied == []
-    [message] = outcome.warned
-    assert "not among inject.namespaces" in message
-
-
-def test_an_unlabelled_pod_is_nobodys_business(example):
-    outcome = admission.admit(pod(labels={}), "shop", example)
-    assert (outcome.pod, outcome.denied, outcome.warned) == (pod(labels={}), [], [])
 
 
 @pytest.mark.parametrize(("version", "served", "allow", "api"), [

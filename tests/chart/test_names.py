@@ -32,10 +32,31 @@ def test_every_name_and_label_is_one_that_a_cluster_takes(values):
             assert OWN <= it["metadata"]["labels"].keys()
 
 
+def service(values: Values) -> dict:
+    return helm.one(helm.render(values), "Service")
+
+
 def test_a_release_may_be_called_like_a_number():
-    rendered = helm.render(Values("gateway", release="1e3"))
-    assert helm.one(rendered, "Service")["metadata"]["name"] == "z-1e3-zentra-sidecar-gateway"
-    assert helm.one(rendered, "Service")["spec"]["selector"]["app.kubernetes.io/instance"] == "1e3"
+    made = service(Values("gateway", release="1e3"))
+    assert made["metadata"]["name"].startswith("z-1e3-zentra-sidecar-")
+    assert made["spec"]["selector"]["app.kubernetes.io/instance"] == "1e3"
+
+
+@pytest.mark.parametrize("releases", [
+    # Cut, with a dot or a dash, with what a digit gets before it, and with the chart's own name in them.
+    [CUT, CUT[:-1] + "y", CUT + "z"], ["shop.live", "shop-live"], ["1st", "z-1st"],
+    ["zentra-sidecar", "my-zentra-sidecar", "my", "zentra-sidecar-zentra-sidecar"],
+], ids=lambda releases: releases[0])
+def test_two_releases_of_one_namespace_never_share_a_name(releases):
+    made = [{(it["kind"], it["metadata"]["name"]) for it in helm.render(Values("gateway", release=it))} for it in releases]
+    assert sum(len(names) for names in made) == len(set().union(*made))
+
+
+def test_a_name_stays_readable_and_does_not_change():
+    # A selector or a client's address that changed with a version of the chart would cut the callers off.
+    for release, name in (("shop", "shop-zentra-sidecar"), ("zentra-sidecar", "zentra-sidecar"),
+                          ("shop.live", "shop-live-zentra-sidecar-9173d11f"), (CUT, "a-release-whose-name-is-cut-aft-8f809314")):
+        assert service(Values("gateway", release=release))["metadata"]["name"] == f"{name}-gateway"
 
 
 @pytest.mark.parametrize("where", [("commonLabels",), ("gateway", "podLabels"), ("reconciler", "podLabels"),

@@ -102,6 +102,7 @@ def test_policies_for_pods_that_are_not_there_are_refused():
 def test_nothing_is_asked_for_that_stays_in_the_pod():
     helm.render(values(openTelemetry={"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}))
     helm.render(values(openTelemetry={"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", "OTEL_SDK_DISABLED": "true"}))
+    helm.render(values(openTelemetry={"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", "OTEL_SDK_DISABLED": "TRUE"}))
     helm.render(values(zentra={"url": "https://sandbox.api.usezentra.com"}))
 
 
@@ -110,3 +111,21 @@ def test_a_profile_of_injection_is_asked_by_its_name():
                                           "inject": {"profiles": {"live": {"zentra": {"proxy": "http://proxy:3128"}}}}}))
     assert "inject.profiles.live: networkPolicy.zentra.to is required" in told
     assert "sandbox" not in told
+
+
+@pytest.mark.parametrize(("cidr", "part"), [
+    ("10.0.0.0/8", "10.1.0.0/16"), ("10.0.0.0/8", "10.0.0.0/8"), ("10.0.0.0/8", "10.0.0.0/7"), ("10.0.0.0/8", "11.0.0.0/16"),
+    ("0.0.0.0/0", "192.168.0.0/16"), ("10.1.2.129/25", "10.1.2.200/32"), ("10.1.2.129/25", "10.1.2.100/32"), ("10.0.0.0/8", "fd00::/16"),
+    ("::/0", "fd00::/8"), ("fd00::/8", "fdff:1::/32"), ("fd00::/8", "fc00::/16"), ("2001:db8::/32", "2001:db8:0:1::/64"),
+    ("2001:db8::/32", "2001:db9::/64"), ("1:2:3:4:5:6:7:0/112", "1:2:3:4:5:6:7:8/128"), ("1:2:3:4:5:6::/112", "::1:2:3:4:5:6/128"),
+    ("::1/127", "::0/128"), ("::2/127", "::1/128"),
+])
+def test_an_exception_is_a_part_of_its_block(cidr, part):
+    block, other = (ipaddress.ip_network(it, strict=False) for it in (cidr, part))
+    good = block.version == other.version and block != other and other.subnet_of(block)
+    for where in ("callers", "monitoring"):
+        chosen = values({where: [{"ipBlock": {"cidr": cidr, "except": [part]}}]})
+        if good:
+            helm.render(chosen)
+        else:
+            assert f"networkPolicy.{where}: {part} is no part of {cidr} that could be excepted" in helm.refusal(chosen)

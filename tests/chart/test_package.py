@@ -39,9 +39,11 @@ def needed(told: str) -> dict[str, set[str]]:
 
 
 def mounted(pod: dict) -> dict[str, set[str]]:
-    """The same, of what a pod mounts and refers to."""
-    found: dict[str, set[str]] = {}
+    """The same, of what a pod mounts and refers to, and of what it is pulled with."""
+    found = {f"Secret {it['name']}": {".dockerconfigjson"} for it in pod.get("imagePullSecrets", [])}
     for volume in pod["volumes"]:
+        if "configMap" in volume:
+            found[f"ConfigMap {volume['configMap']['name']}"] = {"the policy's files"}
         for source in volume.get("projected", {}).get("sources", []):
             [(kind, its)] = source.items()
             name = f"{'Secret' if kind == 'secret' else 'ConfigMap'} {its['name']}"
@@ -81,24 +83,52 @@ def test_the_notes_warn_of_what_stays_unknown(notes):
     assert "stay unknown" not in notes(Values("gateway"))
 
 
-def test_the_notes_list_what_each_mode_needs_and_the_chart_does_not_make(notes):
-    changes = {"openTelemetryHeadersSecret": EVERYTHING["openTelemetryHeadersSecret"],
-               "zentra": {"caConfigMap": {"name": "egress-ca"}}}
-    for example, owner in (("gateway", "trial-zentra-sidecar-gateway"), ("trial", "trial-zentra-sidecar-trial")):
-        values = Values(example, {**IMAGES, **changes})
-        pod = dict(helm.pods(helm.render(values)))[owner]
-        assert needed(notes(values)) == mounted(pod)
-        assert "ConfigMap egress-ca" in mounted(pod)
+# All that a pod may need and the chart does not make.
+OUTSIDE = {"image": {**IMAGES["image"], "pullSecrets": ["registry", "mirror"]}, "trial": IMAGES["trial"],
+           "openTelemetryHeadersSecret": EVERYTHING["openTelemetryHeadersSecret"],
+           "zentra": {"caConfigMap": {"name": "egress-ca"}, "keySecret": {"name": "zentra"}},
+           "fingerprint": {"secret": {"name": "prints"}},
+           "store": {"passwordSecret": {"name": "redis"}, "caConfigMap": {"name": "redis-ca"}},
+           "policy": {"existingConfigMap": "rules", "candidate": {"existingConfigMap": "trial-rules"}}}
+POLICIES = {"ConfigMap rules", "ConfigMap trial-rules"}
 
 
-def test_the_notes_list_for_each_profile_what_its_pods_need(notes):
-    values = Values("inject", {"inject": {"profiles": {"sandbox": {"account": "ng", "sidecar": {"port": 50052}}}},
-                               "openTelemetryHeadersSecret": EVERYTHING["openTelemetryHeadersSecret"]})
+@pytest.mark.parametrize(("example", "owner"), [("gateway-small", "gateway"), ("trial", "trial")])
+def test_the_notes_list_what_each_mode_needs_and_the_chart_does_not_make(example, owner, notes):
+    values = Values(example, OUTSIDE)
+    pod = dict(helm.pods(helm.render(values)))[f"trial-zentra-sidecar-{owner}"]
+    assert needed(notes(values)) == mounted(pod)
+    assert mounted(pod).keys() >= POLICIES | {"ConfigMap egress-ca", "ConfigMap redis-ca", "Secret collector", "Secret registry", "Secret mirror"}
+
+
+def test_the_notes_list_what_a_reconciler_beside_services_needs(notes):
+    values = Values(changes={**OUTSIDE, "store": {**OUTSIDE["store"], "url": "redis://store"}, "reconciler": {"enabled": True}})
     told = notes(values)
+    [(_, pod)] = helm.pods(helm.render(values))
+    assert needed(told) == mounted(pod)
+    assert "The reconciler (account default) starts when these are in the namespace shop" in told
+    # It asks no policy.
+    assert not POLICIES & needed(told).keys()
+
+
+def test_the_notes_list_for_each_profile_what_its_pods_and_its_reconciler_need(notes):
+    values = Values("inject", {**OUTSIDE, "inject": {"profiles": {"sandbox": {"account": "ng", "sidecar": {"port": 50052}}}},
+                               "reconciler": {"enabled": True}})
+    told, reconcilers = notes(values).split("The reconciler of the profile live (account default)")
+    reconcilers = reconcilers.split("The reconciler of the profile sandbox (account ng)")
     rendered = helm.render(values)
-    for profile, after in (("live", "sandbox (account ng)"), ("sandbox", "2. Label")):
+    for number, (profile, after) in enumerate((("live", "sandbox (account ng)"), ("sandbox", "2. Label"))):
         pod = {"metadata": {"labels": {"zentra.io/inject": profile}}, "spec": {"containers": []}}
         part = told.split(f"    {profile} (account ")[1].split(after)[0]
         assert needed(part) == mounted(admission.admit(pod, "shop", rendered).pod["spec"]), profile
-        assert f"There is no policy in the profile {profile}" in told
+        assert POLICIES <= needed(part).keys()
+        own = dict(helm.pods(rendered))[f"trial-zentra-sidecar-reconciler-{profile}"]
+        assert needed(reconcilers[number]) == mounted(own)
+        made = admission.admit(pod, "shop", rendered).pod["metadata"]["annotations"]
+        assert f"zentra.io/injected-as: {made['zentra.io/injected-as']}  with {profile}\n" in told
     assert "sandbox  which then finds the sidecar at 127.0.0.1:50052" in told
+
+
+def test_the_notes_say_which_profile_has_no_policy(notes):
+    told = notes(Values("inject", {"inject": {"profiles": {"live": {"policy": {"existingConfigMap": "rules"}}}}}))
+    assert "There is no policy in the profile sandbox" in told and "in the profile live" not in told

@@ -3,7 +3,7 @@
 import admission
 import helm
 from helm import Values
-from test_inject import POD, pod
+from sample_pods import POD, pod
 
 POLICY = {"policy": {"files": {"everything.cedar": "permit (principal, action, resource);"}},
           "settings": {"callsInFlight": 64}, "openTelemetry": {"OTEL_TRACES_SAMPLER": "always_on"}}
@@ -36,6 +36,20 @@ def test_a_profiles_own_config_map_takes_the_place_of_the_charts_files_and_the_o
         rendered = helm.render(Values("inject", {"policy": chart, "inject": {"profiles": {"live": {"policy": own}}}}))
         [volume] = [it for it in injected("live", rendered)["volumes"] if it["name"] == "zentra-sidecar-policy"]
         assert volume["configMap"]["name"] == name
+
+
+def test_a_profiles_own_policy_on_trial_takes_the_place_of_the_charts_too():
+    files = {"files": {"reads.cedar": "forbid (principal, action, resource);"}}
+    made = "trial-zentra-sidecar-live-candidate-policy"
+    for chart, own, name in ((files, {"existingConfigMap": "mine"}, "mine"), ({"existingConfigMap": "ours"}, files, made),
+                             (files, {"files": {}}, None)):
+        rendered = helm.render(Values("inject", {"policy": {**POLICY["policy"], "candidate": chart},
+                                                 "inject": {"profiles": {"live": {"policy": {"candidate": own}}}}}))
+        volumes = [it["configMap"]["name"] for it in injected("live", rendered)["volumes"] if it["name"].endswith("-candidate")]
+        assert volumes == ([name] if name else [])
+        # Of what no pod mounts, nothing is made.
+        candidates = {it["metadata"]["name"] for it in rendered if it["kind"] == "ConfigMap" and "-candidate-" in it["metadata"]["name"]}
+        assert (made in candidates) == (name == made)
 
 
 def test_each_profile_has_a_reconciler_of_its_own():

@@ -1,19 +1,13 @@
 """What the program would refuse at its start, the chart refuses before it: both are asked."""
 
-import os
-import subprocess
-
 import pytest
 
 import helm
+from both import chart_takes, program_takes
 from helm import IMAGES, Values
 from matrix import GATEWAY, KEYS
+from schema_rules import place, values_of
 
-GOOD = {
-    "ZENTRA_URL": "http://127.0.0.1:1", "ZENTRA_SECRET_KEY": "sk_simulated_0000000000000000", "SIDECAR_STORE": "memory:",
-    "SIDECAR_TLS_TRUST_DOMAIN": "example.org", "SIDECAR_TLS_ALLOWED_IDS": "spiffe://example.org/*",
-    "SIDECAR_LISTEN": "tls://127.0.0.1:1",
-}
 ZENTRA = [
     "https://api.example.org", "https://api.example.org/", "https://api.example.org:8443", "https://203.0.113.9",
     "https://[2001:db8::9]:443", "http://127.0.0.1:8089", "http://localhost", "http://[::1]:1",
@@ -23,6 +17,12 @@ ZENTRA = [
     "https://[::ffff:169.254.169.254]", "https://0xa9fea9fe", "https://2852039166", "https://0251.0376.0251.0376",
     "https://metadata.google.internal", "https://METADATA.google.internal.", "https://metadata", "https://100.100.100.200",
     "https://metadata.goog", "https://instance-data", "https://192.0.0.192",
+    *(f"https://[{address}]" for address in (
+        "0:0:0:0:0:0:0:0", "0::0", "0:0:0:0:0:ffff:169.254.169.254", "::ffff:a9fe:a9fe", "::ffff:1.2.3.4", "::ffff:7f00:1", "::a9fe:a9fe",
+        "::169.254.169.254", "64:ff9b::a9fe:a9fe", "64:ff9b::169.254.169.254", "64:ff9b::1.2.3.4", "64:ff9b:1::a9fe:a9fe", "::100.100.100.200",
+        "fd00:ec2:0:0:0:0:0:254", "fd00:0ec2::0254", "fd00:ec2::1254", "fd00:ec2:1::254", "fe7f::1", "fe9::1", "FE80::1", "fec0::1", "2002:a9fe:a9fe::1")),
+    "https://169.254.1.1.", "https://192.0.0.192.", "https://100.100.100.201", "https://0.0.0.1", "https://foo.metadata.google.internal",
+    "https://api.example.org:65535", "https://api.example.org:65536", "https://api.example.org:99999", "http://127.0.0.1:70000",
 ]
 STORES = [
     "redis://host", "rediss://app@host:6380/2", "redis://host?db=3", "redis://[fd00::1]:6379/0", "redis+sentinel://a,b:26380/main",
@@ -30,10 +30,12 @@ STORES = [
     "redis+sentinel://a,b", "redis+sentinel://a/", "redis+sentinel://a/main/2", "redis://a,b", "redis://host/-1", "redis://host/x",
     "redis://host:0", "redis://", "redis://user:word@host", "redis://:word@host", "redis+cluster://a/1", "redis+cluster://a?db=2",
     "redis://host?password=word", "redis://host?db=a", "redis+sentinel://a/main?sentinel_auth=maybe", "http://host", "redis+other://host",
+    "redis://host:65535", "redis://host:65536", "redis://[fd00::1]:99999", "redis+sentinel://a:26379,b:70000/main", "rediss+cluster://a:70000",
 ]
 PROXIES = [
     "http://proxy:3128", "https://proxy", "http://10.0.0.1:80/", "http://[fd00::1]:3128",
     "http://user@proxy", "http://user:word@proxy", "http://proxy/path", "http://proxy?x", "socks5://proxy", "proxy:3128", "http://",
+    "http://proxy:65535", "http://proxy:65536", "http://10.0.0.1:99999",
 ]
 IDS = [
     "spiffe://example.org/ns/shop/sa/checkout", "spiffe://example.org/ns/shop/*", "spiffe://example.org/*", "spiffe://example.org/..a/.b",
@@ -41,20 +43,12 @@ IDS = [
     "spiffe://example.org/ns/*/sa", "spiffe://example.org/ns/sh*", "spiffe://example.org/ns/shöp", "spiffe://example.org/ns/shop/",
     "spiffe://Example.org/ns", "spiffe://other.org/ns/shop", "example.org/ns/shop", "spiffe://example.org/ns,spiffe://a/b,c",
 ]
-TELEMETRY = [
-    ("OTEL_SDK_DISABLED", "true"), ("OTEL_SDK_DISABLED", "yes"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),
-    ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"), ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "grpc://collector"),
-    ("OTEL_EXPORTER_OTLP_TIMEOUT", "500"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "0"),
-    ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"), ("OTEL_EXPORTER_OTLP_COMPRESSION", "zip"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
-    ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc"), ("OTEL_TRACES_EXPORTER", "otlp"), ("OTEL_TRACES_EXPORTER", "jaeger"),
-    ("OTEL_METRICS_EXPORTER", "otlp,prometheus"), ("OTEL_METRICS_EXPORTER", "statsd"), ("OTEL_TRACES_SAMPLER", "parentbased_always_on"),
-    ("OTEL_TRACES_SAMPLER", "sometimes"), ("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
-    ("OTEL_TRACES_SAMPLER_ARG", "1.5"), ("OTEL_PROPAGATORS", "baggage,tracecontext"), ("OTEL_PROPAGATORS", "b3"),
-    ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca.pem"), ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/key.pem"),
-    ("OTEL_BSP_MAX_QUEUE_SIZE", "0"), ("OTEL_BSP_SCHEDULE_DELAY", "5000"), ("OTEL_METRIC_EXPORT_INTERVAL", "-1"),
+HOSTS = [
+    "[2001:db8::1]", "[::]", "[::1]", "[1:2:3:4:5:6:7:8]", "[1:2:3:4:5:6:7::]", "[::2:3:4:5:6:7:8]", "[2001:db8::192.0.2.1]", "[1::8]",
+    "[::::]", "[:]", "[2001:db8:::1]", "[12345::]", "[1:2:3:4:5:6:7:8:9]", "[1:2:3:4:5:6:7]", "[1::2::3]", "[:1:2:3:4:5:6:7:8]", "[1:2:3:4:5:6:7:]",
+    "[1.2.3.4]", "[2001:db8::192.0.2.256]", "[1:2:3:4:5:6:7:1.2.3.4]",
+    "192.0.2.1", "host.7a", "7.host", "999.1.1.1", "1.2.3.4.5", "a.1", "a.0x1", "redis-0.redis", "1-2",
 ]
-
-
 FILTERS = [
     "info", "INFO", "off", "3", "zentra_sidecar=debug", "warn,zentra_sidecar::engine=trace", "zentra_sidecar[call{id=3}]=debug",
     "[call]=debug", "info, warn", "zentra_sidecar=", "zentra_sidecar=debg", "zentra_sidecar=9", "=info", "a=b=c", "a= info", "[call",
@@ -62,20 +56,6 @@ FILTERS = [
 NAMES = [
     "default", "a", "A.b_c:d-e", "a" * 128, "a.", "a" * 129, "a..b", "-a", ".a", "a b", "a/b", "ä", "a/b/c", "a//b", "a/", "a/-b",
 ]
-
-
-def program_takes(variables: dict[str, str], named: str) -> bool:
-    """Whether the program says nothing of a setting; `config` reads all, and binds nothing."""
-    done = subprocess.run([os.environ["ZENTRA_SIDECAR_BIN"], "config"], text=True, capture_output=True, timeout=60,
-                          env={"PATH": os.environ["PATH"], **GOOD, **variables})
-    return named not in done.stderr
-
-
-def chart_takes(**changes) -> bool:
-    gateway = {**IMAGES, **KEYS, **GATEWAY, "store": {"url": "redis://store"}}
-    for name, change in changes.items():
-        gateway[name] = {**gateway.get(name, {}), **change}
-    return helm.template(Values(changes=gateway)).returncode == 0
 
 
 @pytest.mark.parametrize("url", ZENTRA)
@@ -86,6 +66,15 @@ def test_an_address_of_zentra(url):
 @pytest.mark.parametrize("url", STORES)
 def test_an_address_of_the_store(url):
     assert chart_takes(store={"url": url}) == program_takes({"SIDECAR_STORE": url}, "--store ")
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_host_that_looks_like_a_number(host):
+    assert chart_takes(zentra={"proxy": f"http://{host}:3128"}) == program_takes(
+        {"SIDECAR_ZENTRA_PROXY": f"http://{host}:3128", "ZENTRA_URL": "https://api.example.org"}, "--zentra-proxy")
+    assert chart_takes(store={"url": f"redis://app@{host}:6379"}) == program_takes({"SIDECAR_STORE": f"redis://app@{host}:6379"}, "--store ")
+    assert chart_takes(openTelemetry={"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{host}:4318"}) == program_takes(
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{host}:4318"}, "OTEL_")
 
 
 @pytest.mark.parametrize("url", PROXIES)
@@ -99,9 +88,16 @@ def test_who_may_call(pattern):
     assert chart_takes(gateway={"tls": tls}) == program_takes({"SIDECAR_TLS_ALLOWED_IDS": pattern}, "--tls-allowed-ids")
 
 
-@pytest.mark.parametrize(("name", "text"), TELEMETRY)
-def test_opentelemetrys_variables(name, text):
-    assert chart_takes(openTelemetry={name: text}) == program_takes({name: text}, "OTEL_")
+@pytest.mark.parametrize("path", [(), ("inject", "profiles", "live")], ids=["chart", "profile"])
+@pytest.mark.parametrize(("value", "url"), [
+    (("store", "url"), "redis://app:hunter2@store"), (("store", "url"), "redis://store?password=hunter2"),
+    (("zentra", "proxy"), "http://app:hunter2@proxy:3128"), (("zentra", "url"), "https://hunter2@api.example.org"),
+])
+def test_an_address_with_a_password_is_refused_and_not_repeated(value, url, path):
+    told = helm.refusal(Values("inject", values_of([((*path, *value), url)])))
+    assert f"{place((*path, *value))}: value must be 'an address such as" in told and "without a " in told
+    # Neither the password nor the expression that found it.
+    assert "hunter2" not in told and "[A-Z" not in told
 
 
 @pytest.mark.parametrize("text", FILTERS)
@@ -122,7 +118,7 @@ def test_a_policy_without_rules_is_refused():
     limits = {"policy": {"files": {"limits.toml": "# No limits yet.\n"}}}
     told = helm.refusal(Values(changes={**IMAGES, **KEYS, **GATEWAY, "store": {"url": "redis://store"}, **limits}))
     assert "policy.files holds no rules" in told
-    assert "'limit.toml' not allowed" in helm.refusal(Values("gateway", {"policy": {"files": {"limit.toml": "x"}}}))
+    assert "at '/policy/files/limit.toml': value must be 'left out: a policy has files" in helm.refusal(Values("gateway", {"policy": {"files": {"limit.toml": "x"}}}))
 
 
 @pytest.mark.parametrize(("lease", "connect"), [(10, 1000), (3, 1000), (2, 1000), (10, 3333), (10, 3334), (None, 4000), (2, None)])
@@ -152,6 +148,11 @@ def test_what_the_program_would_refuse_is_told_by_name_and_profile():
     ({"limits": {"memroy": "1Gi"}}, "additional properties 'memroy' not allowed"),
     ({"requests": {"cpu": -1}}, "minimum: got -1, want 0"),
     ({"requests": {"cpu": "-1"}}, "at '/resources/requests/cpu'"),
+    # A thousandth of a byte, and cores by the million.
+    ({"limits": {"memory": "128m"}}, "at '/resources/limits/memory': value must be 'a number of bytes such as 128Mi'"),
+    ({"limits": {"memory": 0.5}}, "at '/resources/limits/memory': got number, want integer"),
+    ({"limits": {"cpu": "1M"}}, "at '/resources/limits/cpu': value must be 'a number of cores such as 500m or 0.5'"),
+    ({"requests": {"cpu": "0.0005"}}, "at '/resources/requests/cpu': value must be"),
 ])
 def test_resources_that_no_pod_could_have(resources, told):
     assert told in helm.refusal(Values("gateway", {"resources": resources}))
@@ -159,7 +160,7 @@ def test_resources_that_no_pod_could_have(resources, told):
 
 @pytest.mark.parametrize("resources", [
     {"requests": {"cpu": "100m"}, "limits": {"cpu": 0.1}}, {"requests": {"memory": "0.125Gi"}}, {"limits": {"memory": 134217728}},
-    {"requests": {"ephemeral-storage": "1Mi"}},
+    {"requests": {"ephemeral-storage": "1Mi", "cpu": "1"}, "limits": {"cpu": "1.5", "memory": "134217728"}},
 ])
 def test_resources_that_a_pod_can_have(resources):
     helm.render(Values("gateway", {"resources": resources}))

@@ -54,4 +54,5 @@ def test_the_headers_of_the_collector_come_by_reference():
         assert variable == {"name": "OTEL_EXPORTER_OTLP_HEADERS",
                             "valueFrom": {"secretKeyRef": {"name": "collector", "key": "headers"}}}
     for name in ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_METRICS_HEADERS"):
-        assert f"at '/openTelemetry/{name}': value must be ''" in helm.refusal(Values("gateway", {"openTelemetry": {name: "token=abc"}}))
+        told = helm.refusal(Values("gateway", {"openTelemetry": {name: "token=abc"}}))
+        assert f"at '/openTelemetry/{name}': value must be 'left out here: openTelemetryHeadersSecret names" in told

@@ -50,14 +50,7 @@ image.repository is required: there is no public image; build it with scripts/im
 {{- if lt (mul $lease 1000) (mul $connect 3) }}
 {{ .prefix }}settings.leaseSeconds ({{ $lease }}) must be at least three times settings.connectTimeoutMs ({{ $connect }})
 {{- end }}
-{{- with .values.zentra.url }}
-{{- $host := (urlParse .).hostname | lower | trimSuffix "." }}
-{{- if regexMatch "^(169\\.254\\..*|0\\.0\\.0\\.0|100\\.100\\.100\\.200|metadata(\\.google\\.internal|\\.goog)?|instance-data|192\\.0\\.0\\.192|fe[89ab].*|::|fd00:0?ec2:.*254|::ffff:.*)$" $host }}
-{{ $.prefix }}zentra.url must not be a link-local or cloud metadata address
-{{- else if and (regexMatch "(^|\\.)(0x[0-9a-f]*|[0-9]+)$" $host) (not (regexMatch "^((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(\\.|$)){4}$" $host)) }}
-{{ $.prefix }}zentra.url must give an IPv4 address as four decimal numbers
-{{- end }}
-{{- end }}
+{{- include "zentra-sidecar.addressFaults" . }}
 {{- if and (hasPrefix "http:" (default "" .values.zentra.url)) .values.zentra.proxy }}
 {{- if not (regexMatch "^(localhost|127\\.[0-9.]+|::1)$" (urlParse .values.zentra.proxy).hostname) }}
 {{ .prefix }}zentra.proxy must be on the same machine where zentra.url is http
@@ -184,6 +177,9 @@ zentra.url must be http://127.0.0.1:8089 with trial.enabled: the simulator is in
 {{- end -}}
 {{- if and .Values.networkPolicy.enabled (ne .Values.mode "gateway") (not .Values.reconciler.enabled) -}}
 {{- $faults = print $faults "\nnetworkPolicy.enabled restricts the chart's own pods, and there are none: a pod with a sidecar has the policies of its service" -}}
+{{- end -}}
+{{- if .Values.networkPolicy.enabled -}}
+{{- $faults = print $faults "\n" (include "zentra-sidecar.peerFaults" .) -}}
 {{- end -}}
 {{- if eq .Values.mode "inject" -}}
 {{- $faults = print $faults "\n" (include "zentra-sidecar.injectFaults" .) -}}

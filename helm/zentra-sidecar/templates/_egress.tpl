@@ -33,7 +33,7 @@
 {{/* The collectors' addresses that are not this pod's own, as a JSON array. */}}
 {{- define "zentra-sidecar.collectors" -}}
 {{- $found := list -}}
-{{- if ne (get .openTelemetry "OTEL_SDK_DISABLED") "true" -}}
+{{- if ne (get .openTelemetry "OTEL_SDK_DISABLED" | lower) "true" -}}
 {{- range $name, $address := .openTelemetry -}}
 {{- if and (hasSuffix "_ENDPOINT" $name) $address (not (regexMatch "^https?://(127\\.[0-9.]+|localhost|\\[::1\\])(:|/|$)" $address)) -}}
 {{- $found = append $found $address -}}

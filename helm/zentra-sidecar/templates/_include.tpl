@@ -11,9 +11,17 @@
          {{- include "zentra-sidecar.podLabels" . | nindent 8 }}
 */}}
 
+{{/* Ends the rendering where the context is another chart's. Takes it. */}}
+{{- define "zentra-sidecar.checkContext" -}}
+{{- if not (and (hasKey .Values "fingerprint") (hasKey .Values "openTelemetryHeadersSecret")) -}}
+{{- fail "this is not the context of the chart zentra-sidecar: give its templates `.`, or `(index .Subcharts \"alias\")` where the dependency has an alias" -}}
+{{- end -}}
+{{- end -}}
+
 {{/* One item of initContainers: the sidecar as a native sidecar. Put it first. */}}
 {{- define "zentra-sidecar.container" -}}
 {{- $root := get (default dict .Subcharts) "zentra-sidecar" | default . -}}
+{{- include "zentra-sidecar.checkContext" $root -}}
 {{- include "zentra-sidecar.checkSidecar" $root -}}
 - {{- include "zentra-sidecar.programContainer" (dict "root" $root "values" $root.Values "component" "sidecar") | nindent 2 }}
 {{- end -}}
@@ -21,12 +29,14 @@
 {{/* Items of volumes. */}}
 {{- define "zentra-sidecar.volumes" -}}
 {{- $root := get (default dict .Subcharts) "zentra-sidecar" | default . -}}
+{{- include "zentra-sidecar.checkContext" $root -}}
 {{- include "zentra-sidecar.programVolumes" (dict "root" $root "values" $root.Values "component" "sidecar") }}
 {{- end -}}
 
 {{/* Items of imagePullSecrets, for a registry that needs them: those of image.pullSecrets. */}}
 {{- define "zentra-sidecar.imagePullSecrets" -}}
 {{- $root := get (default dict .Subcharts) "zentra-sidecar" | default . -}}
+{{- include "zentra-sidecar.checkContext" $root -}}
 {{- range $root.Values.image.pullSecrets }}
 - name: {{ . | quote }}
 {{- end }}
@@ -35,5 +45,6 @@
 {{/* The label by which the PodMonitor finds the pods. */}}
 {{- define "zentra-sidecar.podLabels" -}}
 {{- $root := get (default dict .Subcharts) "zentra-sidecar" | default . -}}
+{{- include "zentra-sidecar.checkContext" $root -}}
 zentra.io/sidecar: {{ $root.Release.Name | quote }}
 {{- end -}}

@@ -13,6 +13,16 @@
 {{- end -}}
 {{- end -}}
 
+{{/* One of the two ways to name a policy takes the place of the other. Takes into, which changes, and
+     from, what a profile says. */}}
+{{- define "zentra-sidecar.oneWay" -}}
+{{- if and .from.files (not (hasKey .from "existingConfigMap")) -}}
+{{- $_ := set .into "existingConfigMap" "" -}}
+{{- else if and .from.existingConfigMap (not (hasKey .from "files")) -}}
+{{- $_ := set .into "files" dict -}}
+{{- end -}}
+{{- end -}}
+
 {{/* What a profile's container is made of: the chart's values with the profile's over them. Changes
      into, a map, to root, values, profile and component. Takes into, root, profile and component; no
      profile stands for the chart's own values. */}}
@@ -22,17 +32,20 @@
 {{- $own := get .root.Values.inject.profiles .profile -}}
 {{- include "zentra-sidecar.override" (dict "into" $values "from" $own) -}}
 {{- $policy := default dict $own.policy -}}
-{{- /* One of the two ways to name a policy takes the place of the other. */ -}}
-{{- if and $policy.files (not (hasKey $policy "existingConfigMap")) -}}
-{{- $_ := set $values.policy "existingConfigMap" "" -}}
-{{- else if and $policy.existingConfigMap (not (hasKey $policy "files")) -}}
-{{- $_ := set $values.policy "files" dict -}}
-{{- end -}}
+{{- include "zentra-sidecar.oneWay" (dict "into" $values.policy "from" $policy) -}}
+{{- include "zentra-sidecar.oneWay" (dict "into" $values.policy.candidate "from" (default dict $policy.candidate)) -}}
 {{- end -}}
 {{- $_ := set .into "root" .root -}}
 {{- $_ := set .into "values" $values -}}
 {{- $_ := set .into "profile" .profile -}}
 {{- $_ := set .into "component" .component -}}
+{{- end -}}
+
+{{/* A piece of the hash of what a profile's pods are given: it tells pods of today from those that were
+     made before a change. Takes what programContainer takes. */}}
+{{- define "zentra-sidecar.injectedAs" -}}
+{{- $given := list (include "zentra-sidecar.programContainer" . | fromYaml) (include "zentra-sidecar.programVolumes" . | fromYamlArray) -}}
+{{- toJson $given | sha256sum | trunc 8 -}}
 {{- end -}}
 
 {{/* The names of the profiles, as a JSON array; one that is empty where profiles are not used. */}}
@@ -48,6 +61,11 @@
 {{- define "zentra-sidecar.celNotThere" -}}
 !(has(object.spec.initContainers) && object.spec.initContainers.exists(c, c.name == "zentra-sidecar"))
 && !object.spec.containers.exists(c, c.name == "zentra-sidecar")
+{{- end -}}
+
+{{/* What the label of a pod says, or an empty text. Takes object or oldObject. */}}
+{{- define "zentra-sidecar.celLabel" -}}
+(has({{ . }}.metadata.labels) && "zentra.io/inject" in {{ . }}.metadata.labels ? {{ . }}.metadata.labels["zentra.io/inject"] : "")
 {{- end -}}
 
 {{/* Which version of MutatingAdmissionPolicy the cluster serves; ends the rendering where none. */}}
@@ -66,7 +84,8 @@
 {{- end -}}
 
 {{/* A guard: a ValidatingAdmissionPolicy over labelled pods and its binding. Takes root, name,
-     action (Deny or Warn), operator (In or NotIn the namespaces) and validations. */}}
+     operation (CREATE or UPDATE), action (Deny or Warn), operator (In or NotIn the namespaces) and
+     validations. */}}
 {{- define "zentra-sidecar.guard" -}}
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
@@ -84,7 +103,7 @@ spec:
     resourceRules:
       - apiGroups: [""]
         apiVersions: [v1]
-        operations: [CREATE]
+        operations: [{{ .operation }}]
         resources: [pods]
   validations:
     {{- toYaml .validations | nindent 4 }}

@@ -6,18 +6,23 @@
 {{- end -}}
 
 {{/* Begins the names of objects: a DNS label of RFC 1035, as a Service's name has to be. A
-     release's name may have dots and begin with a digit. */}}
+     release's name may have dots and begin with a digit. Where the name had to be changed or cut, a
+     piece of its hash stands at the end: two that differ must not become one. */}}
 {{- define "zentra-sidecar.fullname" -}}
 {{- $name := include "zentra-sidecar.name" . -}}
 {{- $full := printf "%s-%s" .Release.Name $name -}}
 {{- if .Values.fullnameOverride -}}
 {{- $full = .Values.fullnameOverride -}}
-{{- else if contains $name .Release.Name -}}
-{{- $full = .Release.Name -}}
+{{- else if eq .Release.Name $name -}}
+{{- $full = $name -}}
 {{- end -}}
-{{- $full = regexReplaceAll "[^a-z0-9-]" (lower $full) "-" -}}
-{{- if regexMatch "^[0-9]" $full -}}{{- $full = printf "z-%s" $full -}}{{- end -}}
-{{- $full | trunc 40 | trimAll "-" -}}
+{{- $made := regexReplaceAll "[^a-z0-9-]" (lower $full) "-" | trimAll "-" -}}
+{{- if regexMatch "^[0-9]" $made -}}{{- $made = printf "z-%s" $made -}}{{- end -}}
+{{- if or (ne $made $full) (gt (len $made) 40) -}}
+{{- printf "%s-%s" (trunc 31 $made | trimAll "-") (sha256sum $full | trunc 8) -}}
+{{- else -}}
+{{- $made -}}
+{{- end -}}
 {{- end -}}
 
 {{/* The chart's own labels over the values' commonLabels, over those of one object. Takes root and

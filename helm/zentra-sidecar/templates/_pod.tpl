@@ -201,6 +201,12 @@ readinessProbe:
 {{- $own := index .values .component -}}
 automountServiceAccountToken: false
 enableServiceLinks: false
+{{- with $own.serviceAccountName }}
+serviceAccountName: {{ . | quote }}
+{{- end }}
+{{- with $own.priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
 {{- with .values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
