@@ -1,7 +1,8 @@
 //! What the way to Zentra repeats by itself is told one by one, and counts.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tonic::Code;
 use zentra_sidecar::domain::Reference;
 use zentra_sidecar::idempotency::{Lookup, Namespace, Store as _};
