@@ -123,7 +123,8 @@ pub(super) fn begin(args: &ServeArgs) -> Result<Begun, ExitCode> {
         Signals::listen().map_err(|fault| failed(format!("cannot listen for signals: {fault}")))?;
     let scope = (settings.account.clone(), settings.environment());
     let audit = settings.audit.open(&mut lines, Arc::new(SystemClock), scope);
-    let started = audit.and_then(|audit| start::start(&settings.otel, audit, &lines));
+    let headers = settings.otlp_headers.clone().unwrap_or_default();
+    let started = audit.and_then(|audit| start::start(&settings.otel, &headers, audit, &lines));
     let (telemetry, exports) = started.map_err(failed)?;
     Ok(Begun { settings, signals, telemetry, exports, lines })
 }

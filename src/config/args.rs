@@ -283,6 +283,11 @@ pub struct ServeArgs {
     )]
     pub drain_seconds: String,
 
+    /// The file that holds the headers that collectors want, such as a token: `NAME=VALUE`, separated
+    /// by commas or lines, as in OTEL_EXPORTER_OTLP_HEADERS
+    #[arg(long, env = "SIDECAR_OTLP_HEADERS_FILE", value_name = "FILE")]
+    pub otlp_headers_file: Option<String>,
+
     /// Where the audit log goes: `stdout`, `stderr`, `off` or the path of a file
     #[arg(long, env = "SIDECAR_AUDIT_LOG", default_value = "stdout", value_name = "TARGET")]
     pub audit_log: String,

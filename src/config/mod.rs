@@ -16,7 +16,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 pub use args::ServeArgs;
 pub use listen::ListenAddress;
@@ -33,6 +33,7 @@ use crate::listen::{ConnectionLimits, TrustedUids};
 use crate::policy::Policies;
 use crate::reconciler::ReconcilerSettings;
 use crate::telemetry::AuditTarget;
+use crate::telemetry::headers::Headers;
 use crate::telemetry::settings::OtelSettings;
 use crate::upstream::{ProxyUrl, StackSettings};
 use crate::zentra::{BaseUrl, BaseUrlFault, KeyRing};
@@ -79,6 +80,8 @@ pub struct Settings {
     pub drain: Duration,
     /// Where the audit log goes.
     pub audit: AuditTarget,
+    /// The headers that collectors want, where a file holds them.
+    pub otlp_headers: Option<Headers>,
     /// What is exported; nothing unless [`Settings::with_otel`] says so.
     pub otel: OtelSettings,
 }
@@ -126,6 +129,7 @@ impl Settings {
         let policies = policy::read(args, account.as_ref(), environment, &mut faults);
         let deadlines = read_deadlines(args, &mut faults);
         let drain = faults.seconds("--drain-seconds", &args.drain_seconds, 0..=3600);
+        let otlp_headers = read_headers(args, &mut faults);
         let audit = faults.check("--audit-log", AuditTarget::new(&args.audit_log));
         let settings = (|| {
             Some(Self {
@@ -149,6 +153,7 @@ impl Settings {
                 reconciler: reconciler?,
                 drain: drain?,
                 audit: audit?,
+                otlp_headers: otlp_headers?,
                 otel: OtelSettings::default(),
             })
         })();
@@ -164,6 +169,13 @@ impl Settings {
         otel: Result<OtelSettings, Vec<String>>,
     ) -> Result<Self, Faults> {
         match (read, otel) {
+            (Ok(settings), Ok(otel)) if settings.otlp_headers.is_some() && otel.has_headers => {
+                let mut faults = Faults::default();
+                let twice = "is given beside OTEL_EXPORTER_OTLP_HEADERS or that of a signal; give one \
+                             of them";
+                faults.add::<()>(HEADERS, twice);
+                Err(faults)
+            }
             (Ok(settings), Ok(otel)) => Ok(Self { otel, ..settings }),
             (Err(faults), Ok(_)) => Err(faults),
             (read, Err(otel)) => {
@@ -171,6 +183,22 @@ impl Settings {
                 faults.0.extend(otel);
                 Err(faults)
             }
+        }
+    }
+}
+
+const HEADERS: &str = "--otlp-headers-file";
+
+/// The headers for collectors; the outer none where there is a fault.
+#[expect(clippy::option_option, reason = "absent and faulty are told apart")]
+fn read_headers(args: &ServeArgs, faults: &mut Faults) -> Option<Option<Headers>> {
+    let Some(path) = args.otlp_headers_file.as_deref().filter(|path| !path.is_empty()) else {
+        return Some(None);
+    };
+    match secret_file::read(path) {
+        Ok(text) => faults.check(HEADERS, Headers::parse(text.expose_secret())).map(Some),
+        Err(fault) => {
+            faults.add(HEADERS, format!("cannot read {}: {fault}", secret_file::shown(path)))
         }
     }
 }

@@ -21,6 +21,10 @@ pub fn show(settings: &Settings) -> String {
     let rules = settings.tls.as_ref().map(|terms| terms.rules());
     let trust_domain = rules.map_or_else(none, |rules| rules.trust_domain.to_string());
     let allowed_ids = rules.map_or_else(none, |rules| joined(&rules.allowed));
+    let headers = settings.otlp_headers.as_ref().map_or_else(none, |headers| {
+        let names = headers.names();
+        names.iter().map(|name| format!("{name}=***")).collect::<Vec<_>>().join(",")
+    });
     let uids = settings.unix_peer_uids.as_ref().map_or("anybody".to_owned(), |it| joined(it));
     let lines = [
         ("listen", joined(&settings.listen)),
@@ -58,6 +62,7 @@ pub fn show(settings: &Settings) -> String {
         ("attempt-timeout-seconds", limits.attempt_timeout.as_secs().to_string()),
         ("drain-seconds", settings.drain.as_secs().to_string()),
         ("audit-log", settings.audit.to_string()),
+        ("otlp-headers", headers),
         ("otel-traces", exported(settings.otel.traces)),
         ("otel-metrics", exported(settings.otel.metrics)),
     ];

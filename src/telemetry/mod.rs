@@ -7,6 +7,7 @@
 mod asked;
 pub mod audit;
 pub mod export;
+pub mod headers;
 pub mod lines;
 pub mod logs;
 pub mod measure;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use opentelemetry_sdk::metrics::Temporality;
 
 use super::export::QueueSettings;
+use super::headers::Headers;
 
 /// How OTLP is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct OtelSettings {
     pub queue: QueueSettings,
     /// How metrics leave.
     pub push: PushSettings,
+    /// Whether a variable holds headers for the collectors, which the exporters read by themselves.
+    pub has_headers: bool,
 }
 
 /// How metrics leave; OpenTelemetry's `OTEL_METRIC_*`.
@@ -104,6 +107,7 @@ impl Reader<'_> {
     fn all(&mut self) -> OtelSettings {
         let disabled = self.word("OTEL_SDK_DISABLED", &["true", "false"]);
         let (traces, metrics) = (self.signal("TRACES"), self.signal("METRICS"));
+        let has_headers = self.headers();
         self.sampler();
         self.propagators();
         for name in CERTIFICATES {
@@ -122,8 +126,22 @@ impl Reader<'_> {
         let push = self.push();
         match disabled.as_deref() {
             Some("true") => OtelSettings::default(),
-            _ => OtelSettings { traces, metrics, queue, push },
+            _ => OtelSettings { traces, metrics, queue, push, has_headers },
         }
+    }
+
+    fn headers(&mut self) -> bool {
+        let mut has_headers = false;
+        for signal in ["", "TRACES_", "METRICS_"] {
+            let name = format!("OTEL_EXPORTER_OTLP_{signal}HEADERS");
+            if let Some(text) = self.get(&name) {
+                has_headers = true;
+                if let Err(fault) = Headers::parse(&text) {
+                    self.fault(&name, fault);
+                }
+            }
+        }
+        has_headers
     }
 
     fn push(&mut self) -> PushSettings {

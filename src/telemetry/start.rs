@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use opentelemetry_otlp::{MetricExporter, SpanExporter, WithHttpConfig as _};
+use opentelemetry_otlp::{MetricExporter, SpanExporter, WithHttpConfig as _, WithTonicConfig as _};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::Telemetry;
 use super::audit::Audit;
 use super::export::{self, Dropped};
+use super::headers::Headers;
 use super::lines::Lines;
 use super::names::{label, metric};
 use super::push::{self, SharedReader};
@@ -34,6 +35,7 @@ pub struct Exports {
 /// A sentence for the operator where an exporter cannot be made.
 pub fn start(
     settings: &OtelSettings,
+    headers: &Headers,
     audit: Audit,
     lines: &Lines,
 ) -> Result<(Telemetry, Exports), String> {
@@ -42,7 +44,7 @@ pub fn start(
     let tracer = match settings.traces {
         None => Tracer::off(),
         Some(protocol) => {
-            let exporter = span_exporter(protocol)?;
+            let exporter = span_exporter(protocol, headers)?;
             let (queue, sender) = export::queue(exporter, settings.queue, dropped.clone());
             exports.tasks.spawn(sender.run(exports.end.clone(), FLUSH));
             let provider = SdkTracerProvider::builder()
@@ -56,7 +58,8 @@ pub fn start(
     if let Some(protocol) = settings.metrics {
         let reader = SharedReader::new(settings.push.temporality);
         readers.push(reader.clone());
-        let (exporter, end) = (metric_exporter(protocol, settings.push)?, exports.end.clone());
+        let (exporter, end) =
+            (metric_exporter(protocol, settings.push, headers)?, exports.end.clone());
         exports.tasks.spawn(push::run(reader, exporter, settings.push, end, FLUSH));
     }
     let telemetry = Telemetry::new(tracer, audit, readers);
@@ -77,20 +80,30 @@ impl Exports {
     }
 }
 
-fn span_exporter(protocol: Protocol) -> Result<SpanExporter, String> {
+fn span_exporter(protocol: Protocol, headers: &Headers) -> Result<SpanExporter, String> {
     let builder = SpanExporter::builder();
     match protocol {
-        Protocol::Grpc => builder.with_tonic().build(),
-        Protocol::Http => builder.with_http().with_http_client(http_client()?).build(),
+        Protocol::Grpc => builder.with_tonic().with_metadata(headers.metadata()).build(),
+        Protocol::Http => {
+            let builder = builder.with_http().with_http_client(http_client()?);
+            builder.with_headers(headers.by_name()).build()
+        }
     }
     .map_err(|fault| format!("spans cannot be exported: {fault}"))
 }
 
-fn metric_exporter(protocol: Protocol, push: PushSettings) -> Result<MetricExporter, String> {
+fn metric_exporter(
+    protocol: Protocol,
+    push: PushSettings,
+    headers: &Headers,
+) -> Result<MetricExporter, String> {
     let builder = MetricExporter::builder().with_temporality(push.temporality);
     match protocol {
-        Protocol::Grpc => builder.with_tonic().build(),
-        Protocol::Http => builder.with_http().with_http_client(http_client()?).build(),
+        Protocol::Grpc => builder.with_tonic().with_metadata(headers.metadata()).build(),
+        Protocol::Http => {
+            let builder = builder.with_http().with_http_client(http_client()?);
+            builder.with_headers(headers.by_name()).build()
+        }
     }
     .map_err(|fault| format!("metrics cannot be exported: {fault}"))
 }

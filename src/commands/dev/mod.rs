@@ -109,7 +109,8 @@ async fn start(args: &DevArgs) -> Result<(Simulator, Running, Exports), String> 
         .map_err(|fault| format!("cannot start the simulator: {fault}"))?;
     let settings = read(args, &simulator.url(), &options).map_err(|it| it.to_string())?;
     // The flow is shown on standard output, and is nobody's money.
-    let told = telemetry::start(&settings.otel, Audit::off(), &Lines::default())?;
+    let headers = settings.otlp_headers.clone().unwrap_or_default();
+    let told = telemetry::start(&settings.otel, &headers, Audit::off(), &Lines::default())?;
     let (telemetry, exports) = told;
     let parts =
         Parts::of(&settings, clock.clone(), telemetry).map_err(|fault| fault.to_string())?;

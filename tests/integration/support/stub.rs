@@ -107,7 +107,7 @@ async fn read(request: Request) -> Seen {
         path: head.uri.path().to_owned(),
         query: head.uri.query().map(str::to_owned),
         headers: head.headers.iter().map(|it| (it.0.to_string(), text(it.1))).collect(),
-        body: String::from_utf8(body.to_vec()).unwrap(),
+        body: String::from_utf8_lossy(&body).into_owned(),
     }
 }
 

@@ -3,6 +3,7 @@
 mod audit;
 mod calls;
 mod collector_down;
+mod collector_headers;
 mod door;
 mod lead;
 mod moves;
