@@ -138,6 +138,7 @@ struct Details {
     status: Option<&'static str>,
     ruled: Option<Ruled>,
     operator_text: Box<str>,
+    attempts: Option<u32>,
     is_audited: bool,
 }
 
@@ -157,6 +158,7 @@ impl Error {
             status: None,
             ruled: None,
             operator_text: "".into(),
+            attempts: None,
             is_audited: false,
         };
         Self { reason, details: Box::new(details) }
@@ -205,6 +207,28 @@ impl Error {
     pub fn provider(mut self, provider: ProviderNote) -> Self {
         self.details.provider = provider;
         self
+    }
+
+    /// The same, unless Zentra's word is there already.
+    #[must_use]
+    pub fn last_provider(self, provider: &ProviderNote) -> Self {
+        match self.details.provider == ProviderNote::default() {
+            true => self.provider(provider.clone()),
+            false => self,
+        }
+    }
+
+    /// How many POSTs of the payment there have been, for operators.
+    #[must_use]
+    pub fn attempts(mut self, posts: u32) -> Self {
+        self.details.attempts = Some(posts);
+        self
+    }
+
+    /// How many POSTs of the payment there have been; none where no work on it began.
+    #[must_use]
+    pub fn attempts_made(&self) -> Option<u32> {
+        self.details.attempts
     }
 
     /// Names the payment.

@@ -55,8 +55,11 @@ impl Engine {
         let work = async move {
             let (caller, digest) = (call.subject.caller.clone(), call.subject.digest);
             let began = call.progress.clone();
+            let mut untold =
+                Untold { engine: &engine, caller: &caller, digest, asked: &asked, is_told: false };
             let result = call.run().await;
             let result = result.map_err(|error| (decided(&began, &error), error));
+            untold.is_told = true;
             tell::<P>(engine.telemetry(), &caller, digest, &asked, &result);
             result.map_err(|(_, error)| error)
         };
@@ -66,10 +69,35 @@ impl Engine {
         let task = self.shared.work.spawn(work.with_current_context());
         match timeout_at(answer_by, task).await {
             Ok(Ok(result)) => result.map_err(|error| named(error).audited()),
-            Ok(Err(_)) => Err(named(unknown(true, "the work on the payment ended abnormally"))),
+            Ok(Err(_)) => Err(named(unknown(true, BROKEN_OFF)).audited()),
             // The work goes on, and tells the audit log what it came to.
             Err(_) => Err(named(progress.late()).audited()),
         }
+    }
+}
+
+const BROKEN_OFF: &str = "the work on the payment ended abnormally";
+
+/// Work on a payment that nobody has been told the end of. Dropped so, as where it breaks off or the
+/// process ends first, it has its line of the audit log all the same.
+struct Untold<'a> {
+    engine: &'a Engine,
+    caller: &'a Caller,
+    digest: KeyDigest,
+    asked: &'a Asked,
+    is_told: bool,
+}
+
+impl Drop for Untold<'_> {
+    fn drop(&mut self) {
+        if self.is_told {
+            return;
+        }
+        // It may have been sent.
+        let error = unknown(true, BROKEN_OFF);
+        let audit = self.engine.telemetry().audit();
+        let digest = self.digest.to_string();
+        audit.payment(self.caller, &digest, self.asked, Err((&error, Decision::Allowed)));
     }
 }
 

@@ -10,6 +10,7 @@ mod execute;
 mod lease;
 mod mutated;
 mod news;
+mod observed;
 mod payment;
 mod steps;
 mod terms;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use news::News;
+pub(crate) use observed::{Observed, observed};
 pub use payment::{Found, Payment};
 pub(crate) use steps::repeated;
 pub use terms::Terms;

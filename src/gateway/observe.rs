@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::domain::{Charge, ProviderText, Reference};
-use crate::engine::Engine;
+use crate::engine::{Engine, Observed, observed};
 use crate::gateway::payments::{Audited, KeptCommand, charge_outcome};
 use crate::idempotency::{
-    Attempt, CompleteAnswer, Evidence, Lookup, Namespace, Outcome, Record, Source, Stamped, State,
-    StoreError, Verdict,
+    Attempt, Evidence, Lookup, Namespace, Outcome, Record, Source, Stamped, State, StoreError,
+    Verdict,
 };
 use crate::telemetry::audit::Mover;
 
@@ -59,13 +59,13 @@ async fn store(engine: &Engine, seen: &Seen) -> Result<(), StoreError> {
         next_check_after_ms: engine.reconcile_after_ms(),
         periods: engine.settings().periods,
     };
-    let answer = engine.store().complete(&evidence).await?.answer;
-    if let CompleteAnswer::Stored { before, .. } = answer {
+    let observed = observed(engine, &record, &evidence).await?;
+    if let Observed::Stored { before } = observed {
         let audited = Audited::new(&record, Some(&outcome));
         audited.count(engine.telemetry().measures(), before);
         engine.telemetry().audit().moved(Mover::Read, audited.known(seen.request_id.as_ref()));
     }
-    if matches!(answer, CompleteAnswer::Conflict { .. }) {
+    if observed == Observed::Conflict {
         let audited = Audited::new(&record, Some(&outcome));
         let recorded = audited.unknown("CONFLICT", seen.request_id.as_ref());
         engine.telemetry().audit().moved(Mover::Read, recorded);
@@ -75,7 +75,7 @@ async fn store(engine: &Engine, seen: &Seen) -> Result<(), StoreError> {
             "OUTCOME_CONFLICT: what Zentra has under this reference is not what was asked"
         );
     }
-    if answer == CompleteAnswer::Absent {
+    if observed == Observed::Absent {
         // What was read may be older than the payment.
         tracing::debug!(%reference, "an observed status was left to the payment's owner");
     }

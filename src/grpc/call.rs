@@ -225,7 +225,9 @@ impl Call<'_> {
             End::Failed(error) if error.is_audited() => {}
             End::Failed(error) => audit.refused(&self.caller, &asked(), error),
             End::Cancelled | End::Broken if self.promised.is_promised() => {}
-            End::Cancelled | End::Broken => audit.cancelled(&self.caller, &asked()),
+            End::Cancelled | End::Broken => {
+                audit.undecided(&self.caller, &asked(), end.word());
+            }
         }
     }
 
@@ -247,7 +249,7 @@ impl Call<'_> {
                     reference = self.reference.as_ref().map(Reference::as_str),
                     outcome = end.word(),
                     status = told.status,
-                    attempts = told.attempts,
+                    attempts = told.attempts.or(error.and_then(Error::attempts_made)),
                     path = told.path.map(|path| path.as_str()),
                     duration_ms = millis(self.started.elapsed()),
                     request_id = self.request_id.as_str(),

@@ -27,6 +27,9 @@ pub struct Decision<'a> {
 }
 
 impl Verdict {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Permitted, Self::Forbidden, Self::NoRule, Self::Failed];
+
     /// The word in logs, metrics and scenarios.
     #[must_use]
     pub fn as_str(self) -> &'static str {

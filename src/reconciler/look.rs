@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::domain::{Operation, ProviderText, Reference};
-use crate::engine::Engine;
+use crate::engine::{Engine, Observed, observed};
 use crate::gateway::payments::{self, Audited, KeptCharge, KeptCommand, KeptRefund};
 use crate::idempotency::{
-    Advance, Attempt, CompleteAnswer, Evidence, Outcome, Record, Source, StoreError, Verdict,
+    Advance, Attempt, Evidence, Outcome, Record, Source, StoreError, Verdict,
 };
 use crate::telemetry::audit::Mover;
 use crate::zentra::{Reply, Trouble, TroubleKind};
@@ -158,11 +158,10 @@ async fn store(
         next_check_after_ms: u64::try_from(next.as_millis()).unwrap_or(u64::MAX),
         periods,
     };
-    let audit = engine.telemetry().audit();
-    match engine.store().complete(&evidence).await?.answer {
-        CompleteAnswer::Conflict { .. } => {
-            let (Verdict::Outcome(found) | Verdict::Contradiction(found)) = &evidence.verdict;
-            let audited = Audited::new(record, Some(found));
+    let (Verdict::Outcome(found) | Verdict::Contradiction(found)) = &evidence.verdict;
+    let (audit, audited) = (engine.telemetry().audit(), Audited::new(record, Some(found)));
+    match observed(engine, record, &evidence).await? {
+        Observed::Conflict => {
             audit.moved(Mover::Reconciler, audited.unknown("CONFLICT", request_id));
             let reference = record.subject.reference.as_ref().map(Reference::as_str);
             tracing::error!(
@@ -172,9 +171,7 @@ async fn store(
             );
             Ok(Looked::Conflict)
         }
-        CompleteAnswer::Stored { before, .. } => {
-            let (Verdict::Outcome(found) | Verdict::Contradiction(found)) = &evidence.verdict;
-            let audited = Audited::new(record, Some(found));
+        Observed::Stored { before } => {
             audit.moved(Mover::Reconciler, audited.known(request_id));
             audited.count(engine.telemetry().measures(), before);
             if before.is_none() {
@@ -183,9 +180,9 @@ async fn store(
             }
             Ok(if is_final { Looked::Resolved } else { Looked::Open })
         }
-        CompleteAnswer::Kept { record } if record.is_final() => Ok(Looked::Resolved),
+        Observed::KeptFinal => Ok(Looked::Resolved),
         // An outcome that says no more than the stored one leaves the record due.
-        _ => postpone(engine, record, next).await,
+        Observed::Absent | Observed::NoNews => postpone(engine, record, next).await,
     }
 }
 

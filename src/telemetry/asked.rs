@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use opentelemetry::Context;
+
 use crate::domain::{
     Actor, CustomerId, Money, Operation, PaymentTokenId, ProviderText, Reason, Reference,
 };
@@ -54,6 +56,14 @@ pub struct PolicyNote {
     pub rule_id: Option<Arc<str>>,
     /// The policy, by its content.
     pub policy_hash: Arc<str>,
+}
+
+impl PolicyNote {
+    /// What was decided of the current call, where a policy was asked.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        Context::map_current(|current| current.get::<Self>().cloned())
+    }
 }
 
 /// What a write came to.

@@ -15,7 +15,7 @@ use tracing_appender::non_blocking::NonBlocking;
 use super::trace::{current_request_id, current_trace_id};
 use super::{Asked, Came, PolicyNote};
 use crate::clock::Clock;
-use crate::domain::{Account, Caller, Currency, Environment, Execution, Operation};
+use crate::domain::{Account, Caller, Currency, Environment, Execution, Money, Operation};
 use crate::error::{Error, MoneyMoved, Reason};
 
 /// The longest line, in bytes; every text in it has a limit of its own.
@@ -167,6 +167,10 @@ pub struct Recorded<'a> {
     pub provider_request_id: Option<&'a str>,
     /// Whether money moved, as is known now.
     pub money_moved: MoneyMoved,
+    /// What has moved, where money has.
+    pub moved: Option<Money>,
+    /// What the policy decided when the payment was begun, as its record keeps it.
+    pub policy: Option<&'a PolicyNote>,
 }
 
 #[derive(Default, Serialize)]
@@ -212,6 +216,10 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     money_moved: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    moved_minor: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moved_currency: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     sent: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<u32>,
@@ -241,6 +249,21 @@ struct Line<'a> {
     request_id: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     trace_id: String,
+}
+
+impl Line<'_> {
+    /// With what the policy decided.
+    fn decided(&mut self, note: &PolicyNote) {
+        self.policy = Some(note.verdict);
+        self.rule_id = note.rule_id.clone();
+        self.policy_hash = Some(note.policy_hash.clone());
+    }
+
+    /// With what has moved: of a refund of all that is left, nobody has asked for an amount.
+    fn moves(&mut self, money: Option<Money>) {
+        self.moved_minor = money.map(|it| it.amount_minor());
+        self.moved_currency = money.map(|it| it.currency().code());
+    }
 }
 
 impl Audit {
@@ -280,6 +303,7 @@ impl Audit {
             Ok((came, execution)) => {
                 line.outcome = Some(came.status);
                 line.money_moved = Some(came.money_moved().as_str());
+                line.moves(came.moved);
                 line.attempts = Some(execution.attempts);
                 line.path = Some(execution.path.as_str());
                 line.provider_id = came.provider_id.as_ref().map(|id| id.as_str());
@@ -301,11 +325,12 @@ impl Audit {
         inner.write(&line);
     }
 
-    /// A write's caller hung up before anything was decided.
-    pub fn cancelled(&self, caller: &Caller, asked: &Asked) {
+    /// A write ended before anything was decided, as `outcome` says: its caller hung up, or it broke
+    /// off.
+    pub fn undecided(&self, caller: &Caller, asked: &Asked, outcome: &str) {
         let Some(inner) = &self.0 else { return };
         inner.write(&Line {
-            outcome: Some("CANCELLED"),
+            outcome: Some(outcome),
             money_moved: Some(MoneyMoved::Unknown.as_str()),
             sent: Some(false),
             ..inner.asked("payment", caller, asked)
@@ -319,7 +344,9 @@ impl Audit {
             Mover::Reconciler => "reconciler",
             Mover::Read => "read",
         };
-        inner.write(&Line { by: Some(by), ..inner.recorded("moved", recorded) });
+        // There is a record of it: it was let through.
+        let decision = Some(Decision::Allowed.as_str());
+        inner.write(&Line { by: Some(by), decision, ..inner.recorded("moved", recorded) });
     }
 
     /// An operator acts on a record, or on the account.
@@ -378,26 +405,27 @@ fn failed<'a>(line: &mut Line<'a>, error: &'a Error, decision: Decision) {
     let moved = error.moved();
     line.money_moved = (moved != MoneyMoved::NotApplicable).then(|| moved.as_str());
     line.sent = Some(error.was_sent());
+    line.attempts = error.attempts_made();
     line.provider_code = error.provider_note().code;
     line.provider_request_id = error.provider_note().request_id.as_ref().map(|id| id.as_str());
 }
 
 impl Inner {
     fn line(&self, audit: &'static str, operation: impl Into<Option<Operation>>) -> Line<'_> {
-        let note = Context::map_current(|current| current.get::<PolicyNote>().cloned());
-        Line {
+        let mut line = Line {
             time: at(self.clock.now()),
             audit,
             account: self.account.as_str(),
             environment: self.environment.as_str(),
             operation: operation.into().map(Operation::as_str),
-            policy: note.as_ref().map(|note| note.verdict),
-            rule_id: note.as_ref().and_then(|note| note.rule_id.clone()),
-            policy_hash: note.map(|note| note.policy_hash),
             request_id: current_request_id(),
             trace_id: current_trace_id(),
             ..Line::default()
+        };
+        if let Some(note) = PolicyNote::current() {
+            line.decided(&note);
         }
+        line
     }
 
     fn asked<'a>(&'a self, audit: &'static str, caller: &'a Caller, asked: &'a Asked) -> Line<'a> {
@@ -416,14 +444,20 @@ impl Inner {
     }
 
     fn recorded<'a>(&'a self, audit: &'static str, recorded: Recorded<'a>) -> Line<'a> {
-        Line {
+        let policy = recorded.policy;
+        let mut line = Line {
             key_digest: Some(recorded.digest),
             outcome: Some(recorded.outcome),
             provider_id: recorded.provider_id,
             provider_request_id: recorded.provider_request_id,
             money_moved: Some(recorded.money_moved.as_str()),
             ..self.asked(audit, recorded.caller, recorded.asked)
+        };
+        line.moves(recorded.moved);
+        if let Some(note) = policy {
+            line.decided(note);
         }
+        line
     }
 
     fn write(&self, line: &Line<'_>) {

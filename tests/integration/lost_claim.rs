@@ -23,10 +23,12 @@ use zentra_sidecar::idempotency::{
     ReconcilerLease, Record, Release, ReleaseAnswer, Renew, RenewAnswer, SetStop, SetStopAnswer,
     Settle, SettleAnswer, SettleBegin, Stamped, Step, Stop, Store, StoreError, Waiter,
 };
+use zentra_sidecar::reconciler::{Pass, Reconciler, ReconcilerSettings};
 use zentra_sidecar::telemetry::Telemetry;
 use zentra_sidecar::upstream::TransportError;
 
 use crate::support::sidecar::{self, StandingClock};
+use crate::telemetry::kept;
 
 /// A store that loses its first claim: it may have been applied, and has not been.
 pub(crate) struct Losing {
@@ -281,5 +283,83 @@ async fn an_outcome_whose_answer_was_lost_counts_once() {
         "zentra_sidecar_payments_total{operation=\"charge\",status=\"SUCCEEDED\"} 2\n",
     ] {
         assert!(text.contains(line), "{line}{text}");
+    }
+}
+
+/// The same where the background has found it: nobody else will tell of it.
+#[tokio::test(start_paused = true)]
+async fn an_outcome_that_was_found_and_whose_answer_was_lost_is_told_once() {
+    let charge = json!({"success": true, "data": {
+        "id": "chg_1", "reference": "order-1", "status": "successful", "amount_minor": 1000,
+        "currency": "NGN", "customer_id": "cus_1", "payment_token_id": "tok_1",
+    }});
+    let body = Bytes::from(charge.to_string());
+    let is_there = Arc::new(AtomicBool::new(false));
+    let shown = is_there.clone();
+    let transport = tower::service_fn(move |request: Request<Bytes>| {
+        let is_read = request.method() == http::Method::GET && shown.load(Ordering::Relaxed);
+        let answer = is_read.then(|| Response::builder().status(200).body(body.clone()).unwrap());
+        async move { answer.ok_or(TransportError::Broken) }
+    });
+    let settings = sidecar::settings("http://127.0.0.1:1", &[]);
+    let (clock, (telemetry, _, lines)) = (Arc::new(StandingClock), kept());
+    let transport = BoxCloneSyncService::new(transport);
+    let parts = Parts::over(transport, &settings, clock.clone(), telemetry.clone());
+    let started = Instant::now();
+    let now_ms = move || u64::try_from(started.elapsed().as_millis()).unwrap();
+    let store = Arc::new(Losing { inner: MemoryStore::new(now_ms), ..Losing::nothing() });
+    store.init().await.unwrap();
+    let engine = app::engine(&settings, clock, Parts { store: store.clone(), ..parts });
+    assert_eq!(self::charge(&engine).await.reason(), Reason::OutcomeUnknown);
+    is_there.store(true, Ordering::Relaxed);
+    store.loses_outcome.store(true, Ordering::Relaxed);
+    sleep(engine.settings().reconcile_after * 2).await;
+    let reconciler = Reconciler::new(engine, ReconcilerSettings::default());
+    let pass = reconciler.pass().await.unwrap();
+    assert_eq!(pass, Pass { resolved: 1, ..Pass::default() });
+    let told: Vec<_> = lines
+        .all()
+        .iter()
+        .map(|line| (line["audit"].clone(), line["money_moved"].clone()))
+        .collect();
+    assert_eq!(told, [(json!("payment"), json!("unknown")), (json!("moved"), json!("yes"))]);
+    let text = telemetry.prometheus_text();
+    for line in [
+        "zentra_sidecar_money_moved_minor_total{currency=\"NGN\",operation=\"charge\"} 1000\n",
+        "zentra_sidecar_payments_ended_total{operation=\"charge\",status=\"SUCCEEDED\"} 1\n",
+        "zentra_sidecar_recoveries_total{operation=\"charge\"} 1\n",
+    ] {
+        assert!(text.contains(line), "{line}{text}");
+    }
+}
+
+/// A fault of the program's own, after the caller is gone or while it waits: the line that was promised
+/// is there, with all that was asked.
+#[tokio::test(start_paused = true)]
+async fn work_that_breaks_off_has_its_line() {
+    let transport = tower::service_fn(|_: Request<Bytes>| async {
+        let breaks_off = true;
+        assert!(!breaks_off, "a story");
+        Err::<Response<Bytes>, _>(TransportError::Broken)
+    });
+    let settings = sidecar::settings("http://127.0.0.1:1", &[]);
+    let (clock, (telemetry, _, lines)) = (Arc::new(StandingClock), kept());
+    let transport = BoxCloneSyncService::new(transport);
+    let parts = Parts::over(transport, &settings, clock.clone(), telemetry);
+    parts.store.init().await.unwrap();
+    let engine = app::engine(&settings, clock, parts);
+    let error = self::charge(&engine).await;
+    assert_eq!((error.reason(), error.is_audited()), (Reason::OutcomeUnknown, true));
+    let lines = lines.all();
+    let [line] = &lines[..] else { panic!("{lines:#?}") };
+    for (field, value) in [
+        ("audit", json!("payment")),
+        ("reference", json!("order-1")),
+        ("customer_id", json!("cus_1")),
+        ("amount_minor", json!(1000)),
+        ("reason", json!("OUTCOME_UNKNOWN")),
+        ("money_moved", json!("unknown")),
+    ] {
+        assert_eq!(line[field], value, "{field}: {line:#}");
     }
 }

@@ -14,7 +14,7 @@ use super::mutated;
 use super::payment::{Found, Payment};
 use super::{Executed, Shared};
 use crate::domain::ExecutionPath;
-use crate::error::{Error, MoneyMoved, Reason};
+use crate::error::{Error, MoneyMoved, ProviderNote, Reason};
 use crate::failpoint::{Point, reach};
 use crate::idempotency::{Attempt as LoggedAttempt, DoubtAnswer, Work};
 use crate::mutants::{self, Mutant};
@@ -64,6 +64,8 @@ pub(super) struct Session<'a, P> {
     age: Duration,
     posts: u32,
     posts_here: u32,
+    /// What Zentra said where it told last.
+    last_told: ProviderNote,
     log: Vec<LoggedAttempt>,
 }
 
@@ -92,12 +94,19 @@ impl<'a, P: Payment> Session<'a, P> {
             age: Duration::ZERO,
             posts: 0,
             posts_here: 0,
+            last_told: ProviderNote::default(),
             log: Vec::new(),
         }
     }
 
-    /// Works until there is something to tell.
+    /// Works until there is something to tell. An error says how many POSTs there were, and what
+    /// Zentra said last.
     pub(super) async fn run(mut self, start: Start) -> Result<Executed<P::Value>, Error> {
+        let result = self.work(start).await;
+        result.map_err(|error| error.attempts(self.posts).last_provider(&self.last_told))
+    }
+
+    async fn work(&mut self, start: Start) -> Result<Executed<P::Value>, Error> {
         self.call.progress.at_zentra();
         reach(Point::AfterClaim).await;
         self.ambiguous = start.ambiguous;
@@ -215,6 +224,7 @@ impl<'a, P: Payment> Session<'a, P> {
                 Next::Answer(self.give_up(error).await)
             }
             Err(trouble) => {
+                self.tells(&trouble);
                 self.note("look-up", &trouble.detail, &trouble.provider.request_id, false);
                 let sent = self.posts_here > 0;
                 let error = answer::noted(unknown(sent, "the look-up failed"), &trouble);
@@ -244,6 +254,7 @@ impl<'a, P: Payment> Session<'a, P> {
             }
             Err(trouble) => trouble,
         };
+        self.tells(&trouble);
         match trouble.kind {
             kind if kind.was_kept_back() => self.note("POST", &trouble.detail, &None, false),
             _ => self.posted(&trouble.detail, &trouble.provider.request_id),
@@ -449,6 +460,13 @@ impl<'a, P: Payment> Session<'a, P> {
                     self.posted("no answer, tried again", &None);
                 }
             }
+        }
+    }
+
+    /// Keeps what Zentra said, for whoever is told of the payment's end.
+    fn tells(&mut self, trouble: &Trouble) {
+        if trouble.provider != ProviderNote::default() {
+            self.last_told = trouble.provider.clone();
         }
     }
 

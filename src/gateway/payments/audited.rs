@@ -6,13 +6,14 @@ use crate::engine::News;
 use crate::error::MoneyMoved;
 use crate::idempotency::{Class, Outcome, Record};
 use crate::telemetry::audit::Recorded;
-use crate::telemetry::{Asked, Came, Measures};
+use crate::telemetry::{Asked, Came, Measures, PolicyNote};
 
 /// What the audit log is told of a record.
 pub(crate) struct Audited<'a> {
     caller: &'a Caller,
     digest: String,
     asked: Asked,
+    policy: Option<PolicyNote>,
     outcome: Option<&'a Outcome>,
     came: Option<Came>,
 }
@@ -22,13 +23,15 @@ impl<'a> Audited<'a> {
     pub(crate) fn new(record: &'a Record, outcome: Option<&'a Outcome>) -> Self {
         let subject = &record.subject;
         let command = subject.command.as_deref().and_then(KeptCommand::read);
+        let policy = command.as_ref().and_then(KeptCommand::policy);
         let asked = match command {
             Some(command) => command.asked(subject.operation),
             None => Asked::nothing(subject.operation),
         };
         let asked = Asked { reference: subject.reference.clone(), ..asked };
         let came = outcome.and_then(|outcome| came(subject.operation, outcome));
-        Self { caller: &subject.caller, digest: subject.digest.to_string(), asked, outcome, came }
+        let digest = subject.digest.to_string();
+        Self { caller: &subject.caller, digest, asked, policy, outcome, came }
     }
 
     /// Counts what the outcome is news of. `before` is the kind of the one that it has replaced.
@@ -49,7 +52,8 @@ impl<'a> Audited<'a> {
         };
         let word = self.came.as_ref().map(|came| came.status);
         let outcome = word.or(class.map(Class::as_str)).unwrap_or("UNKNOWN");
-        Recorded { money_moved, ..self.recorded(outcome, request_id) }
+        let moved = self.came.as_ref().and_then(|came| came.moved);
+        Recorded { money_moved, moved, ..self.recorded(outcome, request_id) }
     }
 
     /// The same, where it is not known whether money moved.
@@ -74,6 +78,8 @@ impl<'a> Audited<'a> {
             provider_id: self.outcome.and_then(|it| it.provider_id.as_deref()),
             provider_request_id: request_id.map(ProviderText::as_str),
             money_moved: MoneyMoved::Unknown,
+            moved: None,
+            policy: self.policy.as_ref(),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The canonical form of commands: what is compared, and what the record keeps of a payment so
 //! that anybody can look it up. Its text never changes; a new field needs a new version.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
@@ -10,7 +12,8 @@ use crate::domain::{
     Actor, Charge, ChargeCommand, Currency, CustomerId, Initiator, Money, Operation, PaymentMethod,
     PaymentTokenId, Reason, Reference, Refund, RefundCommand, TokenizeCommand,
 };
-use crate::telemetry::Asked;
+use crate::policy::Verdict;
+use crate::telemetry::{Asked, PolicyNote};
 
 /// The version of all forms here.
 const VERSION: u8 = 1;
@@ -37,6 +40,8 @@ pub struct KeptCharge {
     merchant_initiated: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     actor: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    policy: Option<KeptPolicy>,
 }
 
 /// A refund as a record keeps it.
@@ -53,6 +58,17 @@ pub struct KeptRefund {
     reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     actor: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    policy: Option<KeptPolicy>,
+}
+
+/// What the policy decided of a payment that was begun, for the audit log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct KeptPolicy {
+    verdict: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rule_id: Option<Arc<str>>,
+    hash: Arc<str>,
 }
 
 impl KeptCommand {
@@ -67,12 +83,32 @@ impl KeptCommand {
         (version == VERSION).then_some(command)
     }
 
-    /// With who is behind it, which is kept for the audit log and compared by nobody.
-    pub(super) fn with_actor(mut self, by: Option<&Actor>) -> Self {
-        let (Self::Charge(KeptCharge { actor, .. }) | Self::Refund(KeptRefund { actor, .. })) =
-            &mut self;
+    /// With who is behind it and what the policy has decided, which are kept for the audit log and
+    /// compared by nobody.
+    pub(super) fn with_background(mut self, by: Option<&Actor>) -> Self {
+        let (Self::Charge(KeptCharge { actor, policy, .. })
+        | Self::Refund(KeptRefund { actor, policy, .. })) = &mut self;
         *actor = by.map(ToString::to_string);
+        *policy = PolicyNote::current().map(|note| KeptPolicy {
+            verdict: note.verdict.to_owned(),
+            rule_id: note.rule_id,
+            hash: note.policy_hash,
+        });
         self
+    }
+
+    /// What the policy decided when the payment was begun; none where there was none, or where a newer
+    /// release decided it by a word that this one does not know.
+    pub(super) fn policy(&self) -> Option<PolicyNote> {
+        let (Self::Charge(KeptCharge { policy, .. }) | Self::Refund(KeptRefund { policy, .. })) =
+            self;
+        let kept = policy.as_ref()?;
+        let verdict = Verdict::ALL.iter().find(|it| it.as_str() == kept.verdict)?;
+        Some(PolicyNote {
+            verdict: verdict.as_str(),
+            rule_id: kept.rule_id.clone(),
+            policy_hash: kept.hash.clone(),
+        })
     }
 
     /// What was asked, as operators read it.
@@ -113,6 +149,7 @@ impl From<&ChargeCommand> for KeptCharge {
             payment_token_id: command.payment_token_id.to_string(),
             merchant_initiated: command.initiator == Initiator::Merchant,
             actor: None,
+            policy: None,
         }
     }
 }
@@ -149,6 +186,7 @@ impl From<&RefundCommand> for KeptRefund {
             currency: command.amount.map(|amount| amount.currency().code().to_owned()),
             reason: command.reason.as_ref().map(ToString::to_string),
             actor: None,
+            policy: None,
         }
     }
 }
@@ -237,6 +275,7 @@ mod tests {
             payment_token_id: "tok_1".into(),
             merchant_initiated: true,
             actor: None,
+            policy: None,
         });
         let text = String::from_utf8(charge.bytes()).unwrap();
         assert_eq!(

@@ -51,7 +51,7 @@ impl Payment for RefundCommand {
     }
 
     fn kept(&self) -> Option<Bytes> {
-        Some(kept_bytes(&KeptCommand::Refund(self.into()).with_actor(self.actor.as_ref())))
+        Some(kept_bytes(&KeptCommand::Refund(self.into()).with_background(self.actor.as_ref())))
     }
 
     async fn send(&self, zentra: &Zentra, attempt: Attempt<'_>) -> Result<Reply<Refund>, Trouble> {

@@ -9,6 +9,7 @@ mod traces;
 
 mod admission;
 mod answers;
+mod audited;
 mod callers;
 mod canary;
 mod circuit;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tonic::Request;
-use zentra_sidecar::simulator::{self, Options, Simulator};
+use zentra_sidecar::simulator::{self, Action, Fault, Options, Route, Simulator};
 
 use super::{Lines, kept};
+use crate::support::logs::Logs;
 use crate::support::requests::{self, DECLINED_CARD, GOOD_CARD};
 use crate::support::sidecar::{Client, Sidecar, StandingClock, transport};
 
@@ -145,4 +146,59 @@ async fn a_full_limit_is_named_beside_the_rule() {
     let wanted = ["refused", "LIMIT_EXCEEDED", "one-a-day", "permitted", "all"];
     assert_eq!(told, wanted.map(|word| json!(word)));
     assert_eq!(line_of(&lines, "order-1")["limit"], Value::Null);
+}
+
+/// Of all that is left nobody has asked for an amount; what moved is told all the same.
+#[tokio::test]
+async fn a_refund_of_all_that_is_left_tells_how_much_that_was() {
+    let (_simulator, sidecar, lines) = rig(&[]).await;
+    let mut client = sidecar.client();
+    let payment_token_id = token(&mut client, GOOD_CARD).await;
+    client.charge(proto_with(requests::charge("order-1"), &payment_token_id)).await.unwrap();
+    client.refund(requests::refund("some", "order-1", Some(20_000))).await.unwrap();
+    client.refund(requests::refund("the-rest", "order-1", None)).await.unwrap();
+    let lines = lines.all();
+    let told = ["order-1", "some", "the-rest"].map(|reference| {
+        let line = line_of(&lines, reference);
+        ["amount_minor", "moved_minor", "moved_currency"].map(|field| line[field].clone())
+    });
+    let ngn = json!("NGN");
+    assert_eq!(
+        told,
+        [
+            [json!(50_000), json!(50_000), ngn.clone()],
+            [json!(20_000), json!(20_000), ngn.clone()],
+            [Value::Null, json!(30_000), ngn],
+        ]
+    );
+}
+
+/// Whoever is woken by it needs to know what was tried, and what to ask Zentra about.
+#[tokio::test]
+async fn a_write_that_failed_tells_its_attempts_and_zentras_request() {
+    let logs = Logs::capture_own();
+    let (simulator, sidecar, lines) = rig(&[]).await;
+    let mut client = sidecar.client();
+    let payment_token_id = token(&mut client, GOOD_CARD).await;
+    let fails =
+        Action::Status { status: 500, effect: false, code: None, body: None, retry_after: None };
+    simulator.inject(Fault::on(Route::CreateCharge, fails).times(0));
+    logs.take();
+    client.charge(proto_with(requests::charge("order-1"), &payment_token_id)).await.unwrap_err();
+    let posts = simulator.ledger().posts_of("order-1").len();
+    let last = simulator.ledger().posts_of("order-1").last().unwrap().request_id.clone();
+    assert_eq!(posts, 3);
+    let lines = lines.all();
+    let audited = line_of(&lines, "order-1");
+    let text = logs.text();
+    let called = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["fields"].clone())
+        .find(|fields| fields["message"] == "call")
+        .unwrap();
+    for line in [audited, &called] {
+        let told = ["attempts", "provider_request_id"].map(|field| line[field].clone());
+        assert_eq!(told, [json!(posts), json!(last)], "{line:#}");
+    }
+    assert_eq!(audited["reason"], json!("OUTCOME_UNKNOWN"));
 }

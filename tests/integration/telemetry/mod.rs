@@ -25,7 +25,7 @@ use crate::support::sidecar::StandingClock;
 
 /// Lines that a test reads.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -39,7 +39,7 @@ impl io::Write for Lines {
 }
 
 impl Lines {
-    fn all(&self) -> Vec<Value> {
+    pub(crate) fn all(&self) -> Vec<Value> {
         let text = self.0.lock().unwrap().clone();
         let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         lines.map(|line| serde_json::from_slice(line).unwrap()).collect()
@@ -47,7 +47,7 @@ impl Lines {
 }
 
 /// Everything is kept: spans, and the lines of the audit log.
-fn kept() -> (Telemetry, InMemorySpanExporter, Lines) {
+pub(crate) fn kept() -> (Telemetry, InMemorySpanExporter, Lines) {
     let spans = InMemorySpanExporter::default();
     let provider = SdkTracerProvider::builder().with_simple_exporter(spans.clone()).build();
     let lines = Lines::default();
