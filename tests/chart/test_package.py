@@ -39,7 +39,7 @@ def needed(told: str) -> dict[str, set[str]]:
 
 
 def mounted(pod: dict) -> dict[str, set[str]]:
-    """The same, of what a pod mounts and refers to, and of what it is pulled with."""
+    """The same, of what a pod mounts, and of what it is pulled with."""
     found = {f"Secret {it['name']}": {".dockerconfigjson"} for it in pod.get("imagePullSecrets", [])}
     for volume in pod["volumes"]:
         if "configMap" in volume:
@@ -48,9 +48,6 @@ def mounted(pod: dict) -> dict[str, set[str]]:
             [(kind, its)] = source.items()
             name = f"{'Secret' if kind == 'secret' else 'ConfigMap'} {its['name']}"
             found.setdefault(name, set()).update(it["key"] for it in its["items"])
-    for variable in helm.sidecar(pod)["env"]:
-        if reference := variable.get("valueFrom", {}).get("secretKeyRef"):
-            found.setdefault(f"Secret {reference['name']}", set()).add(reference["key"])
     return found
 
 

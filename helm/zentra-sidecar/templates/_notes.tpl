@@ -13,12 +13,6 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- with .values.openTelemetryHeadersSecret -}}
-{{- if .name -}}
-{{- $name := printf "Secret %s" .name -}}
-{{- $_ := set $found $name (append (default list (get $found $name)) .key) -}}
-{{- end -}}
-{{- end -}}
 {{- if ne .component "reconciler" -}}
 {{- range list .values.policy.existingConfigMap .values.policy.candidate.existingConfigMap | compact -}}
 {{- $_ := set $found (printf "ConfigMap %s" .) (list "the policy's files") -}}

@@ -142,6 +142,13 @@ readinessProbe:
             - key: {{ $values.store.passwordSecret.key | quote }}
               path: store-password
       {{- end }}
+      {{- if $values.openTelemetryHeadersSecret.name }}
+      - secret:
+          name: {{ $values.openTelemetryHeadersSecret.name | quote }}
+          items:
+            - key: {{ $values.openTelemetryHeadersSecret.key | quote }}
+              path: otlp-headers
+      {{- end }}
       {{- if $values.store.caConfigMap.name }}
       - configMap:
           name: {{ $values.store.caConfigMap.name | quote }}

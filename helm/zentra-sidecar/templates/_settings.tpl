@@ -1,6 +1,5 @@
 {{/* The program's settings as environment variables. Secrets come from files: neither an argument nor
-     a variable holds one, but for the headers of OTLP, which OpenTelemetry has as a variable alone, and
-     which come by reference. Takes root, values, component (sidecar, gateway or reconciler) and the
+     a variable holds one. Takes root, values, component (sidecar, gateway or reconciler) and the
      profile's name, if any. */}}
 
 {{- define "zentra-sidecar.env" -}}
@@ -100,14 +99,9 @@
 - name: {{ $name }}
   value: {{ $value | quote }}
 {{- end }}
-{{- with $values.openTelemetryHeadersSecret }}
-{{- if .name }}
-- name: OTEL_EXPORTER_OTLP_HEADERS
-  valueFrom:
-    secretKeyRef:
-      name: {{ .name | quote }}
-      key: {{ .key | quote }}
-{{- end }}
+{{- if $values.openTelemetryHeadersSecret.name }}
+- name: SIDECAR_OTLP_HEADERS_FILE
+  value: {{ printf "%s/otlp-headers" $secrets | quote }}
 {{- end }}
 {{- end -}}
 
