@@ -214,6 +214,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     sent: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    unsaid: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<&'static str>,
@@ -299,6 +301,21 @@ impl Audit {
         let decision = if error.was_sent() { Decision::Allowed } else { Decision::Refused };
         failed(&mut line, error, decision);
         inner.write(&line);
+    }
+
+    /// Writes of one who may not call were refused, and this many had no line of their own; of
+    /// several callers where none is named.
+    pub fn refused_unsaid(&self, caller: Option<&Caller>, reason: Reason, unsaid: u64) {
+        let Some(inner) = &self.0 else { return };
+        inner.write(&Line {
+            caller: caller.map(Caller::as_str),
+            decision: Some(Decision::Refused.as_str()),
+            reason: Some(reason.as_str()),
+            money_moved: Some(MoneyMoved::Unknown.as_str()),
+            sent: Some(false),
+            unsaid: Some(unsaid),
+            ..inner.line("payment", None)
+        });
     }
 
     /// A write's caller hung up before anything was decided.
