@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use rustix::fs::{FileType, Mode, OFlags};
 use hyper::body::{Body, Incoming};
+use rustix::fs::{FileType, Mode, OFlags};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};

@@ -62,10 +62,7 @@ fn certificates(pem: &[u8], file: FileKind) -> Result<Vec<CertificateDer<'static
 }
 
 /// The certificates, and the end of the first one's validity, which has not come yet.
-fn chain(
-    pem: &[u8],
-    now: Timestamp,
-) -> Result<(Vec<CertificateDer<'static>>, i64), FileFault> {
+fn chain(pem: &[u8], now: Timestamp) -> Result<(Vec<CertificateDer<'static>>, i64), FileFault> {
     let chain = certificates(pem, FileKind::Certificate)?;
     let not_after = leaf::not_after(&chain[0])
         .ok_or_else(|| FileFault::new(FileKind::Certificate, "holds what is no certificate"))?;

@@ -3,7 +3,8 @@
 use super::Town;
 use crate::support::http2::{
     ACK, Attacker, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, End, GOAWAY,
-    HEADERS, NO_ERROR, PING, PRIORITY, REFUSED_STREAM, RST_STREAM, SETTINGS, WINDOW_UPDATE, call_head, frame,
+    HEADERS, NO_ERROR, PING, PRIORITY, REFUSED_STREAM, RST_STREAM, SETTINGS, WINDOW_UPDATE,
+    call_head, frame,
 };
 use crate::support::soon;
 
