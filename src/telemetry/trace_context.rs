@@ -21,7 +21,7 @@ const LONGEST_STATE: usize = 512;
 
 /// The context of a `traceparent` and, where there is one, a `tracestate`. A `tracestate` that is
 /// too long or malformed, or that a card number hides in, is dropped; such a `traceparent` is as
-/// if there were none. One random `traceparent` in about 1,800 looks like it, and costs the call its
+/// if there were none. One random `traceparent` in about 1,000 looks like it, and costs the call its
 /// parent; its own trace is whole.
 #[must_use]
 pub fn parse(traceparent: &str, tracestate: Option<&str>) -> Option<SpanContext> {
