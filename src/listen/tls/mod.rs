@@ -4,8 +4,6 @@
 mod files;
 mod in_force;
 mod leaf;
-#[cfg(test)]
-mod tests;
 mod verifier;
 
 use std::io;
@@ -180,3 +178,6 @@ fn told(faults: &[FileFault]) -> String {
     let texts: Vec<_> = faults.iter().map(ToString::to_string).collect();
     texts.join("; ")
 }
+
+#[cfg(test)]
+mod tests;
