@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Faults, ListenAddress, ServeArgs};
+use crate::clock::{Clock as _, SystemClock};
 use crate::domain::{SpiffePattern, TrustDomain};
 use crate::listen::tls::{FileKind, Files, Rules, Terms};
 use crate::listen::{ConnectionLimits, TrustedUids};
@@ -56,7 +57,7 @@ pub(super) fn read(
         client_ca: PathBuf::from(client_ca?),
     };
     let rules = Rules { trust_domain: trust_domain?, allowed: allowed? };
-    match Terms::read(files, rules) {
+    match Terms::read(files, rules, SystemClock.now()) {
         Ok(terms) => Some(Some(Arc::new(terms))),
         Err(several) => {
             for fault in several {

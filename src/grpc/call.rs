@@ -55,6 +55,8 @@ pub(super) struct Call<'a> {
     context: Context,
     promised: Promised,
     is_told: bool,
+    /// It has lines of its own. Metrics and spans count it either way.
+    has_lines: bool,
 }
 
 impl CallSettings {
@@ -104,14 +106,17 @@ impl CallSettings {
         error.audited()
     }
 
-    /// Refuses a call of somebody who may not call, without a look at its message.
+    /// Refuses a call of somebody who may not call, without a look at its message; with lines of its
+    /// own, or as one of many.
     pub(super) fn turn_away(
         &self,
         operation: Operation,
         metadata: &MetadataMap,
         peer: &Peer,
+        has_lines: bool,
     ) -> Status {
-        let call = self.begin(operation, peer.caller(), metadata, None);
+        let mut call = self.begin(operation, peer.caller(), metadata, None);
+        call.has_lines = has_lines;
         let error = call.complete(Error::new(Reason::CallerNotAllowed));
         call.refuse(&error)
     }
@@ -138,6 +143,7 @@ impl CallSettings {
             context: context.with_value(promised.clone()),
             promised,
             is_told: false,
+            has_lines: true,
             request_id,
         }
     }
@@ -195,7 +201,7 @@ impl Call<'_> {
     fn tell(&mut self, code: Code, end: End<'_>) {
         self.is_told = true;
         let _in_context = self.context.clone().attach();
-        if self.operation.is_write() {
+        if self.operation.is_write() && self.has_lines {
             self.account(end);
         }
         let measures = self.telemetry.measures();
@@ -205,7 +211,9 @@ impl Call<'_> {
         if let Some(error) = end.error() {
             measures.call_error(self.operation, error.reason());
         }
-        self.log(end);
+        if self.has_lines {
+            self.log(end);
+        }
         let came = trace::Came {
             method,
             caller: self.caller.as_str(),

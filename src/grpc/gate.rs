@@ -18,6 +18,7 @@ use tower::Service;
 use super::CallSettings;
 use super::held::{Answer, Held, Places};
 use super::request_body::{Arriving, MAX_ARRIVING, RequestBody};
+use super::strangers::Strangers;
 use super::{status, trace};
 use crate::domain::Operation;
 use crate::error::{Error, Reason};
@@ -38,6 +39,7 @@ pub(super) struct Gate<S> {
     settings: CallSettings,
     arriving: Arriving,
     reflections: Arc<Semaphore>,
+    strangers: Strangers,
 }
 
 type Refused = Ready<Result<Response<Answer>, Infallible>>;
@@ -45,7 +47,9 @@ type Refused = Ready<Result<Response<Answer>, Infallible>>;
 impl<S> Gate<S> {
     pub(super) fn new(inner: S, settings: CallSettings) -> Self {
         let arriving = Arriving::new(MAX_ARRIVING);
-        Self { inner, settings, arriving, reflections: Arc::new(Semaphore::new(MAX_REFLECTIONS)) }
+        let reflections = Arc::new(Semaphore::new(MAX_REFLECTIONS));
+        let strangers = Strangers::new(settings.telemetry.clone());
+        Self { inner, settings, arriving, reflections, strangers }
     }
 }
 
@@ -66,13 +70,16 @@ where
         let path = request.uri().path();
         let Some(peer) = request.extensions().get::<Peer>() else {
             // No connection leaves it out; a call of nobody is nobody's.
-            return refuse(Reason::CallerNotAllowed, None);
+            return refuse(Reason::CallerNotAllowed, None, true);
         };
         if !peer.is_allowed() {
             // Nothing of what it sends is read. An attempt to pay goes on record.
-            return match trace::operation(path) {
-                Some(operation) => self.turn_away(operation, request.headers(), peer),
-                None => refuse(Reason::CallerNotAllowed, Some(peer)),
+            let operation = trace::operation(path);
+            let is_write = operation.is_some_and(Operation::is_write);
+            let is_told = self.strangers.is_told(peer.caller(), is_write);
+            return match operation {
+                Some(operation) => self.turn_away(operation, request.headers(), peer, is_told),
+                None => refuse(Reason::CallerNotAllowed, Some(peer), is_told),
             };
         }
         let (is_aside, is_stream) = (path.starts_with(ASIDE), !path.starts_with(HEALTH));
@@ -83,7 +90,7 @@ where
                 places.extend(self.reflections.clone().try_acquire_owned());
             }
             if places.len() < 1 + usize::from(is_stream) {
-                return refuse(Reason::Overloaded, Some(peer));
+                return refuse(Reason::Overloaded, Some(peer), true);
             }
             held = Held::UntilEnded { _places: places };
         }
@@ -103,17 +110,20 @@ impl<S> Gate<S> {
         operation: Operation,
         headers: &HeaderMap,
         peer: &Peer,
+        is_told: bool,
     ) -> Either<Refused, F> {
         let metadata = MetadataMap::from_headers(headers.clone());
-        let status = self.settings.turn_away(operation, &metadata, peer);
+        let status = self.settings.turn_away(operation, &metadata, peer, is_told);
         Either::Left(future::ready(Ok(status.into_http().map(of_refusal))))
     }
 }
 
-fn refuse<F>(reason: Reason, peer: Option<&Peer>) -> Either<Refused, F> {
+fn refuse<F>(reason: Reason, peer: Option<&Peer>, is_told: bool) -> Either<Refused, F> {
     let request_id = format!("{:032x}", rand::random::<u128>());
-    let caller = peer.map(|peer| peer.caller().as_str());
-    tracing::info!(caller, request_id, outcome = reason.as_str(), "call");
+    if is_told {
+        let caller = peer.map(|peer| peer.caller().as_str());
+        tracing::info!(caller, request_id, outcome = reason.as_str(), "call");
+    }
     let status = status::from_error(&Error::new(reason), &request_id);
     Either::Left(future::ready(Ok(status.into_http().map(of_refusal))))
 }

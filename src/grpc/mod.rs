@@ -14,6 +14,7 @@ mod responses;
 mod server;
 mod service;
 mod status;
+mod strangers;
 mod told;
 mod trace;
 

@@ -45,6 +45,9 @@ pub(super) async fn serve<I, S, B>(
     let (calls, of_requests) = (vitals.clone(), peer.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
         let call = calls.call();
+        if !of_requests.is_allowed() {
+            calls.unwelcome_call();
+        }
         request.extensions_mut().insert(of_requests.clone());
         let answer = service.clone().oneshot(request);
         async move {

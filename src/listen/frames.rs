@@ -1,5 +1,5 @@
 //! A look at the HTTP/2 frames that pass. The HTTP/2 library bounds what frames make it keep; how
-//! many it has to acknowledge is counted here.
+//! many it has to acknowledge, or to read for nothing, is counted here.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -15,9 +15,22 @@ const HEADER_BYTES: usize = 9;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
+/// The last type that HTTP/2 itself has; whoever does not know a type passes it over.
+const CONTINUATION: u8 = 9;
 const ACK: u8 = 1;
+
+/// Whether a frame makes this side work and brings no call on. A window that is opened
+/// (WINDOW_UPDATE) does bring one on: clients may open it as often as they like.
+fn is_idle_work(kind: u8, flags: u8) -> bool {
+    match kind {
+        PING | SETTINGS => flags & ACK == 0,
+        PRIORITY => true,
+        kind => kind > CONTINUATION,
+    }
+}
 
 /// Finds the frames in a stream of bytes, whatever pieces it comes in. What the frames hold is
 /// passed over.
@@ -81,7 +94,7 @@ impl<I> Metered<I> {
         }
         let vitals = &self.vitals;
         self.received.read(bytes, |kind, flags| {
-            if matches!(kind, PING | SETTINGS) && flags & ACK == 0 {
+            if is_idle_work(kind, flags) {
                 vitals.asked();
             }
         });

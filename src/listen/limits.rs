@@ -14,6 +14,8 @@ pub(super) const MAX_UNWELCOME: usize = 16;
 /// How long such a connection stays, and how long it then has to go.
 pub(super) const UNWELCOME_STAY: (Duration, Duration) =
     (Duration::from_secs(10), Duration::from_secs(1));
+/// Calls on such a connection: who makes more of them has not come to be told so.
+pub(super) const MAX_UNWELCOME_CALLS: u64 = 100;
 /// How long a connection may be without a call.
 pub(super) const IDLE: Duration = Duration::from_secs(15 * 60);
 /// How long calls have to end, after a goodbye because of the connection's age or idleness. No call takes
@@ -23,7 +25,8 @@ pub const AGE_GRACE: Duration = Duration::from_secs(11 * 60);
 pub(super) const AGE_JITTER: std::ops::Range<f64> = 0.9..1.1;
 /// How long a peer that floods has for its last answers, after the goodbye.
 pub(super) const FLOOD_GRACE: Duration = Duration::from_secs(1);
-/// Frames that ask for an acknowledgement (PING, SETTINGS) between two answers of this side.
+/// Frames that ask for an acknowledgement (PING, SETTINGS), or for nothing at all (PRIORITY, and
+/// types that nobody knows), between two answers of this side.
 pub(super) const MAX_ASKED: u64 = 10;
 /// More of them by time: a client may ping once in this long, for as long as it likes.
 pub(super) const ASKED_INTERVAL: Duration = Duration::from_secs(1);

@@ -3,12 +3,15 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
+use rustix::fs::{FileType, Mode, OFlags};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -54,6 +57,9 @@ impl Listener {
     /// Binds a Unix socket. A file that an ended process left behind is replaced; a socket on
     /// which somebody answers is not.
     ///
+    /// Where certain users are trusted, every user may open it: who is at the other end is looked at
+    /// then. Else its mode is what the process's umask leaves.
+    ///
     /// # Errors
     /// As the system says.
     pub async fn unix(path: &Path, caller: Caller, trusted: TrustedUids) -> io::Result<Self> {
@@ -67,7 +73,11 @@ impl Listener {
             std::fs::remove_file(path)?;
         }
         let listener = UnixListener::bind(path)?;
-        Ok(Self::Unix(listener, SocketFile(path.to_owned()), caller, trusted))
+        let file = SocketFile(path.to_owned());
+        if trusted.is_some() {
+            open_to_every_user(path)?;
+        }
+        Ok(Self::Unix(listener, file, caller, trusted))
     }
 
     /// The address as callers write it.
@@ -153,6 +163,21 @@ impl Listener {
     }
 }
 
+/// Lets every user connect to a socket that was just bound. Until then only those may whom the umask
+/// lets, so that nobody comes too early.
+fn open_to_every_user(path: &Path) -> io::Result<()> {
+    // Whoever may write to the folder may have put something else in its place by now, such as a
+    // link to another file of this user's: what is looked at and what is changed is one and the same.
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty())?;
+    if FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) != FileType::Socket {
+        return Err(io::Error::other("something else was put in its place"));
+    }
+    // The way to change the mode of what is open as a place only.
+    let opened = format!("/proc/self/fd/{}", file.as_raw_fd());
+    std::fs::set_permissions(opened, std::fs::Permissions::from_mode(0o666))
+}
+
 async fn tcp(listener: &TcpListener) -> io::Result<(TcpStream, IpAddr)> {
     let (stream, from) = listener.accept().await?;
     stream.set_nodelay(true)?;
@@ -234,6 +259,20 @@ mod tests {
                 Err(_) => return waiting,
             }
         }
+    }
+
+    #[test]
+    fn what_was_put_in_the_place_of_a_socket_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, path) = (folder.path().join("file"), folder.path().join("socket"));
+        std::fs::write(&file, "").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::symlink(&file, &path).unwrap();
+        let fault = open_to_every_user(&path).unwrap_err();
+        assert!(fault.to_string().contains("put in its place"), "{fault}");
+        assert!(open_to_every_user(&file).is_err());
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[tokio::test]

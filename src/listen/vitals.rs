@@ -7,7 +7,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::limits::{AGE_GRACE, ASKED_INTERVAL, FLOOD_GRACE, HANDSHAKE, IDLE, MAX_ASKED};
+use super::limits::{
+    AGE_GRACE, ASKED_INTERVAL, FLOOD_GRACE, HANDSHAKE, IDLE, MAX_ASKED, MAX_UNWELCOME_CALLS,
+};
 
 /// How long a connection may stay.
 #[derive(Clone, Copy, Debug)]
@@ -27,10 +29,12 @@ pub(super) struct Vitals {
     stay: Stay,
     has_preface: AtomicBool,
     calls: AtomicUsize,
+    /// Calls of a peer that may not call.
+    unwelcome_calls: AtomicU64,
     /// When the last call ended, in milliseconds from the beginning.
     idle_since_ms: AtomicU64,
-    /// Frames that asked for an acknowledgement since the last answer, and when the first of
-    /// them came.
+    /// Frames that asked for an acknowledgement, or for nothing, since the last answer, and when
+    /// the first of them came.
     asked: AtomicU64,
     asked_since_ms: AtomicU64,
     /// The turns for which the peer has read nothing of what waits to be written.
@@ -58,6 +62,7 @@ impl Vitals {
             stay,
             has_preface: AtomicBool::new(false),
             calls: AtomicUsize::new(0),
+            unwelcome_calls: AtomicU64::new(0),
             idle_since_ms: AtomicU64::new(0),
             asked: AtomicU64::new(0),
             asked_since_ms: AtomicU64::new(0),
@@ -73,7 +78,7 @@ impl Vitals {
         self.has_preface.store(true, Ordering::Relaxed);
     }
 
-    /// The peer sent a frame that has to be acknowledged.
+    /// The peer sent a frame that has to be acknowledged, or that comes to nothing.
     pub(super) fn asked(&self) {
         let now_ms = self.now_ms();
         if self.asked.fetch_add(1, Ordering::Relaxed) == 0 {
@@ -82,8 +87,19 @@ impl Vitals {
         let waited_ms = now_ms.saturating_sub(self.asked_since_ms.load(Ordering::Relaxed));
         let by_time = u128::from(waited_ms) / ASKED_INTERVAL.as_millis();
         if u128::from(self.asked.load(Ordering::Relaxed)) > u128::from(MAX_ASKED) + by_time {
-            self.is_flooded.store(true, Ordering::Relaxed);
-            self.flood.notify_one();
+            self.floods();
+        }
+    }
+
+    fn floods(&self) {
+        self.is_flooded.store(true, Ordering::Relaxed);
+        self.flood.notify_one();
+    }
+
+    /// A peer that may not call did so, and was told.
+    pub(super) fn unwelcome_call(&self) {
+        if self.unwelcome_calls.fetch_add(1, Ordering::Relaxed) >= MAX_UNWELCOME_CALLS {
+            self.floods();
         }
     }
 

@@ -3,15 +3,17 @@
 //!
 //! docs/LOGGING.md lists the fields.
 
+mod line;
+
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use opentelemetry::Context;
-use serde::Serialize;
 use tracing_appender::non_blocking::NonBlocking;
 
+use self::line::Line;
 use super::trace::{current_request_id, current_trace_id};
 use super::{Asked, Came, PolicyNote};
 use crate::clock::Clock;
@@ -173,99 +175,6 @@ pub struct Recorded<'a> {
     pub policy: Option<&'a PolicyNote>,
 }
 
-#[derive(Default, Serialize)]
-struct Line<'a> {
-    time: String,
-    audit: &'static str,
-    account: &'a str,
-    environment: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    operation: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    caller: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    actor: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reference: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    charge_reference: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    customer_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payment_token_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    amount_minor: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    currency: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refund_reason: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    decision: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    policy: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rule_id: Option<Arc<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    policy_hash: Option<Arc<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limit: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outcome: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    money_moved: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    moved_minor: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    moved_currency: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sent: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attempts: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    path: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    provider_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    provider_request_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    provider_code: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key_digest: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stop: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    by: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    act: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stage: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'a str>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    request_id: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    trace_id: String,
-}
-
-impl Line<'_> {
-    /// With what the policy decided.
-    fn decided(&mut self, note: &PolicyNote) {
-        self.policy = Some(note.verdict);
-        self.rule_id = note.rule_id.clone();
-        self.policy_hash = Some(note.policy_hash.clone());
-    }
-
-    /// With what has moved: of a refund of all that is left, nobody has asked for an amount.
-    fn moves(&mut self, money: Option<Money>) {
-        self.moved_minor = money.map(|it| it.amount_minor());
-        self.moved_currency = money.map(|it| it.currency().code());
-    }
-}
-
 impl Audit {
     /// No audit log.
     #[must_use]
@@ -323,6 +232,21 @@ impl Audit {
         let decision = if error.was_sent() { Decision::Allowed } else { Decision::Refused };
         failed(&mut line, error, decision);
         inner.write(&line);
+    }
+
+    /// Writes of one who may not call were refused, and this many had no line of their own; of
+    /// several callers where none is named.
+    pub fn refused_unsaid(&self, caller: Option<&Caller>, reason: Reason, unsaid: u64) {
+        let Some(inner) = &self.0 else { return };
+        inner.write(&Line {
+            caller: caller.map(Caller::as_str),
+            decision: Some(Decision::Refused.as_str()),
+            reason: Some(reason.as_str()),
+            money_moved: Some(MoneyMoved::Unknown.as_str()),
+            sent: Some(false),
+            unsaid: Some(unsaid),
+            ..inner.line("payment", None)
+        });
     }
 
     /// A write ended before anything was decided, as `outcome` says: its caller hung up, or it broke

@@ -60,6 +60,7 @@ mod store_sentinel;
 mod store_single;
 mod store_stories;
 mod store_tls;
+mod stored_data;
 mod support;
 #[cfg(feature = "simulator")]
 mod telemetry;

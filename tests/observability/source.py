@@ -41,9 +41,9 @@ def call_fields() -> set[str]:
 
 def audit_fields() -> list[str]:
     """The audit line's fields, in their order."""
-    code = (ROOT / "src" / "telemetry" / "audit.rs").read_text()
+    code = (ROOT / "src" / "telemetry" / "audit" / "line.rs").read_text()
     body = code.split("struct Line<'a> {")[1].split("\n}")[0]
-    return re.findall(r"^    (\w+): ", body, re.MULTILINE)
+    return re.findall(r"^    pub\(super\) (\w+): ", body, re.MULTILINE)
 
 
 def field(argument: str) -> str:

@@ -55,11 +55,11 @@ fn judge(view: &View<'_>, evidence: &Evidence, next: Record) -> (Writes, Complet
     let outcome = match &evidence.verdict {
         Verdict::Outcome(outcome) if is_same_payment(&next, &evidence.source) => outcome,
         Verdict::Outcome(contrary) | Verdict::Contradiction(contrary) => {
-            return conflict(view, next, Some(contrary));
+            return conflict(view, evidence, next, Some(contrary));
         }
     };
     if next.state == State::Conflict {
-        return conflict(view, next, None);
+        return conflict(view, evidence, next, None);
     }
     if !is_bare_decline(&next, outcome) {
         return accept(view, evidence, next, outcome);
@@ -87,7 +87,7 @@ fn accept(
     match next.outcome.as_ref().map(|stored| merge(stored, outcome)) {
         None | Some(Merge::Replace) => store(view, evidence, next, outcome),
         Some(Merge::Keep) => keep(next),
-        Some(Merge::Contradiction) => conflict(view, next, Some(outcome)),
+        Some(Merge::Contradiction) => conflict(view, evidence, next, Some(outcome)),
     }
 }
 
@@ -167,15 +167,18 @@ fn keep(next: Record) -> (Writes, CompleteAnswer) {
 
 /// Only an operator ends a conflict: it has no time of its own, and the reconciler leaves it. It
 /// counts, whatever a failure has given back before: money may have moved.
+///
+/// That of a Tokenize moved none, and is forgotten: what it holds is a hash over a card's number.
 fn conflict(
     view: &View<'_>,
+    evidence: &Evidence,
     mut next: Record,
     contrary: Option<&Outcome>,
 ) -> (Writes, CompleteAnswer) {
     let counters = counters::keep(view, &mut next);
     next.state = State::Conflict;
     next.lease_end_ms = 0;
-    next.expires_ms = None;
+    next.expires_ms = unresolved_expiry(&next, view.now_ms, evidence.periods.retention_ms);
     if next.contrary.is_none() {
         next.contrary = contrary.cloned();
     }

@@ -150,8 +150,8 @@ fn due(record: &Record, at_ms: u64) -> DueWrite {
     if record.subject.reference.is_some() { DueWrite::At(at_ms) } else { DueWrite::Never }
 }
 
-/// When an unresolved record is forgotten. A record that can be looked up is never forgotten
-/// unresolved; nobody but its caller can end one that cannot (`Tokenize`).
+/// When an unresolved record, or one in conflict, is forgotten. A record that can be looked up is never
+/// forgotten so; nobody but its caller can end one that cannot (`Tokenize`).
 fn unresolved_expiry(record: &Record, from_ms: u64, retention_ms: u64) -> Option<u64> {
     record.subject.reference.is_none().then(|| from_ms.saturating_add(retention_ms))
 }

@@ -12,7 +12,7 @@ use tower::service_fn;
 use super::*;
 use crate::domain::Caller;
 use crate::listen::AGE_GRACE;
-use crate::listen::limits::{HANDSHAKE, IDLE, MAX_ASKED};
+use crate::listen::limits::{HANDSHAKE, IDLE, MAX_ASKED, MAX_UNWELCOME_CALLS};
 
 const AGE: Duration = Duration::from_secs(3600);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -29,8 +29,15 @@ type Sender = http2::SendRequest<Empty<Bytes>>;
 
 /// A connection to a service that answers after as many seconds as the path says.
 fn serving(age: Duration) -> (DuplexStream, JoinHandle<()>, CancellationToken) {
+    serving_peer(age, true)
+}
+
+fn serving_peer(
+    age: Duration,
+    is_allowed: bool,
+) -> (DuplexStream, JoinHandle<()>, CancellationToken) {
     let (ours, theirs) = duplex(64 * 1024);
-    let peer = Peer::new(Caller::new("shop/checkout").unwrap(), true);
+    let peer = Peer::new(Caller::new("shop/checkout").unwrap(), is_allowed);
     let service = service_fn(|request: Request<Incoming>| async move {
         let caller = request.extensions().get::<Peer>().unwrap().caller().to_string();
         let seconds = request.uri().path().trim_start_matches('/').parse().unwrap();
@@ -77,6 +84,24 @@ async fn metadata_beyond_16_kib_is_refused_and_nothing_else() {
         let request = Request::get("http://sidecar/0").header("x-large", "a".repeat(size));
         let answer = sender.send_request(request.body(Empty::new()).unwrap()).await;
         assert_eq!(answer.unwrap().status(), status, "{size} bytes");
+    }
+}
+
+/// Whoever may not call is told so, and not without end.
+#[tokio::test(start_paused = true)]
+async fn one_who_may_not_call_is_said_goodbye_to_after_a_hundred_calls() {
+    let (io, served, _closing) = serving_peer(AGE, false);
+    let (mut sender, _connection) = client(io, None).await;
+    let mut answered = 0;
+    while answered < MAX_UNWELCOME_CALLS * 3 && call(&mut sender, 0).await.is_ok() {
+        answered += 1;
+    }
+    assert!((MAX_UNWELCOME_CALLS..=MAX_UNWELCOME_CALLS + 1).contains(&answered), "{answered}");
+    end(served).await;
+    let (io, _served, _closing) = serving_peer(AGE, true);
+    let (mut sender, _connection) = client(io, None).await;
+    for _ in 0..MAX_UNWELCOME_CALLS * 3 {
+        call(&mut sender, 0).await.unwrap();
     }
 }
 

@@ -3,12 +3,20 @@
 use std::fmt;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 /// The largest file, in bytes.
 const MAX_BYTES: u64 = 1024 * 1024;
+/// How long reading the three may take: a mount that hangs is told, not waited for.
+const READING_TIMEOUT: Duration = Duration::from_secs(5);
+/// Readings that hang at once, each of which holds a thread; no more are begun.
+const MOST_HANGING: usize = 8;
 
 /// Where the certificate, its key and the bundle are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,20 +85,55 @@ impl Contents {
     }
 }
 
+/// Readings that have not ended, one clone for each.
+#[derive(Debug, Default)]
+pub(super) struct Readings(Arc<()>);
+
+impl Readings {
+    /// Those that nobody waits for any more, where none is waited for.
+    pub(super) fn hanging(&self) -> usize {
+        Arc::strong_count(&self.0) - 1
+    }
+
+    /// Begins to read a file on a thread of its own, which is left behind where it hangs.
+    fn begin(&self, path: &Path) -> io::Result<Receiver<io::Result<Zeroizing<Vec<u8>>>>> {
+        let (sender, bytes) = channel();
+        let (path, under_way) = (path.to_owned(), self.0.clone());
+        std::thread::Builder::new().spawn(move || {
+            let read = read_now(&path);
+            // It has ended by the time that anybody knows what it has read.
+            drop(under_way);
+            // Nobody listens where the time was over first.
+            let _ = sender.send(read);
+        })?;
+        Ok(bytes)
+    }
+}
+
 impl Files {
-    /// Reads all three.
-    pub(super) fn read(&self) -> Result<Contents, Vec<FileFault>> {
+    /// Reads all three, within [`READING_TIMEOUT`].
+    pub(super) fn read(&self, readings: &Readings) -> Result<Contents, Vec<FileFault>> {
+        use FileKind::{Certificate, ClientCa, Key};
+        let hang = readings.hanging() >= MOST_HANGING;
         let mut faults = Vec::new();
-        let mut read = |file, path: &Path| {
-            let bytes = read_bounded(path);
-            bytes.map_err(|fault| {
+        let files =
+            [(Certificate, &self.certificate), (Key, &self.key), (ClientCa, &self.client_ca)];
+        let begun = files.map(|(file, path)| {
+            let bytes = if hang {
+                Err(io::Error::other("earlier readings hang"))
+            } else {
+                readings.begin(path)
+            };
+            (file, bytes)
+        });
+        let ends_at = Instant::now() + READING_TIMEOUT;
+        let [certificate, key, client_ca] = begun.map(|(file, bytes)| {
+            let left = ends_at.saturating_duration_since(Instant::now());
+            bytes.and_then(|bytes| within(&bytes, left)).map_err(|fault| {
                 // Not from where: it may be the key itself, in the place of the name of its file.
                 faults.push(FileFault::new(file, format!("cannot be read: {fault}")));
             })
-        };
-        let certificate = read(FileKind::Certificate, &self.certificate);
-        let key = read(FileKind::Key, &self.key);
-        let client_ca = read(FileKind::ClientCa, &self.client_ca);
+        });
         match (certificate, key, client_ca) {
             (Ok(certificate), Ok(key), Ok(mut client_ca)) => Ok(Contents {
                 certificate: certificate.to_vec(),
@@ -102,7 +145,19 @@ impl Files {
     }
 }
 
-fn read_bounded(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+fn within<T>(bytes: &Receiver<io::Result<T>>, left: Duration) -> io::Result<T> {
+    bytes.recv_timeout(left).unwrap_or_else(|fault| {
+        Err(match fault {
+            RecvTimeoutError::Timeout => io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("not read within {} s", READING_TIMEOUT.as_secs()),
+            ),
+            RecvTimeoutError::Disconnected => io::Error::other("its reading ended abnormally"),
+        })
+    })
+}
+
+fn read_now(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let file = std::fs::File::open(path)?;
     // So large from the beginning that a key is never moved, which would leave a copy of it.
     let mut bytes = Zeroizing::new(Vec::with_capacity(64 * 1024));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -24,9 +25,13 @@ pub(super) struct InForce {
 }
 
 impl InForce {
-    pub(super) fn new(contents: &Contents, rules: &Arc<Rules>) -> Result<Self, Vec<FileFault>> {
+    pub(super) fn new(
+        contents: &Contents,
+        rules: &Arc<Rules>,
+        now: Timestamp,
+    ) -> Result<Self, Vec<FileFault>> {
         let mut faults = Vec::new();
-        let chain = note(chain(&contents.certificate), &mut faults);
+        let chain = note(chain(&contents.certificate, now), &mut faults);
         let key = note(key(&contents.key), &mut faults);
         let roots = note(roots(&contents.client_ca, rules), &mut faults);
         let (Some((chain, not_after)), Some(key), Some(roots)) = (chain, key, roots) else {
@@ -56,11 +61,17 @@ fn certificates(pem: &[u8], file: FileKind) -> Result<Vec<CertificateDer<'static
     }
 }
 
-/// The certificates, and the end of the first one's validity.
-fn chain(pem: &[u8]) -> Result<(Vec<CertificateDer<'static>>, i64), FileFault> {
+/// The certificates, and the end of the first one's validity, which has not come yet.
+fn chain(pem: &[u8], now: Timestamp) -> Result<(Vec<CertificateDer<'static>>, i64), FileFault> {
     let chain = certificates(pem, FileKind::Certificate)?;
     let not_after = leaf::not_after(&chain[0])
         .ok_or_else(|| FileFault::new(FileKind::Certificate, "holds what is no certificate"))?;
+    if not_after <= now.as_second() {
+        let on = Timestamp::from_second(not_after);
+        let on = on.map_or_else(|_| not_after.to_string(), |on| on.to_string());
+        let text = format!("holds a certificate that has expired on {on}: no client would take it");
+        return Err(FileFault::new(FileKind::Certificate, text));
+    }
     Ok((chain, not_after))
 }
 

@@ -4,8 +4,6 @@
 mod files;
 mod in_force;
 mod leaf;
-#[cfg(test)]
-mod tests;
 mod verifier;
 
 use std::io;
@@ -13,15 +11,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use rustls::{CertificateError, OtherError};
 use tokio::net::TcpStream;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 pub use files::{FileFault, FileKind, Files};
 
-use files::Contents;
+use files::{Contents, Readings};
 use in_force::InForce;
 
 use super::Peer;
@@ -35,6 +34,8 @@ const INTERVAL: Duration = Duration::from_secs(2);
 const SETTLE: Duration = Duration::from_millis(25);
 /// Readings of files that go on changing, in one look.
 const MOST_READINGS: u32 = 5;
+/// How often the files are looked at once readings hang; what doubling the interval ends at.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(300);
 
 /// Whose certificates are taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,17 +53,18 @@ pub struct Terms {
     files: Files,
     rules: Arc<Rules>,
     in_force: ArcSwap<InForce>,
+    readings: Arc<Readings>,
 }
 
 impl Terms {
-    /// Reads the files.
+    /// Reads the files, as they are good at a moment.
     ///
     /// # Errors
     /// Every fault of every file.
-    pub fn read(files: Files, rules: Rules) -> Result<Self, Vec<FileFault>> {
-        let rules = Arc::new(rules);
-        let in_force = InForce::new(&files.read()?, &rules)?;
-        Ok(Self { files, rules, in_force: ArcSwap::from_pointee(in_force) })
+    pub fn read(files: Files, rules: Rules, now: Timestamp) -> Result<Self, Vec<FileFault>> {
+        let (rules, readings) = (Arc::new(rules), Arc::<Readings>::default());
+        let in_force = InForce::new(&files.read(&readings)?, &rules, now)?;
+        Ok(Self { files, rules, in_force: ArcSwap::from_pointee(in_force), readings })
     }
 
     /// Whose certificates are taken.
@@ -96,27 +98,29 @@ impl Terms {
     /// Looks for new files again and again. Never ends.
     pub async fn watch(self: Arc<Self>, clock: Arc<dyn Clock>) {
         let mut told = None;
-        let mut ticks = interval(INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut interval = INTERVAL;
         loop {
-            ticks.tick().await;
-            let fault = self.look(clock.now().as_second()).await.err();
+            let fault = self.look(clock.now()).await.err();
             if let Some(fault) = &fault
                 && told.as_ref() != Some(fault)
             {
                 tracing::error!(fault, "the TLS files are wrong; the last good ones stay in force");
             }
+            // A reading that hangs holds a thread: the next one, of files that may have been
+            // replaced, comes later each time.
+            interval = match fault.is_some() && self.readings.hanging() > 0 {
+                true => (interval * 2).min(LONGEST_INTERVAL),
+                false => INTERVAL,
+            };
             told = fault;
+            sleep(interval).await;
         }
     }
 
     /// Takes new files where there are some.
-    async fn look(&self, now: i64) -> Result<(), String> {
+    async fn look(&self, now: Timestamp) -> Result<(), String> {
         let Some(contents) = self.read_settled().await? else { return Ok(()) };
-        let new = InForce::new(&contents, &self.rules).map_err(|faults| told(&faults))?;
-        if new.not_after <= now {
-            return Err("the new certificate has expired".to_owned());
-        }
+        let new = InForce::new(&contents, &self.rules, now).map_err(|faults| told(&faults))?;
         let not_after = new.not_after;
         self.in_force.store(Arc::new(new));
         tracing::info!(not_after, "new TLS files are in force");
@@ -131,6 +135,10 @@ impl Terms {
             return Ok(None);
         }
         for _ in 1..MOST_READINGS {
+            if self.readings.hanging() > 0 && last.is_err() {
+                // Another reading may hang as well.
+                return last.map(Some);
+            }
             sleep(SETTLE).await;
             let next = self.read_again().await;
             let agree = match (&last, &next) {
@@ -147,8 +155,8 @@ impl Terms {
     }
 
     async fn read_again(&self) -> Result<Contents, String> {
-        let files = self.files.clone();
-        match tokio::task::spawn_blocking(move || files.read()).await {
+        let (files, readings) = (self.files.clone(), self.readings.clone());
+        match tokio::task::spawn_blocking(move || files.read(&readings)).await {
             Ok(read) => read.map_err(|faults| told(&faults)),
             Err(fault) => Err(fault.to_string()),
         }
@@ -170,3 +178,6 @@ fn told(faults: &[FileFault]) -> String {
     let texts: Vec<_> = faults.iter().map(ToString::to_string).collect();
     texts.join("; ")
 }
+
+#[cfg(test)]
+mod tests;

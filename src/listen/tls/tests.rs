@@ -10,6 +10,9 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::memory_scan::Masked;
 
+/// When the certificates of the tests are good.
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
 fn rules() -> Rules {
     Rules { trust_domain: TrustDomain::new("mesh.example").unwrap(), allowed: Vec::new() }
 }
@@ -35,7 +38,7 @@ fn terms() -> (TempDir, Terms, String) {
     for (name, text) in [("cert.pem", &certificate), ("key.pem", &key), ("ca.pem", &certificate)] {
         std::fs::write(folder.path().join(name), text).unwrap();
     }
-    let terms = Terms::read(files(folder.path()), rules()).unwrap();
+    let terms = Terms::read(files(folder.path()), rules(), NOW).unwrap();
     (folder, terms, certificate)
 }
 
@@ -47,17 +50,17 @@ async fn a_bundle_whose_writer_pauses_is_taken_whole() {
     let (first, second) = (authority().0, authority().0);
     let written = [&*first, &*second].concat();
     std::fs::write(&bundle, &first).unwrap();
-    let half = terms.files.read().unwrap().digest();
+    let half = terms.files.read(&Readings::default()).unwrap().digest();
     let writer = async {
         // Time passes here only when nothing is being read.
         sleep(SETTLE / 2).await;
         std::fs::write(&bundle, &written).unwrap();
     };
-    let (looked, ()) = tokio::join!(terms.look(0), writer);
+    let (looked, ()) = tokio::join!(terms.look(NOW), writer);
     looked.unwrap();
     let in_force = terms.in_force.load().digest;
     assert_ne!(in_force, half, "half of it was taken");
-    assert_eq!(in_force, terms.files.read().unwrap().digest());
+    assert_eq!(in_force, terms.files.read(&Readings::default()).unwrap().digest());
     assert!(!written.contains(&old));
 }
 
@@ -78,11 +81,34 @@ async fn files_that_change_all_the_time_leave_the_old_ones_in_force() {
         }
     };
     let looked = tokio::select! {
-        looked = terms.look(0) => looked,
+        looked = terms.look(NOW) => looked,
         () = writer => unreachable!("it writes for ever"),
     };
     assert_eq!(looked, Err("they change all the time".to_owned()));
     assert_eq!(terms.in_force.load().digest, before);
+}
+
+fn make_fifo(path: &Path) {
+    let made = Command::new("mkfifo").arg(path).status().unwrap();
+    assert!(made.success());
+}
+
+/// Each look at a file that hangs leaves a thread behind, and no more than a few are.
+#[tokio::test]
+async fn no_more_readings_than_a_few_hang_at_once() {
+    let (folder, terms, _) = terms();
+    for name in ["cert.pem", "key.pem", "ca.pem"] {
+        std::fs::remove_file(folder.path().join(name)).unwrap();
+        make_fifo(&folder.path().join(name));
+    }
+    for expected in [3, 6, 9] {
+        let fault = terms.look(NOW).await.unwrap_err();
+        assert_eq!(fault.matches("cannot be read: not read within 5 s").count(), 3, "{fault}");
+        assert_eq!(terms.readings.hanging(), expected);
+    }
+    let fault = terms.look(NOW).await.unwrap_err();
+    assert_eq!(fault.matches("cannot be read: earlier readings hang").count(), 3, "{fault}");
+    assert_eq!(terms.readings.hanging(), 9);
 }
 
 /// Made by another process, so that nothing of it is in this one's memory before.
@@ -107,7 +133,7 @@ fn what_was_read_of_the_keys_file_is_wiped() {
         Masked::of(text.lines().nth(1).unwrap().as_bytes())
     };
     assert!(!line.is_in_memory());
-    let contents = files(folder.path()).read().unwrap();
+    let contents = files(folder.path()).read(&Readings::default()).unwrap();
     assert!(line.is_in_memory());
     drop(contents);
     assert!(!line.is_in_memory());

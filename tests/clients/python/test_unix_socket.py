@@ -7,9 +7,8 @@ import grpc
 import pytest
 
 import sidecar as program
-from wallet import TIMEOUT_SECONDS, Wallet, fresh
+from wallet import TIMEOUT_SECONDS, Wallet, fresh, refused
 from zentra.gateway.v1 import charge_pb2 as charges
-from zentra.gateway.v1 import payment_service_pb2 as api
 from zentra.gateway.v1 import payment_service_pb2_grpc
 
 # grpcio sends the socket's path as the authority unless it is told another name, and HTTP/2 takes
@@ -36,11 +35,25 @@ def test_a_charge_over_a_unix_socket(at_socket):
 
 
 def test_without_a_name_for_the_authority_the_call_is_refused_and_nothing_happens(at_socket):
+    order = fresh("order")
+    with grpc.insecure_channel(at_socket.address, LOCALHOST) as channel:
+        wallet = Wallet(payment_service_pb2_grpc.PaymentServiceStub(channel))
     with grpc.insecure_channel(at_socket.address) as channel:
-        payments = payment_service_pb2_grpc.PaymentServiceStub(channel)
-        with pytest.raises(grpc.RpcError) as caught:
-            payments.ListTokens(api.ListTokensRequest(customer_id="cus_1"), timeout=TIMEOUT_SECONDS)
-    assert caught.value.code() in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE)
+        wallet.payments = payment_service_pb2_grpc.PaymentServiceStub(channel)
+        with refused() as refusal:
+            wallet.charge(order)
+    assert (refusal.code, refusal.info) == (grpc.StatusCode.INTERNAL, None), refusal.message
+    assert seen_of(at_socket, order) == []
+    with grpc.insecure_channel(at_socket.address, LOCALHOST) as channel:
+        wallet.payments = payment_service_pb2_grpc.PaymentServiceStub(channel)
+        wallet.charge(order)
+    assert seen_of(at_socket, order) == ["charges", "posts"]
+
+
+def seen_of(at_socket, reference: str) -> list[str]:
+    """Which parts of Zentra's ledger know a payment: what it did, what arrived, what was asked."""
+    ledger = at_socket.ledger(reference)
+    return sorted(part for part in ("charges", "posts", "reads", "refunds") if ledger[part])
 
 
 def test_grpcurl_over_a_unix_socket(at_socket):

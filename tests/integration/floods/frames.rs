@@ -3,7 +3,8 @@
 use super::Town;
 use crate::support::http2::{
     ACK, Attacker, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, End, GOAWAY,
-    HEADERS, NO_ERROR, PING, REFUSED_STREAM, RST_STREAM, SETTINGS, WINDOW_UPDATE, call_head, frame,
+    HEADERS, NO_ERROR, PING, PRIORITY, REFUSED_STREAM, RST_STREAM, SETTINGS, WINDOW_UPDATE,
+    call_head, frame,
 };
 use crate::support::soon;
 
@@ -142,6 +143,23 @@ async fn pings_and_settings() {
         let payload = if kind == PING { vec![0; 8] } else { Vec::new() };
         let attacker = Attacker::connect(&town.serving.grpc).await;
         let (end, sent) = attacker.flood(ENDLESS, move |_| frame(kind, 0, 0, &payload)).await;
+        assert_eq!(end, End::Goodbye(NO_ERROR), "{kind} after {sent}");
+        assert!(sent < ENDLESS);
+    }
+    town.stands().await;
+}
+
+/// They ask for nothing, and bring nothing on: what a stream weighs, which nobody goes by any more,
+/// and what is no frame of HTTP/2.
+#[tokio::test]
+async fn priorities_and_frames_of_unknown_types() {
+    const PRIORITY_UPDATE: u8 = 0x10;
+    let town = Town::start(&[]).await;
+    for (kind, on, payload) in
+        [(PRIORITY, 1, vec![0; 5]), (PRIORITY_UPDATE, 0, vec![0; 4]), (0xfe, 0, vec![])]
+    {
+        let attacker = Attacker::connect(&town.serving.grpc).await;
+        let (end, sent) = attacker.flood(ENDLESS, move |_| frame(kind, 0, on, &payload)).await;
         assert_eq!(end, End::Goodbye(NO_ERROR), "{kind} after {sent}");
         assert!(sent < ENDLESS);
     }

@@ -127,6 +127,78 @@ async fn an_expired_certificate_does_not_replace_one_that_is_good() {
     assert!(gets_through(&serving.grpc, &mesh.authority, &caller).await);
 }
 
+fn make_fifo(path: &Path) {
+    let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
+    assert!(made.success());
+}
+
+/// As on a mount that is gone: what is never read to its end ends neither the looking nor, with the
+/// settings, the start.
+#[tokio::test]
+async fn a_file_that_hangs_is_told_once_and_good_ones_in_its_place_are_taken() {
+    const ALERT: &str = "the TLS files are wrong; the last good ones stay in force";
+    let mesh = Mesh::new();
+    let stub = Stub::always(Reply::new(500, "")).await;
+    let mut serving = mesh.serve(&stub.url).await;
+    let hanging = mesh.file("hanging");
+    make_fifo(&hanging);
+    std::fs::rename(&hanging, mesh.file("key.pem")).unwrap();
+    let told = serving.logged(ALERT).await;
+    let fault = "the key's file cannot be read: not read within 5 s";
+    assert!(told.contains(fault), "{told}");
+    let caller = mesh.authority.service(CHECKOUT);
+    assert!(gets_through(&serving.grpc, &mesh.authority, &caller).await);
+    let new = Authority::new();
+    let pair = new.server();
+    replace(&mesh.file("key.pem"), &pair.key);
+    replace(&mesh.file("cert.pem"), &pair.certificate);
+    replace(&mesh.file("ca.pem"), &new.pem());
+    serving.logged("new TLS files are in force").await;
+    assert!(gets_through(&serving.grpc, &new, &new.service(CHECKOUT)).await);
+    serving.signal("TERM").await;
+    let (status, _) = serving.end().await;
+    assert!(status.success(), "{status}");
+}
+
+#[tokio::test]
+async fn files_that_hang_or_have_expired_are_told_at_the_start_with_all_faults() {
+    let mesh = Mesh::new();
+    let mut params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    std::fs::write(mesh.file("cert.pem"), mesh.authority.sign(&params).certificate).unwrap();
+    std::fs::write(mesh.file("ca.pem"), "nothing").unwrap();
+    let told = async || {
+        let mut config = command(&["config", "--admin-listen=127.0.0.1:0", "--connections=0"]);
+        config.env("ZENTRA_SECRET_KEY", "sk_sandbox_a").args(mesh.flags());
+        config.arg("--listen=tls://127.0.0.1:0");
+        let ended = run(config).await;
+        assert_eq!((ended.code, &*ended.stdout), (Some(2), ""), "{ended:?}");
+        ended.stderr
+    };
+    let expired = told().await;
+    for fault in [
+        "3 settings are wrong",
+        "--tls-cert-file (SIDECAR_TLS_CERT_FILE) holds a certificate that has expired on \
+         2020-01-01T00:00:00Z",
+        "--tls-client-ca-file (SIDECAR_TLS_CLIENT_CA_FILE) holds no certificate",
+        "--connections (SIDECAR_CONNECTIONS) must be",
+    ] {
+        assert!(expired.contains(fault), "{fault}: {expired}");
+    }
+    for name in ["cert.pem", "ca.pem"] {
+        std::fs::remove_file(mesh.file(name)).unwrap();
+        make_fifo(&mesh.file(name));
+    }
+    let hanging = told().await;
+    for fault in [
+        "3 settings are wrong",
+        "--tls-cert-file (SIDECAR_TLS_CERT_FILE) cannot be read: not read within 5 s",
+        "--tls-client-ca-file (SIDECAR_TLS_CLIENT_CA_FILE) cannot be read: not read within 5 s",
+    ] {
+        assert!(hanging.contains(fault), "{fault}: {hanging}");
+    }
+}
+
 /// Kubernetes mounts a secret as links to a folder behind a link, which it swaps.
 #[tokio::test]
 async fn the_swapped_link_of_a_mounted_secret_is_seen() {

@@ -98,6 +98,29 @@ pub(crate) async fn an_unknown_token_is_forgotten(stage: Stage) {
     assert_eq!(stage.record(&token).await, None);
 }
 
+/// Two answers about one card: nobody can look it up, no money moved, and a hash over the number is
+/// not kept for ever. That of a payment waits for an operator.
+pub(crate) async fn a_token_in_conflict_is_forgotten(stage: Stage) {
+    let token = Payment::new("shop/checkout", Operation::Tokenize, "key", None);
+    stage.run(&token, 1).await;
+    let conflict = async |payment: &Payment| {
+        for id in ["tok_1", "tok_2"] {
+            let evidence = payment.evidence(1, 1, outcome(Class::Succeeded, id, 1));
+            stage.store.complete(&evidence).await.unwrap();
+        }
+        stage.store.pending_stats().await.unwrap().answer.conflicts
+    };
+    let before = stage.store.pending_stats().await.unwrap();
+    assert_eq!(conflict(&token).await, 1);
+    let record = stage.record(&token).await.unwrap();
+    assert_eq!(record.state, State::Conflict);
+    let kept_ms = record.expires_ms.unwrap() - before.now_ms;
+    let retention_ms = token.periods.retention_ms;
+    assert!((retention_ms..retention_ms + LONG_MS).contains(&kept_ms), "{kept_ms}");
+    assert_eq!(conflict(&token.clone().retention_ms(0)).await, 0, "it counts no longer");
+    assert_eq!(stage.record(&token).await, None);
+}
+
 pub(crate) async fn a_takeover_calls_off_the_forgetting(stage: Stage) {
     let payment = charge("key", "order-1");
     stage.run(&payment, 1).await;

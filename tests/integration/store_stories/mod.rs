@@ -102,6 +102,7 @@ stories! {
         a_finished_record_is_kept_for_its_time
         an_unknown_record_is_not_forgotten
         an_unknown_token_is_forgotten
+        a_token_in_conflict_is_forgotten
         a_takeover_calls_off_the_forgetting
         a_wiped_store_looks_up_first
         what_vanished_is_created_again

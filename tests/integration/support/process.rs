@@ -148,13 +148,13 @@ impl Serving {
         assert!(status.success());
     }
 
-    /// Waits until the log says this.
-    pub(crate) async fn logged(&mut self, message: &str) {
+    /// Waits until the log says this; gives the line.
+    pub(crate) async fn logged(&mut self, message: &str) -> String {
         loop {
             let line = soon(self.lines.recv()).await;
             let line = line.unwrap_or_else(|| panic!("ended before it logged {message}"));
             if line.contains(&format!("\"message\":\"{message}\"")) {
-                return;
+                return line;
             }
         }
     }

@@ -81,7 +81,7 @@ local function never_due()
   due_at = 'NEVER'
 end
 
--- A record that nobody can look up is forgotten some time after its last lease.
+-- A record that nobody can look up is forgotten some time after its last lease, or conflict.
 local function unresolved_expiry(record, from)
   if record.reference then return nil end
   return text(from + retention_ms)

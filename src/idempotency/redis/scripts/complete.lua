@@ -13,9 +13,11 @@ local function finish(record, status)
   return { now, status, flat(record) }
 end
 
--- It counts, whatever a failure has given back before: money may have moved.
+-- It counts, whatever a failure has given back before: money may have moved. Only that of a
+-- Tokenize, which moved none, is forgotten.
 local function conflict(record, contrary)
-  record.state, record.lease_end, record.expires = 'CONFLICT', '0', nil
+  record.state, record.lease_end = 'CONFLICT', '0'
+  record.expires = unresolved_expiry(record, now)
   if contrary and not record.contrary_class then
     record.contrary, record.contrary_provider_id = new.outcome, new.provider_id
     record.contrary_class, record.contrary_phase = new.class, new.phase
