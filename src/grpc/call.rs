@@ -1,7 +1,10 @@
 //! One call from its arrival to its answer: identity, deadline, id, span, log line.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use http::HeaderValue;
 use opentelemetry::Context;
 use opentelemetry::context::FutureExt as _;
 use tokio::time::Instant;
@@ -22,6 +25,7 @@ use crate::listen::Peer;
 use crate::shutdown::Draining;
 use crate::telemetry::audit::Promised;
 use crate::telemetry::trace::{RequestId, trace_id};
+use crate::telemetry::trace_context::TRACEPARENT;
 use crate::telemetry::{Asked, Telemetry};
 
 /// How long a call that comes once the end has begun is asked to wait, in milliseconds: for the
@@ -42,6 +46,22 @@ pub struct CallSettings {
     pub under_way: TaskTracker,
     /// Where calls are told.
     pub telemetry: Telemetry,
+}
+
+/// Set once a handler has begun with a call, which then tells of it.
+#[derive(Clone, Default)]
+pub(super) struct Begun(pub(super) Arc<AtomicBool>);
+
+/// What is known of a call that no handler has begun with.
+pub(super) struct Unread {
+    /// None where there is no such method.
+    pub(super) operation: Option<Operation>,
+    /// When it came.
+    pub(super) started: Instant,
+    /// As it came.
+    pub(super) traceparent: Option<HeaderValue>,
+    /// Whether a handler has begun with it meanwhile.
+    pub(super) begun: Begun,
 }
 
 /// A call under way. Dropped before it was told of, it ends as cancelled: its caller hung up.
@@ -74,6 +94,9 @@ impl CallSettings {
         // Counted before it is admitted, so that none is admitted that nobody waits for.
         let under_way = self.under_way.token();
         let (metadata, mut extensions, message) = request.into_parts();
+        if let Some(Begun(begun)) = extensions.get() {
+            begun.store(true, Ordering::Relaxed);
+        }
         let Some(peer) = extensions.get::<Peer>() else {
             // No connection leaves it out; a call of nobody is nobody's.
             return Err(status::from_error(&Error::new(Reason::CallerNotAllowed), ""));
@@ -119,6 +142,26 @@ impl CallSettings {
         call.has_lines = has_lines;
         let error = call.complete(Error::new(Reason::CallerNotAllowed));
         call.refuse(&error)
+    }
+
+    /// Tells of a call that the gRPC stack has answered with an error before a handler had begun with
+    /// it: its message could not be read, is too large or did not come, or there is no such method.
+    pub(super) fn tell_unread(&self, unread: &Unread, caller: &Caller, code: Code) {
+        let name = trace::code_name(code);
+        let Some(operation) = unread.operation else {
+            let (elapsed, is_error) = (unread.started.elapsed(), trace::is_server_error(code));
+            self.telemetry.measures().call(trace::OTHER, name, is_error, elapsed);
+            let request_id = format!("{:032x}", rand::random::<u128>());
+            tracing::info!(caller = caller.as_str(), request_id, outcome = name, "call");
+            return;
+        };
+        let mut metadata = MetadataMap::new();
+        if let Some(parent) = &unread.traceparent {
+            metadata.as_mut().insert(TRACEPARENT, parent.clone());
+        }
+        let mut call = self.begin(operation, caller, &metadata, None);
+        call.started = unread.started;
+        call.tell(code, End::Unread(name));
     }
 
     fn begin(
@@ -229,7 +272,8 @@ impl Call<'_> {
             || Asked { reference: self.reference.clone(), ..Asked::nothing(self.operation) };
         let audit = self.telemetry.audit();
         match end {
-            End::Answered(_) => {}
+            // What it asks for is not known.
+            End::Answered(_) | End::Unread(_) => {}
             End::Failed(error) if error.is_audited() => {}
             End::Failed(error) => audit.refused(&self.caller, &asked(), error),
             End::Cancelled | End::Broken if self.promised.is_promised() => {}
@@ -244,7 +288,7 @@ impl Call<'_> {
         let none = Told::default();
         let (told, error) = match end {
             End::Answered(told) => (told, None),
-            End::Failed(_) | End::Cancelled | End::Broken => (&none, end.error()),
+            End::Failed(_) | End::Cancelled | End::Broken | End::Unread(_) => (&none, end.error()),
         };
         let note = error.map(Error::provider_note);
         let provider_request_id = note.map_or(&told.provider_request_id, |it| &it.request_id);
@@ -275,7 +319,7 @@ impl Call<'_> {
             };
         }
         let culprit = match end {
-            End::Answered(_) | End::Cancelled => Culprit::Caller,
+            End::Answered(_) | End::Cancelled | End::Unread(_) => Culprit::Caller,
             End::Failed(error) => error.reason().culprit(),
             End::Broken => Culprit::Sidecar,
         };

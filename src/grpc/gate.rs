@@ -5,17 +5,21 @@ use std::convert::Infallible;
 use std::future::{self, Ready};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use futures_util::future::Either;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::metadata::MetadataMap;
+use tonic::{Code, Status};
 use tower::Service;
 
 use super::CallSettings;
+use super::call::{Begun, Unread};
 use super::held::{Answer, Held, Places};
 use super::request_body::{Arriving, MAX_ARRIVING, RequestBody};
 use super::strangers::Strangers;
@@ -23,6 +27,7 @@ use super::{status, trace};
 use crate::domain::Operation;
 use crate::error::{Error, Reason};
 use crate::listen::Peer;
+use crate::telemetry::trace_context::TRACEPARENT;
 
 /// How the paths of health and reflection begin.
 const ASIDE: &str = "/grpc.";
@@ -36,7 +41,7 @@ const MAX_REFLECTIONS: usize = 64;
 #[derive(Clone)]
 pub(super) struct Gate<S> {
     inner: S,
-    settings: CallSettings,
+    settings: Arc<CallSettings>,
     arriving: Arriving,
     reflections: Arc<Semaphore>,
     strangers: Strangers,
@@ -49,7 +54,7 @@ impl<S> Gate<S> {
         let arriving = Arriving::new(MAX_ARRIVING);
         let reflections = Arc::new(Semaphore::new(MAX_REFLECTIONS));
         let strangers = Strangers::new(settings.telemetry.clone());
-        Self { inner, settings, arriving, reflections, strangers }
+        Self { inner, settings: Arc::new(settings), arriving, reflections, strangers }
     }
 }
 
@@ -66,7 +71,7 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
         let path = request.uri().path();
         let Some(peer) = request.extensions().get::<Peer>() else {
             // No connection leaves it out; a call of nobody is nobody's.
@@ -95,12 +100,22 @@ where
             held = Held::UntilEnded { _places: places };
         }
         let peer = peer.clone();
+        let unread = (!is_aside).then(|| Unread {
+            operation: trace::operation(path),
+            started: Instant::now(),
+            traceparent: request.headers().get(TRACEPARENT).cloned(),
+            begun: Begun::default(),
+        });
+        if let Some(Unread { begun, .. }) = &unread {
+            request.extensions_mut().insert(begun.clone());
+        }
         let body = |body| match is_aside && is_stream {
             true => RequestBody::without_end(body),
             false => RequestBody::arriving(body, peer.clone(), self.arriving.clone()),
         };
         let answer = self.inner.call(request.map(body));
-        Either::Right(Taken { answer, peer, held })
+        let settings = self.settings.clone();
+        Either::Right(Taken { answer, peer, held, settings, unread })
     }
 }
 
@@ -137,6 +152,21 @@ pub(super) struct Taken<F> {
     answer: F,
     peer: Peer,
     held: Held,
+    settings: Arc<CallSettings>,
+    /// Of a call of payments, or of no service that there is.
+    unread: Option<Unread>,
+}
+
+impl<F> Taken<F> {
+    /// Tells of a call that was answered before a handler had begun with it.
+    fn tell_unread(&self, answer: &HeaderMap) {
+        let Some(unread) = &self.unread else { return };
+        let Some(status) = answer.get(Status::GRPC_STATUS) else { return };
+        if !unread.begun.0.load(Ordering::Relaxed) {
+            let code = Code::from_bytes(status.as_bytes());
+            self.settings.tell_unread(unread, self.peer.caller(), code);
+        }
+    }
 }
 
 impl<F> Future for Taken<F>
@@ -147,6 +177,7 @@ where
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut answer = ready!(Pin::new(&mut self.answer).poll(context))?;
+        self.tell_unread(answer.headers());
         let held = match answer.extensions_mut().remove::<Places>() {
             Some(places) => Held::UntilTaken { _places: places, _untaken: self.peer.answer() },
             None => std::mem::replace(&mut self.held, Held::Nothing),

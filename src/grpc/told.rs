@@ -22,6 +22,8 @@ pub(super) enum End<'a> {
     Cancelled,
     /// Its handler broke off.
     Broken,
+    /// With this code, before any handler had begun with it: its message could not be read.
+    Unread(&'static str),
 }
 
 impl<'a> End<'a> {
@@ -32,6 +34,7 @@ impl<'a> End<'a> {
             Self::Failed(error) => error.reason().as_str(),
             Self::Cancelled => "CANCELLED",
             Self::Broken => "INTERNAL",
+            Self::Unread(code) => code,
         }
     }
 
@@ -39,7 +42,7 @@ impl<'a> End<'a> {
     pub(super) fn error(self) -> Option<&'a Error> {
         match self {
             Self::Failed(error) => Some(error),
-            Self::Answered(_) | Self::Cancelled | Self::Broken => None,
+            Self::Answered(_) | Self::Cancelled | Self::Broken | Self::Unread(_) => None,
         }
     }
 }

@@ -25,6 +25,9 @@ pub(super) fn method(operation: Operation) -> &'static str {
     }
 }
 
+/// What stands for all methods that there are not, as the conventions have it.
+pub(super) const OTHER: &str = "_OTHER";
+
 /// The operation of a path; none where it is not one of payments.
 pub(super) fn operation(path: &str) -> Option<Operation> {
     let full = path.strip_prefix('/')?;

@@ -50,7 +50,7 @@ impl Decoder for Raw {
     }
 }
 
-async fn send(channel: Channel, rpc: &str, message: Vec<u8>) -> Result<Bytes, Status> {
+pub(crate) async fn send(channel: Channel, rpc: &str, message: Vec<u8>) -> Result<Bytes, Status> {
     let mut client = Grpc::new(channel);
     client.ready().await.unwrap();
     let path = format!("/zentra.gateway.v1.PaymentService/{rpc}");

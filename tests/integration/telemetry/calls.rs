@@ -14,6 +14,7 @@ use zentra_sidecar::telemetry::Telemetry;
 use zentra_sidecar::upstream::{TransportError, Upstream};
 
 use super::{Lines, kept};
+use crate::stack_limits::send;
 use crate::support::logs::Logs;
 use crate::support::requests::{self, GOOD_CARD};
 use crate::support::rig::Rig;
@@ -185,4 +186,49 @@ async fn reads_and_verify_name_zentras_request() {
         }
     }
     assert_eq!(told, ["get_charge", "get_refund", "verify", "list_charges", "list_tokens"]);
+}
+
+/// A client with another contract, or none, is seen: what the stack answers by itself has its line,
+/// its time and its span too. What it asked for nobody knows.
+#[tokio::test]
+async fn a_call_that_no_handler_has_begun_with_is_told_too() {
+    let watched = Watched::start().await;
+    let channel = watched.sidecar.channel().await;
+    let calls = [
+        ("Charge", b"hello, world".to_vec(), "INTERNAL"),
+        ("Refund", vec![0; 65 * 1024], "OUT_OF_RANGE"),
+        ("Chargeback", Vec::new(), "UNIMPLEMENTED"),
+    ];
+    for (rpc, message, _) in &calls {
+        send(channel.clone(), rpc, message.clone()).await.unwrap_err();
+    }
+    // And one that a handler tells of, once.
+    send(channel, "Verify", Vec::new()).await.unwrap_err();
+    let Watched { logs, telemetry, spans, lines, sidecar, .. } = watched;
+    sidecar.shut_down().await;
+    let text = logs.text();
+    let fields = |line: &str| serde_json::from_str::<Value>(line).unwrap()["fields"].clone();
+    let told: Vec<_> = text.lines().map(fields).filter(|it| it["message"] == "call").collect();
+    let words: Vec<_> = told.iter().map(|it| it["outcome"].as_str().unwrap()).collect();
+    assert_eq!(words, ["INTERNAL", "OUT_OF_RANGE", "UNIMPLEMENTED", "INVALID_REQUEST"]);
+    assert!(told.iter().all(|it| it["caller"] == "local"), "{told:#?}");
+    let operations = ["charge", "refund"].map(|it| json!(it));
+    assert_eq!([&told[0]["operation"], &told[1]["operation"]], operations.each_ref());
+    assert_eq!(told[2]["operation"], Value::Null);
+    let metrics = telemetry.prometheus_text();
+    for ((rpc, _, code), method) in calls.iter().zip(["Charge", "Refund", "_OTHER"]) {
+        let counted = metrics.lines().any(|line| {
+            line.starts_with(CANCELLED_CALLS)
+                && line.contains(&format!("rpc_response_status_code=\"{code}\""))
+                && line.contains(&format!("{method}\""))
+                && line.ends_with(" 1")
+        });
+        assert!(counted, "{rpc}: {metrics}");
+    }
+    let spans = spans.get_finished_spans().unwrap();
+    let servers = spans.iter().filter(|span| span.span_kind == SpanKind::Server);
+    let codes: Vec<_> =
+        servers.map(|span| says(span, "rpc.response.status_code").unwrap().to_string()).collect();
+    assert_eq!(codes, ["INTERNAL", "OUT_OF_RANGE", "INVALID_ARGUMENT"]);
+    assert_eq!(lines.all(), Vec::<Value>::new(), "nobody knows what it asked for");
 }
