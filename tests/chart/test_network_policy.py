@@ -128,4 +128,6 @@ def test_an_exception_is_a_part_of_its_block(cidr, part):
         if good:
             helm.render(chosen)
         else:
-            assert f"networkPolicy.{where}: {part} is no part of {cidr} that could be excepted" in helm.refusal(chosen)
+            told = helm.refusal(chosen)
+            assert f"networkPolicy.{where}[0].ipBlock.except[0] is no part of its cidr that could be excepted" in told
+            assert part not in told and cidr not in told
