@@ -181,6 +181,9 @@ zentra.url must be http://127.0.0.1:8089 with trial.enabled: the simulator is in
 {{- end -}}
 {{- if .Values.networkPolicy.enabled -}}
 {{- $faults = print $faults "\n" (include "zentra-sidecar.peerFaults" .) -}}
+{{- if and .Values.podMonitor.enabled (not .Values.networkPolicy.monitoring) -}}
+{{- $faults = print $faults "\nnetworkPolicy.monitoring is required with podMonitor.enabled: where Prometheus is; without it no scrape reaches the chart's own pods" -}}
+{{- end -}}
 {{- end -}}
 {{- if eq .Values.mode "inject" -}}
 {{- $faults = print $faults "\n" (include "zentra-sidecar.injectFaults" .) -}}
