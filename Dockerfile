@@ -7,6 +7,8 @@ FROM scratch AS base
 COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 # A number, so that Kubernetes can see that it is not root.
 USER 65532:65532
+# So that `kubectl exec … -- zentra-sidecar` finds it: there is no shell, and no runtime looks in / by itself.
+ENV PATH=/
 ENTRYPOINT ["/zentra-sidecar"]
 LABEL org.opencontainers.image.title="zentra-sidecar" \
       org.opencontainers.image.licenses="Apache-2.0"

@@ -17,7 +17,8 @@ class Outcome:
 
 
 def admit(pod: dict, namespace: str, rendered: list[dict]) -> Outcome:
-    """A pod is made: mutates, then validates. Raises where an expression fails: the policies fail closed too."""
+    """A pod is made: mutates, looks at the pod itself, then validates. Raises where an expression fails: the
+    policies fail closed too."""
     pod = copy.deepcopy(pod)
     for policy in bound(rendered, "MutatingAdmissionPolicy", "CREATE", [pod], namespace):
         conditions = [it["expression"] for it in policy["spec"]["matchConditions"]]
@@ -26,7 +27,16 @@ def admit(pod: dict, namespace: str, rendered: list[dict]) -> Outcome:
                 assert mutation["patchType"] == "JSONPatch"
                 [operations] = values([mutation["jsonPatch"]["expression"]], pod)
                 apply(operations, pod)
+    # The API server's own rules come before the guards, which hear of no pod that breaks them.
+    if twice := duplicates(pod["spec"]):
+        return Outcome(pod, twice, [])
     return validate("CREATE", [pod], namespace, rendered)
+
+
+def duplicates(spec: dict) -> list[str]:
+    """What an API server says of names that stand twice."""
+    names = {"containers": [it["name"] for it in helm.containers(spec)], "volumes": [it["name"] for it in spec.get("volumes", [])]}
+    return [f"spec.{field}: Duplicate value: {name}" for field, its in names.items() for name in set(its) if its.count(name) > 1]
 
 
 def change(before: dict, after: dict, namespace: str, rendered: list[dict]) -> Outcome:

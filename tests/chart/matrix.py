@@ -8,6 +8,7 @@ EVERYTHING = {
     "dashboard": {"enabled": True},
     "reconciler": {"enabled": True, "replicas": 2, "podLabels": {"tier": "back"}},
     "networkPolicy": {"enabled": True, "callers": [{"podSelector": {}}], "store": {"ports": [6379]},
+                      "monitoring": [{"podSelector": {"matchLabels": {"app": "prometheus"}}}],
                       "zentra": {"to": [{"podSelector": {"matchLabels": {"app": "proxy"}}}]},
                       "telemetry": {"to": [{"podSelector": {"matchLabels": {"app": "collector"}}}]}},
     "commonLabels": {"team": "payments", "tier": "all"},
@@ -64,7 +65,7 @@ WORDS = {
     "policy": {"existingConfigMap": "1e3"},
     "dashboard": {"enabled": True},
     "prometheusRule": {"enabled": True},
-    "networkPolicy": {"enabled": True, "callers": [{"podSelector": {}}]},
+    "networkPolicy": {"enabled": True, "callers": [{"podSelector": {}}], "monitoring": [{"podSelector": {}}]},
     "reconciler": {"enabled": True},
     "podMonitor": {"enabled": True, "labels": {"release": "1e3"}},
 }

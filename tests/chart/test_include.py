@@ -4,6 +4,7 @@ import shutil
 
 import yaml
 
+import admission
 import helm
 import schemas
 from helm import EXAMPLES
@@ -34,7 +35,7 @@ def test_the_example_service_gets_its_sidecar(charts):
     assert {it["name"] for it in first["volumeMounts"]} == volumes
     # The service's own container too: what is copied from here is to start under the restricted profile.
     assert breaches(pod) == [] and pod["automountServiceAccountToken"] is False
-    assert deployment["spec"]["template"]["metadata"]["labels"]["zentra.io/sidecar"] == "shop"
+    assert deployment["spec"]["template"]["metadata"]["labels"]["zentra.io/sidecar"] == "shop-zentra-sidecar"
 
 
 def test_the_caller_is_the_pods_namespace_and_service_account(charts):
@@ -111,3 +112,28 @@ def test_a_policy_of_the_service_becomes_a_config_map_that_the_sidecar_mounts(ch
     pod = helm.one(rendered, "Deployment")["spec"]["template"]["spec"]
     assert {"name": made, "defaultMode": 0o444} in [it.get("configMap") for it in pod["volumes"]]
     assert "/etc/zentra-sidecar/policy" in [it["mountPath"] for it in helm.sidecar(pod)["volumeMounts"]]
+
+
+def test_each_of_two_accounts_has_a_monitor_of_its_own_pods(charts, tmp_path):
+    accounts = ("live", "sandbox")
+    (tmp_path / "templates").mkdir()
+    dependency = {"name": "zentra-sidecar", "version": "0.1.0", "repository": f"file://{charts.parents[1]}"}
+    (tmp_path / "Chart.yaml").write_text(yaml.safe_dump({
+        "apiVersion": "v2", "name": "shop", "version": "0.1.0", "dependencies": [{**dependency, "alias": it} for it in accounts]}))
+    (tmp_path / "templates/pods.yaml").write_text("""
+{{- range $alias, $_ := .Subcharts }}
+---
+kind: Pod
+metadata:
+  name: {{ $alias }}
+  labels:
+    {{- include "zentra-sidecar.podLabels" . | nindent 4 }}
+{{- end }}
+""")
+    done = helm.run("dependency", "build", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    rendered = render(tmp_path, given=yaml.safe_dump({it: {"podMonitor": {"enabled": True}} for it in accounts}))
+    labels = {it["metadata"]["name"]: it["metadata"]["labels"] for it in rendered if it["kind"] == "Pod"}
+    selected = {it["metadata"]["name"]: [name for name in accounts if admission.selects(it["spec"]["selector"], labels[name])]
+                for it in rendered if it["kind"] == "PodMonitor"}
+    assert selected == {f"shop-{it}": [it] for it in accounts}

@@ -111,6 +111,27 @@ def test_every_namespace_gets_the_policy_of_every_profile():
         assert ("shop", volume["configMap"]["name"]) in made
 
 
+@pytest.mark.parametrize("later", [{"namespaces": ["billing"]}, {"profiles": {"live": {"policy": {
+    "existingConfigMap": "mine", "candidate": {"existingConfigMap": "mine"}}}}}])
+def test_a_policy_that_is_in_no_release_any_more_stays_for_the_pods_that_mount_it(later):
+    now = {"policy": EVERYTHING["policy"]}
+    first = helm.render(Values("inject", now))
+    made = {it["metadata"]["name"]: it["metadata"] for it in first if it["kind"] == "ConfigMap" and it["metadata"]["namespace"] == "shop"}
+    mounted = [it["configMap"]["name"] for it in admission.admit(POD, "shop", first).pod["spec"]["volumes"] if "configMap" in it]
+    second = helm.render(Values("inject", {**now, "inject": later}))
+    left = {it["metadata"]["name"] for it in second if it["kind"] == "ConfigMap" and it["metadata"]["namespace"] == "shop"}
+    assert len(mounted) == 2 and not left & set(mounted)
+    for name in mounted:
+        assert made[name]["annotations"] == {"helm.sh/resource-policy": "keep"}
+        # By this they are found when nobody mounts them.
+        assert made[name]["labels"]["app.kubernetes.io/component"] == "policy"
+
+
+def test_where_helm_rolls_the_pods_their_policy_goes_with_the_release():
+    rendered = helm.render(Values("gateway", {"dashboard": {"enabled": False}}))
+    assert "annotations" not in helm.one(rendered, "ConfigMap")["metadata"]
+
+
 def test_a_pod_that_has_been_injected_stays_as_it_is(example):
     once = admission.admit(POD, "shop", example).pod
     twice = admission.admit(once, "shop", example)

@@ -15,7 +15,7 @@ PEER = [{"podSelector": {"matchLabels": {"app": "peer"}}}]
 def values(network: dict | None = None, **changes) -> Values:
     chosen = {**IMAGES, **KEYS, **GATEWAY, "store": {"url": "redis://store"}, "networkPolicy": {**CALLERS, **(network or {})}}
     for name, change in changes.items():
-        chosen[name] = {**chosen.get(name, {}), **change}
+        chosen[name] = {**chosen.get(name, {}), **change} if isinstance(change, dict) else change
     return Values(changes=chosen)
 
 
@@ -93,6 +93,14 @@ def test_what_cannot_be_known_is_asked_for(changes, told):
     helm.render(values({"enabled": False}, **changes))
 
 
+@pytest.mark.parametrize("mode", [{}, {"mode": "include", "reconciler": {"enabled": True}}])
+def test_a_monitor_that_no_scrape_would_get_through_to_is_refused(mode):
+    watched = {"podMonitor": {"enabled": True}, **mode}
+    assert "networkPolicy.monitoring is required with podMonitor.enabled" in helm.refusal(values(**watched))
+    helm.render(values({"monitoring": PEER}, **watched))
+    helm.render(values({"enabled": False}, **watched))
+
+
 def test_policies_for_pods_that_are_not_there_are_refused():
     for mode in ("trial", "inject"):
         told = helm.refusal(Values(mode, {**IMAGES, "networkPolicy": {"enabled": True}}))
@@ -128,4 +136,6 @@ def test_an_exception_is_a_part_of_its_block(cidr, part):
         if good:
             helm.render(chosen)
         else:
-            assert f"networkPolicy.{where}: {part} is no part of {cidr} that could be excepted" in helm.refusal(chosen)
+            told = helm.refusal(chosen)
+            assert f"networkPolicy.{where}[0].ipBlock.except[0] is no part of its cidr that could be excepted" in told
+            assert part not in told and cidr not in told

@@ -134,15 +134,15 @@ def test_what_the_program_would_refuse_is_told_by_name_and_profile():
     told = helm.refusal(Values("inject", {"inject": {"profiles": {
         "live": {"settings": {"leaseSeconds": 2}, "zentra": {"url": "https://169.254.169.254"}},
         "sandbox": {"openTelemetry": {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio"}}}}}))
-    assert "inject.profiles.live: settings.leaseSeconds (2) must be at least three times settings.connectTimeoutMs (1000)" in told
+    assert "inject.profiles.live: settings.leaseSeconds must be at least three times settings.connectTimeoutMs (where they are left out, 10 s and 1000 ms)" in told
     assert "inject.profiles.live: zentra.url must not be a link-local or cloud metadata address" in told
     assert "inject.profiles.sandbox: openTelemetry.OTEL_TRACES_SAMPLER_ARG is required" in told
 
 
 @pytest.mark.parametrize(("resources", "told"), [
-    ({"requests": {"memory": "129Mi"}}, "resources.requests.memory (129Mi) must not be above resources.limits.memory (128Mi)"),
+    ({"requests": {"memory": "129Mi"}}, "resources.requests.memory must not be above resources.limits.memory"),
     ({"requests": {"memory": "1G"}, "limits": {"memory": "0.9Gi"}}, "resources.requests.memory"),
-    ({"requests": {"cpu": 0.5}, "limits": {"cpu": "400m"}}, "resources.requests.cpu (0.5)"),
+    ({"requests": {"cpu": 0.5}, "limits": {"cpu": "400m"}}, "resources.requests.cpu must not be above"),
     ({"requests": {"memory": 200000000}}, "resources.requests.memory"),
     ({"requests": {"cpus": 1}}, "additional properties 'cpus' not allowed"),
     ({"limits": {"memroy": "1Gi"}}, "additional properties 'memroy' not allowed"),
@@ -182,3 +182,17 @@ def test_injected_pods_of_other_namespaces_reach_the_trials_redis():
     [ingress] = helm.one(rendered, "NetworkPolicy")["spec"]["ingress"]
     [expression] = next(it["namespaceSelector"] for it in ingress["from"] if "namespaceSelector" in it)["matchExpressions"]
     assert expression == {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["shop", "billing"]}
+
+
+def test_a_fault_is_told_by_its_place_and_not_by_its_value():
+    ids = ["spiffe://example.org/ns/shop/*", "spiffe://other.org/hunter2", "spiffe://third.org/hunter2"]
+    block = {"ipBlock": {"cidr": "10.11.0.0/16", "except": ["10.11.1.0/24", "10.12.1.0/24"]}}
+    told = helm.refusal(Values(changes={
+        **IMAGES, **KEYS, **GATEWAY, "store": {"url": "redis://store"}, "settings": {"leaseSeconds": 7, "connectTimeoutMs": 2999},
+        "resources": {"requests": {"memory": "931Mi"}, "limits": {"memory": "237Mi"}},
+        "gateway": {"tls": {**GATEWAY["gateway"]["tls"], "allowedIds": ids}},
+        "networkPolicy": {"enabled": True, "callers": [{"podSelector": {}}, block]}}))
+    places = ["gateway.tls.allowedIds[1] ", "gateway.tls.allowedIds[2] ", "networkPolicy.callers[1].ipBlock.except[1] ",
+              "settings.leaseSeconds ", "resources.requests.memory "]
+    assert f"{len(places)} values are wrong" in told and [it for it in places if it not in told] == []
+    assert [it for it in ("hunter2", "10.11", "10.12", "2999", "931", "237") if it in told] == []

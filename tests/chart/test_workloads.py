@@ -30,6 +30,13 @@ def test_an_autoscaler_that_cannot_work_is_refused():
     gateway(gateway={"autoscaling": {"minReplicas": 4, "maxReplicas": 4}})
 
 
+def test_where_pods_come_and_go_clients_look_for_them_soon():
+    container = helm.sidecar(dict(helm.pods(gateway()))[NAME])
+    ages = [int(it["value"]) for it in container["env"] if it["name"] == "SIDECAR_CONNECTION_AGE_SECONDS"]
+    # The program's own half an hour would leave the pods that the autoscaler adds idle for as long.
+    assert ages and max(ages) <= 300
+
+
 def test_pods_that_are_not_ready_do_not_keep_a_node():
     spec = helm.one(gateway(), "PodDisruptionBudget")["spec"]
     assert (spec["maxUnavailable"], spec["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")

@@ -1,6 +1,7 @@
 """What scripts/image calls its images."""
 
 import pathlib
+import re
 import subprocess
 
 import pytest
@@ -38,3 +39,9 @@ def test_what_is_no_name_is_refused(name):
     done = image_name(name, "production", "1.2.3")
     assert done.returncode != 0 and done.stdout == ""
     assert "name" in done.stderr
+
+
+def test_what_is_typed_finds_the_images_where_scripts_image_keeps_them():
+    [storage] = re.findall(r"(--storage-driver \w+)", (ROOT / "scripts/lib/image.sh").read_text())
+    typed = re.findall(r"^buildah .*", (ROOT / "docs/IMAGES.md").read_text(), re.MULTILINE)
+    assert typed and [it for it in typed if not it.startswith(f"buildah {storage} ")] == []

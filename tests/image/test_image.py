@@ -78,6 +78,16 @@ def test_the_bill_of_materials_names_what_is_linked(production):
     assert all(it["hashes"] for it in bill["components"])
 
 
+@pytest.mark.parametrize("name", ["production", "dev"])
+def test_operators_type_the_programs_name_as_it_is(name, request, tmp_path):
+    instance = request.getfixturevalue(name).instance(tmp_path / name)
+    instance.start(["--version"])
+    assert instance.process.wait(START_SECONDS) == 0, instance.log()
+    # As `kubectl exec` does: without a shell, and by the PATH that the image brings, which finds that alone.
+    assert instance.execute(["zentra-sidecar", "--version"]) == 0
+    assert instance.execute(["no-such-program", "--version"]) == 127
+
+
 @pytest.fixture
 def world(production, dev, loopback, tmp_path, until):
     """Zentra behind TLS, Redis and a name server; and the production image as the chart would run it."""

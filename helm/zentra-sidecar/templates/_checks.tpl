@@ -1,4 +1,5 @@
-{{/* What values.schema.json cannot say. All faults are told at once, one a line. */}}
+{{/* What values.schema.json cannot say. All faults are told at once, one a line:
+     each by its place, as the value may be a secret that is in the wrong one. */}}
 
 {{/* Faults of what every container of the program needs. Takes values and a prefix for the names of
      values. */}}
@@ -48,7 +49,7 @@ image.repository is required: there is no public image; build it with scripts/im
 {{- $lease := ternary (get $settings "leaseSeconds") 10 (hasKey $settings "leaseSeconds") | int -}}
 {{- $connect := ternary (get $settings "connectTimeoutMs") 1000 (hasKey $settings "connectTimeoutMs") | int -}}
 {{- if lt (mul $lease 1000) (mul $connect 3) }}
-{{ .prefix }}settings.leaseSeconds ({{ $lease }}) must be at least three times settings.connectTimeoutMs ({{ $connect }})
+{{ .prefix }}settings.leaseSeconds must be at least three times settings.connectTimeoutMs (where they are left out, 10 s and 1000 ms)
 {{- end }}
 {{- include "zentra-sidecar.addressFaults" . }}
 {{- if and (hasPrefix "http:" (default "" .values.zentra.url)) .values.zentra.proxy }}
@@ -84,7 +85,7 @@ image.repository is required: there is no public image; build it with scripts/im
 {{- if hasKey $limits $name }}
 {{- $limit := get $limits $name }}
 {{- if gt (include "zentra-sidecar.quantity" $request | float64) (include "zentra-sidecar.quantity" $limit | float64) }}
-{{ $.prefix }}resources.requests.{{ $name }} ({{ $request }}) must not be above resources.limits.{{ $name }} ({{ $limit }})
+{{ $.prefix }}resources.requests.{{ $name }} must not be above resources.limits.{{ $name }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -101,9 +102,9 @@ gateway.tls.trustDomain is required: the SPIFFE trust domain of the callers
 {{- if not $gateway.tls.allowedIds }}
 gateway.tls.allowedIds is required: the SPIFFE ids that may call, such as spiffe://example.org/ns/shop/*
 {{- end }}
-{{- range $gateway.tls.allowedIds }}
-{{- if not (hasPrefix (printf "spiffe://%s/" $gateway.tls.trustDomain) .) }}
-gateway.tls.allowedIds names {{ . }}, which is not of gateway.tls.trustDomain
+{{- range $place, $id := $gateway.tls.allowedIds }}
+{{- if not (hasPrefix (printf "spiffe://%s/" $gateway.tls.trustDomain) $id) }}
+gateway.tls.allowedIds[{{ $place }}] is not of gateway.tls.trustDomain
 {{- end }}
 {{- end }}
 {{- if eq (int $gateway.port) (int $gateway.adminPort) }}
@@ -180,6 +181,9 @@ zentra.url must be http://127.0.0.1:8089 with trial.enabled: the simulator is in
 {{- end -}}
 {{- if .Values.networkPolicy.enabled -}}
 {{- $faults = print $faults "\n" (include "zentra-sidecar.peerFaults" .) -}}
+{{- if and .Values.podMonitor.enabled (not .Values.networkPolicy.monitoring) -}}
+{{- $faults = print $faults "\nnetworkPolicy.monitoring is required with podMonitor.enabled: where Prometheus is; without it no scrape reaches the chart's own pods" -}}
+{{- end -}}
 {{- end -}}
 {{- if eq .Values.mode "inject" -}}
 {{- $faults = print $faults "\n" (include "zentra-sidecar.injectFaults" .) -}}

@@ -42,9 +42,10 @@
 {{- end }}
 {{- end -}}
 
-{{/* The label by which the PodMonitor finds the pods. */}}
+{{/* The label by which the PodMonitor finds the pods: one for each dependency of a release, so that two
+     accounts are not taken for one. */}}
 {{- define "zentra-sidecar.podLabels" -}}
 {{- $root := get (default dict .Subcharts) "zentra-sidecar" | default . -}}
 {{- include "zentra-sidecar.checkContext" $root -}}
-zentra.io/sidecar: {{ $root.Release.Name | quote }}
+zentra.io/sidecar: {{ include "zentra-sidecar.fullname" $root | quote }}
 {{- end -}}

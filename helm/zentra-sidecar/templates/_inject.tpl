@@ -63,6 +63,21 @@
 && !object.spec.containers.exists(c, c.name == "zentra-sidecar")
 {{- end -}}
 
+{{/* True where the sidecar is there as what it has to be: a native sidecar. */}}
+{{- define "zentra-sidecar.celNative" -}}
+(has(object.spec.initContainers) && object.spec.initContainers.exists(c, c.name == "zentra-sidecar" && has(c.restartPolicy) && c.restartPolicy == "Always"))
+{{- end -}}
+
+{{/* The names of all volumes that injection may add, as a JSON array. */}}
+{{- define "zentra-sidecar.volumeNames" -}}
+{{- list "zentra-sidecar-secrets" "zentra-sidecar-policy" "zentra-sidecar-policy-candidate" "zentra-sidecar-no-token" | toJson -}}
+{{- end -}}
+
+{{/* True where no volume of the pod has one of them. */}}
+{{- define "zentra-sidecar.celNamesFree" -}}
+(!has(object.spec.volumes) || object.spec.volumes.all(v, !(v.name in {{ include "zentra-sidecar.volumeNames" . }})))
+{{- end -}}
+
 {{/* What the label of a pod says, or an empty text. Takes object or oldObject. */}}
 {{- define "zentra-sidecar.celLabel" -}}
 (has({{ . }}.metadata.labels) && "zentra.io/inject" in {{ . }}.metadata.labels ? {{ . }}.metadata.labels["zentra.io/inject"] : "")

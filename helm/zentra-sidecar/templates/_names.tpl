@@ -37,7 +37,8 @@
 {{- merge $selector $own $root.Values.commonLabels (default dict .more) | toYaml -}}
 {{- end -}}
 
-{{/* What selectors use: it never changes over the life of a release. Takes root and optionally
+{{/* What selectors use: it never changes over the life of a release, unless somebody changes nameOverride,
+     which an upgrade of a Deployment of the same name does not survive. Takes root and optionally
      component and profile. */}}
 {{- define "zentra-sidecar.selectorLabels" -}}
 {{- $labels := dict

@@ -18,11 +18,11 @@ part
 {{- $peers := dict "callers" $to.callers "monitoring" $to.monitoring "dns.to" $to.dns.to "store.to" $to.store.to
       "zentra.to" $to.zentra.to "telemetry.to" $to.telemetry.to -}}
 {{- range $name, $list := $peers }}
-{{- range $list }}
-{{- $block := default dict .ipBlock }}
-{{- range $block.except }}
-{{- if not (include "zentra-sidecar.isPart" (dict "part" . "whole" $block.cidr)) }}
-networkPolicy.{{ $name }}: {{ . }} is no part of {{ $block.cidr }} that could be excepted from it
+{{- range $place, $peer := $list }}
+{{- $block := default dict $peer.ipBlock }}
+{{- range $number, $part := $block.except }}
+{{- if not (include "zentra-sidecar.isPart" (dict "part" $part "whole" $block.cidr)) }}
+networkPolicy.{{ $name }}[{{ $place }}].ipBlock.except[{{ $number }}] is no part of its cidr that could be excepted from it
 {{- end }}
 {{- end }}
 {{- end }}
