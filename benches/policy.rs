@@ -1,18 +1,24 @@
-//! What a decision costs: rules, and which counters a call takes from. No store is asked.
+//! What the policy costs a call: all that the gateway does for it (the decision, its metric, its
+//! line for the audit log, what is taken from limits), and its arguments of the store's claim. No
+//! store is asked.
 //!
-//! `cargo bench --bench policy`. Three policies, each asked by the same caller for the same charge:
-//! as a team's with 5 rules, as a company's with 50 rules and 10 limits, and the worst, where all
-//! of 50 rules are for this very caller and action. Machines differ: compare within one run.
+//! `cargo bench --bench policy`. Each policy is asked by the same caller for the same charge: a
+//! team's with 5 rules, a company's with 50 rules and 10 limits, and two where all of 50 rules are
+//! for this very caller and action: with conditions that need no evaluator, and with such as only
+//! Cedar's evaluates. Machines differ: compare within one run.
 
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up has nothing to say")]
 
 use std::fmt::Write as _;
 use std::hint::black_box;
+use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use zentra_sidecar::domain::{Account, Caller, Currency, Environment, Initiator, Money};
-use zentra_sidecar::idempotency::CounterId;
-use zentra_sidecar::policy::{Action, Fields, Files, Policy, Question, Taking};
+use zentra_sidecar::gateway::Ruler;
+use zentra_sidecar::idempotency::redis::takes_argument;
+use zentra_sidecar::policy::{Action, Fields, Mode, Policies, Role, Watched};
+use zentra_sidecar::telemetry::Telemetry;
 
 /// Rules for so many services, of which the caller is one: each may charge, renew and refund within
 /// bounds, and two forbids are for everybody.
@@ -40,14 +46,14 @@ forbid (principal, action == Action::"Charge", resource) when { context.amount >
     text
 }
 
-/// Rules that all have to be evaluated for each call.
-fn worst(rules: usize) -> String {
+/// Rules that are all for each call, each with this condition of its number.
+fn all_in_scope(rules: usize, condition: impl Fn(usize) -> String) -> String {
     let mut text = "permit (principal, action, resource);".to_owned();
     for number in 1..rules {
+        let condition = condition(number);
         writeln!(
             text,
-            r#"forbid (principal, action == Action::"Charge", resource)
-               when {{ context.currency == "USD" && context.amount > {number} }};"#
+            r#"forbid (principal, action == Action::"Charge", resource) when {{ {condition} }};"#
         )
         .expect("a text takes all");
     }
@@ -67,17 +73,32 @@ fn limits(count: usize) -> String {
     })
 }
 
-fn policy(rules: String, limits: Option<String>) -> Policy {
-    let files = Files { rules: vec![("rules.cedar".to_owned(), rules)], limits };
+/// The policy in force, as a sidecar has read it from a folder.
+fn ruler(rules: &str, limits: Option<&str>) -> Ruler {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text);
+    write("rules.cedar", rules).expect("a file");
+    if let Some(limits) = limits {
+        write("limits.toml", limits).expect("a file");
+    }
     let account = Account::new("default").expect("an account");
-    Policy::new(&files, (account, Environment::Live)).expect("a policy")
+    let place = (account, Environment::Live);
+    let watched = Watched::load(Role::Active, folder.path(), place).expect("a policy");
+    let policies = Policies::new(Some(watched), None, Mode::Enforce);
+    Ruler::new(Arc::new(policies), Telemetry::quiet())
 }
 
-fn decisions(criterion: &mut Criterion) {
-    let policies = [
-        ("5 rules", policy(company(5), None)),
-        ("50 rules, 10 limits", policy(company(50), Some(limits(10)))),
-        ("50 rules, all in scope, 10 limits", policy(worst(50), Some(limits(10)))),
+fn calls(criterion: &mut Criterion) {
+    let simple = |number| format!(r#"context.currency == "USD" && context.amount > {number}"#);
+    let cedars = |number| {
+        format!(r#"if context.amount > {number} then context.currency == "USD" else false"#)
+    };
+    let ten = limits(10);
+    let rulers = [
+        ("5 rules", ruler(&company(5), None)),
+        ("50 rules, 10 limits", ruler(&company(50), Some(&ten))),
+        ("50 in scope, 10 limits", ruler(&all_in_scope(50, simple), Some(&ten))),
+        ("50 in scope for Cedar, 10 limits", ruler(&all_in_scope(50, cedars), Some(&ten))),
     ];
     let caller = Caller::new("shop/service-0").expect("a caller");
     let currency = Currency::new("NGN").expect("a currency");
@@ -90,26 +111,20 @@ fn decisions(criterion: &mut Criterion) {
         actor: Some("checkout-7"),
         ..Fields::default()
     };
-    let question = Question { caller: &caller, action: Action::Charge, fields };
     let mut group = criterion.benchmark_group("policy");
-    for (name, policy) in &policies {
-        assert!(policy.decide(&question).is_permitted(), "{name}");
+    for (name, ruler) in &rulers {
+        let ruling = ruler.rule(&caller, Action::Charge, fields);
+        let takes = if name.contains("limits") { 10 } else { 0 };
+        assert!(ruling.refusal.is_none() && ruling.takes.len() == takes, "{name}");
         group.bench_function(*name, |bencher| {
             bencher.iter(|| {
-                let decision = policy.decide(black_box(&question));
-                let takings = policy.limits().iter().filter_map(|limit| limit.taking(&question));
-                // As the gateway names them.
-                let counters = takings.map(|Taking { limit, key, amount }| {
-                    let window = limit.window_seconds.to_string();
-                    let measure = limit.measure.as_str();
-                    (CounterId::new(["limit", &limit.name, measure, &window, &key]), amount)
-                });
-                black_box((decision, counters.collect::<Vec<_>>()))
+                let ruling = ruler.rule(black_box(&caller), Action::Charge, black_box(fields));
+                black_box((takes_argument(&ruling.takes), ruling))
             });
         });
     }
     group.finish();
 }
 
-criterion_group!(benches, decisions);
+criterion_group!(benches, calls);
 criterion_main!(benches);

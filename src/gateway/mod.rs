@@ -7,6 +7,7 @@ mod observe;
 pub mod payments;
 mod policy;
 mod reads;
+mod ruler;
 mod seldom;
 mod trouble;
 mod verify;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use seldom::Seldom;
+pub use ruler::{Ruler, Ruling};
 pub use verify::Verified;
 
 use crate::admission::Admitted;
@@ -58,10 +59,7 @@ struct Shared {
     card_data: CardData,
     readiness: Readiness,
     paid_charges: charge_facts::PaidCharges,
-    policies: Arc<Policies>,
-    failed: Seldom,
-    observed: Seldom,
-    differing: Seldom,
+    ruler: Ruler,
     /// Bounds the writes that follow reads.
     observations: Arc<Semaphore>,
 }
@@ -75,6 +73,7 @@ impl Gateway {
         readiness: Readiness,
         policies: Arc<Policies>,
     ) -> Self {
+        let ruler = Ruler::new(policies, engine.telemetry().clone());
         let observations = Arc::new(Semaphore::new(observe::MAX_UNDER_WAY));
         Self {
             shared: Arc::new(Shared {
@@ -82,10 +81,7 @@ impl Gateway {
                 card_data,
                 readiness,
                 paid_charges: charge_facts::PaidCharges::default(),
-                policies,
-                failed: Seldom::default(),
-                observed: Seldom::default(),
-                differing: Seldom::default(),
+                ruler,
                 observations,
             }),
         }

@@ -5,7 +5,8 @@ use opentelemetry::context::FutureExt as _;
 use tokio::time::{Instant, timeout_at};
 
 use super::charge_facts::ChargeFacts;
-use super::policy::{self, Ruling, limit_told};
+use super::policy;
+use super::ruler::{Ruling, limit_told};
 use super::{Call, CardData, Gateway, trouble};
 use crate::domain::{
     Charge, ChargeCommand, Fault, Money, PaymentToken, Reference, Refund, RefundCommand,

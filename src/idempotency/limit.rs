@@ -49,9 +49,11 @@ impl CounterId {
 }
 
 impl fmt::Display for CounterId {
-    /// 64 lower-case hexadecimal digits.
+    /// 64 lower-case hexadecimal digits, written at once: a claim may name 32.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+        let mut digits = [0; 64];
+        hex::encode_to_slice(self.0, &mut digits).map_err(|_| fmt::Error)?;
+        formatter.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -69,9 +71,18 @@ impl LimitName {
     /// Takes a name; none where it is not one.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
+        Self::fits(text).then(|| Self(text.into()))
+    }
+
+    /// The same of a text that is shared already.
+    #[must_use]
+    pub fn shared(text: &Arc<str>) -> Option<Self> {
+        Self::fits(text).then(|| Self(text.clone()))
+    }
+
+    fn fits(text: &str) -> bool {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-        let fits = (1..=64).contains(&text.len()) && text.bytes().all(allowed);
-        fits.then(|| Self(text.into()))
+        (1..=64).contains(&text.len()) && text.bytes().all(allowed)
     }
 
     /// What is left of a charge to give back.

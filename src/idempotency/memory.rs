@@ -44,6 +44,7 @@ impl<F: Fn() -> u64 + Send + Sync + 'static> StoreClock for F {
 pub struct MemoryStore {
     clock: Arc<dyn StoreClock>,
     format: Format,
+    most_records: usize,
     content: Arc<Mutex<Content>>,
     waiters: Arc<Waiters>,
 }
@@ -76,7 +77,19 @@ impl MemoryStore {
 
     /// As [`MemoryStore::new`], of a build that writes and reads other record formats.
     pub fn with_format(clock: impl StoreClock, format: Format) -> Self {
-        Self { clock: Arc::new(clock), format, content: Arc::default(), waiters: Arc::default() }
+        Self {
+            clock: Arc::new(clock),
+            format,
+            most_records: MAX_RECORDS,
+            content: Arc::default(),
+            waiters: Arc::default(),
+        }
+    }
+
+    /// The same store, with room for so many records: one that is full holds a gigabyte.
+    #[must_use]
+    pub fn with_room(self, most_records: usize) -> Self {
+        Self { most_records, ..self }
     }
 
     /// The same store as another build sees it.
@@ -214,12 +227,12 @@ impl Content {
     }
 
     /// True where there is no room for another payment, or for what it takes.
-    fn is_full(&mut self, takes: usize, now_ms: u64) -> bool {
+    fn is_full(&mut self, most_records: usize, takes: usize, now_ms: u64) -> bool {
         let is_crowded = |content: &Self| content.counters.len() + takes > MAX_COUNTERS;
         if is_crowded(self) {
             self.forget_counters(now_ms);
         }
-        self.records.len() >= MAX_RECORDS || is_crowded(self)
+        self.records.len() >= most_records || is_crowded(self)
     }
 
     fn put(&mut self, digest: KeyDigest, record: Record, index_reference: bool) {
@@ -341,7 +354,8 @@ impl Store for MemoryStore {
             {
                 let mut content = self.lock();
                 let now_ms = self.clock.now_ms();
-                if is_born(&content) && content.is_full(claim.takes.len(), now_ms) {
+                let (room, takes) = (self.most_records, claim.takes.len());
+                if is_born(&content) && content.is_full(room, takes, now_ms) {
                     return Err(StoreError::Full);
                 }
             }
@@ -461,9 +475,9 @@ mod tests {
                 .counters
                 .insert(CounterId::new([name]), Counter { window: 0, sum: 1, expires_ms });
         }
-        assert!(!content.is_full(MAX_COUNTERS - 3, 9));
-        assert!(content.is_full(MAX_COUNTERS - 2, 9), "one too many");
-        assert!(!content.is_full(MAX_COUNTERS - 2, 10));
+        assert!(!content.is_full(1, MAX_COUNTERS - 3, 9));
+        assert!(content.is_full(1, MAX_COUNTERS - 2, 9), "one too many");
+        assert!(!content.is_full(1, MAX_COUNTERS - 2, 10));
         assert_eq!(content.counters.len(), 2);
     }
 }

@@ -22,6 +22,7 @@ use super::limits::{self, Limit};
 use super::needs::Needs;
 use super::rules::{Parts, Rule, Rules};
 use super::schema::schema;
+use super::simple::{self, Part};
 use super::{Action, Question};
 use crate::domain::{Account, Caller, Environment};
 
@@ -35,6 +36,8 @@ const STACK_BYTES: usize = 64 * 1024 * 1024;
 pub struct Policy {
     hash: Arc<str>,
     rules: Rules,
+    /// What each rule asks of a call within its scope, in the order of the rules.
+    conditions: Vec<Vec<Part>>,
     limits: Vec<Limit>,
     place: (Account, Environment),
     authorizer: Authorizer,
@@ -67,16 +70,10 @@ struct Known {
 /// The rules whose scope fits a caller and an action, in the order of files and lines.
 struct Narrowed {
     action: EntityUIDEntry,
-    conditions: Vec<Condition>,
+    /// By their numbers.
+    rules: Vec<usize>,
+    /// What Cedar has to know of a call; what is simple is decided without.
     needs: Needs,
-}
-
-/// What is left of a rule to each call.
-struct Condition {
-    /// Which rule.
-    number: usize,
-    /// What it asks for; none where it asks for nothing more.
-    expression: Option<Arc<Expr>>,
 }
 
 impl Policy {
@@ -97,9 +94,16 @@ impl Policy {
         let limits = files.limits.as_deref().map(|text| limits::read(text, &mut complaints));
         let limits = limits.unwrap_or_default();
         let rules = read_rules(files, &mut complaints);
+        if rules.list.is_empty() && complaints.is_empty() {
+            let text = "hold no rule: a policy without rules would refuse everything; where that is \
+                        meant, write forbid (principal, action, resource);";
+            complaints.about("the *.cedar files", text);
+        }
+        let conditions = rules.parts.iter().map(|parts| conditions(parts, place.1)).collect();
         let policy = Self {
             hash: files.hash().into(),
             rules,
+            conditions,
             limits,
             place,
             authorizer: Authorizer::new(),
@@ -134,9 +138,9 @@ impl Policy {
 
     /// What the rules say. Whatever goes wrong on the way denies.
     ///
-    /// Cedar evaluates each condition; what they come to together is Cedar's own way too, but for a
-    /// rule that cannot be evaluated: Cedar passes over it, and a `forbid` that overflows would
-    /// then allow. Here such a rule denies.
+    /// Cedar evaluates each condition that is not simple; what they come to together is Cedar's
+    /// own way too, but for a rule that cannot be evaluated: Cedar passes over it, and a `forbid`
+    /// that overflows would then allow. Here such a rule denies.
     #[must_use]
     pub fn decide(&self, question: &Question<'_>) -> Decision<'_> {
         let failed = Decision { verdict: Verdict::Failed, rules: Vec::new() };
@@ -144,16 +148,17 @@ impl Policy {
         let narrowed = known.by_action[question.action as usize]
             .get_or_init(|| self.narrowed(&known, question.action));
         let Some(narrowed) = narrowed else { return failed };
-        let context = question.fields.context(&narrowed.needs);
-        let [principal, resource] = known.parties.clone();
-        let action = narrowed.action.clone();
-        let request = ast::Request::new_unchecked(principal, action, resource, Some(context));
-        let entities = known.entities.as_ref();
-        let evaluator = Evaluator::new(request, entities, Extensions::all_available());
+        // Made where a rule needs it: for many calls that is none.
+        let mut evaluator = None;
+        let mut ask = |condition: &Expr| {
+            let evaluator = evaluator.get_or_insert_with(|| known.evaluator(narrowed, question));
+            is_met(evaluator, condition)
+        };
         let (mut permits, mut forbids, mut failures) = (Vec::new(), Vec::new(), Vec::new());
-        for Condition { number, expression } in &narrowed.conditions {
-            let Some(rule) = self.rules.list.get(*number) else { return failed };
-            match expression.as_ref().map_or(Some(true), |it| is_met(&evaluator, it)) {
+        for number in &narrowed.rules {
+            let parts = self.rules.list.get(*number).zip(self.conditions.get(*number));
+            let Some((rule, parts)) = parts else { return failed };
+            match are_met(parts, question, &mut ask) {
                 Some(false) => {}
                 Some(true) if rule.forbids => forbids.push(rule),
                 Some(true) => permits.push(rule),
@@ -232,21 +237,45 @@ impl Policy {
         if response.diagnostics().errors().next().is_some() {
             return None;
         }
-        let (mut conditions, mut needs) = (Vec::new(), Needs::default());
+        let (mut rules, mut needs) = (Vec::new(), Needs::default());
         for id in response.diagnostics().reason() {
             let (number, _) = self.rules.of(id)?;
-            let parts = self.rules.parts.get(number)?;
-            let policy: &ast::Policy = parts.conditions.as_ref();
-            let expression = policy.non_scope_constraints_arc().cloned();
-            conditions.push(Condition { number, expression });
-            needs.add(&parts.needs);
+            rules.push(number);
+            if self.conditions.get(number)?.iter().any(|part| matches!(part, Part::Cedar(_))) {
+                needs.add(&self.rules.parts.get(number)?.needs);
+            }
         }
-        conditions.sort_by_key(|condition| condition.number);
-        Some(Narrowed { action: entry(&action), conditions, needs })
+        rules.sort_unstable();
+        Some(Narrowed { action: entry(&action), rules, needs })
     }
 }
 
-/// Whether a call meets a condition; none where that cannot be evaluated.
+/// What a rule asks of a call within its scope; nothing where it asks for nothing more.
+fn conditions(parts: &Parts, environment: Environment) -> Vec<Part> {
+    let policy: &ast::Policy = parts.conditions.as_ref();
+    let expression = policy.non_scope_constraints_arc();
+    expression.map(|it| simple::parts(it, environment.as_str())).unwrap_or_default()
+}
+
+/// Whether a call meets all parts of a condition; none where that cannot be evaluated.
+fn are_met(
+    parts: &[Part],
+    question: &Question<'_>,
+    mut ask: impl FnMut(&Expr) -> Option<bool>,
+) -> Option<bool> {
+    for part in parts {
+        let is_met = match part {
+            Part::Simple(simple) => simple.holds(&question.fields),
+            Part::Cedar(condition) => ask(condition),
+        };
+        if !is_met? {
+            return Some(false);
+        }
+    }
+    Some(true)
+}
+
+/// Whether a call meets a condition of Cedar's; none where that cannot be evaluated.
 fn is_met(evaluator: &Evaluator<'_>, condition: &Expr) -> Option<bool> {
     match evaluator.interpret(condition, &SlotEnv::new()) {
         Ok(Value { value: ValueKind::Lit(Literal::Bool(is_met)), .. }) => Some(is_met),
@@ -292,6 +321,14 @@ impl Known {
         let entities = Entities::from_entities(entities, Some(schema().ok()?)).ok()?;
         let parties = [entry(&principal), entry(&resource)];
         Some(Self { principal, resource, parties, entities, by_action: Default::default() })
+    }
+
+    fn evaluator(&self, narrowed: &Narrowed, question: &Question<'_>) -> Evaluator<'_> {
+        let context = question.fields.context(&narrowed.needs);
+        let [principal, resource] = self.parties.clone();
+        let action = narrowed.action.clone();
+        let request = ast::Request::new_unchecked(principal, action, resource, Some(context));
+        Evaluator::new(request, self.entities.as_ref(), Extensions::all_available())
     }
 
     fn request(&self, action: &EntityUid, context: Context) -> Option<Request> {

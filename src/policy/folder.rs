@@ -24,6 +24,30 @@ pub(super) const LIMITS: &str = "limits.toml";
 /// The folder of scenarios.
 pub(super) const TESTS: &str = "tests";
 
+/// Files of one kind, and what else may stand beside them.
+struct Kind {
+    extension: &'static str,
+    beside: &'static [&'static str],
+    /// What is told of anything else.
+    complaint: &'static str,
+}
+
+/// The folder itself. Whatever is passed over in silence would be a rule that somebody wrote and
+/// nobody enforces.
+const RULES: Kind = Kind {
+    extension: "cedar",
+    beside: &[LIMITS, TESTS],
+    complaint: "is no part of a policy: rules stand in *.cedar, limits in limits.toml, scenarios in \
+                tests; what is not to be read begins with a dot",
+};
+
+/// The folder of scenarios.
+const SCENARIOS: Kind = Kind {
+    extension: "toml",
+    beside: &[],
+    complaint: "is no scenario: they stand in tests/*.toml; what is not to be read begins with a dot",
+};
+
 /// The rules' files and the limits' file of one folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Files {
@@ -41,16 +65,13 @@ impl Files {
     pub fn read(folder: &Path) -> Result<Self, Complaints> {
         let mut complaints = Complaints::default();
         let mut left = MOST_BYTES;
-        let rules = read_kind(folder, "cedar", &mut left, &mut complaints);
+        let rules = read_kind(folder, &RULES, &mut left, &mut complaints);
         if !folder.is_dir() {
             return complaints.or(Self::default());
         }
         let limits = read_text(&folder.join(LIMITS), &mut left, LIMITS, &mut complaints);
-        for name in names(folder, "toml").unwrap_or_default() {
-            if name != LIMITS {
-                let text = format!("is no file of a policy: limits stand in {LIMITS}");
-                complaints.about(name, text);
-            }
+        if folder.join(TESTS).is_file() {
+            complaints.about(TESTS, "is a file: scenarios stand in a folder of this name");
         }
         if rules.is_empty() && complaints.is_empty() {
             let text = "holds no rules: no file ends in .cedar; a policy without rules would \
@@ -81,7 +102,7 @@ impl Files {
 pub fn read_scenarios(folder: &Path) -> Result<Vec<(String, String)>, Complaints> {
     let (mut complaints, mut left) = (Complaints::default(), MOST_BYTES);
     let tests = folder.join(TESTS);
-    let scenarios = read_kind(&tests, "toml", &mut left, &mut complaints);
+    let scenarios = read_kind(&tests, &SCENARIOS, &mut left, &mut complaints);
     if scenarios.is_empty() && complaints.is_empty() {
         complaints.about(tests.display().to_string(), "holds no scenarios: no file ends in .toml");
     }
@@ -89,15 +110,15 @@ pub fn read_scenarios(folder: &Path) -> Result<Vec<(String, String)>, Complaints
     complaints.or(scenarios.into_iter().map(named).collect())
 }
 
-/// Every file of a folder whose name ends in `extension`, by name.
+/// Every file of a kind in a folder, by name.
 fn read_kind(
     folder: &Path,
-    extension: &str,
+    kind: &Kind,
     left: &mut usize,
     complaints: &mut Complaints,
 ) -> Vec<(String, String)> {
     let shown = folder.display().to_string();
-    let names = match names(folder, extension) {
+    let names = match names(folder, kind, complaints) {
         Ok(names) => names,
         Err(fault) => {
             complaints.about(shown, format!("cannot be read: {fault}"));
@@ -105,6 +126,7 @@ fn read_kind(
         }
     };
     if names.len() > MOST_FILES {
+        let extension = kind.extension;
         complaints
             .about(shown, format!("holds more than {MOST_FILES} files ending in .{extension}"));
         return Vec::new();
@@ -116,22 +138,35 @@ fn read_kind(
     names.into_iter().filter_map(read).collect()
 }
 
-fn names(folder: &Path, extension: &str) -> io::Result<Vec<String>> {
+/// The names of a kind; each that is of none is complained of.
+fn names(folder: &Path, kind: &Kind, complaints: &mut Complaints) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for (seen, entry) in fs::read_dir(folder)?.enumerate() {
         if seen == MOST_ENTRIES {
             return Err(io::Error::other(format!("it holds more than {MOST_ENTRIES} entries")));
         }
         let name = entry?.file_name();
-        let Some(name) = name.to_str() else { continue };
         // A mounted ConfigMap keeps its own state in names that begin with a dot.
-        let is_kind = Path::new(name).extension().is_some_and(|it| it == extension);
-        if is_kind && !name.starts_with('.') {
-            names.push(name.to_owned());
+        if name.as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        let is_kind = Path::new(&name).extension().is_some_and(|it| it == kind.extension);
+        match name.to_str() {
+            Some(name) if is_kind => names.push(name.to_owned()),
+            Some(name) if kind.beside.contains(&name) => {}
+            Some(name) => complaints.about(shown(name), kind.complaint),
+            None => {
+                complaints.about(shown(&name.to_string_lossy()), "has a name that is not UTF-8");
+            }
         }
     }
     names.sort();
     Ok(names)
+}
+
+/// A name that anybody may have given, as it can be written to a terminal.
+fn shown(name: &str) -> String {
+    name.chars().map(|it| if it.is_control() { '\u{fffd}' } else { it }).collect()
 }
 
 /// The text of a file; none where there is none, or where there is a complaint about it.

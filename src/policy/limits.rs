@@ -3,6 +3,7 @@
 mod read;
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::{Action, Question};
 use crate::domain::Caller;
@@ -13,7 +14,9 @@ pub(super) use read::read;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limit {
     /// Its name, which no other limit of the policy has.
-    pub name: String,
+    pub name: Arc<str>,
+    /// What it counts, in one text that is the same on every sidecar; whatever the order of its lists.
+    pub definition: String,
     /// What it counts.
     pub measure: Measure,
     /// How much of it there may be in one window, in the currency's minor unit for amounts.
@@ -21,7 +24,7 @@ pub struct Limit {
     /// The window's length in seconds. Windows follow one another from 1970-01-01T00:00:00Z on,
     /// so that those of an hour begin with the hour, and those of a day at midnight, UTC.
     pub window_seconds: u64,
-    /// What each has a count of its own for; empty where all share one.
+    /// What each has a count of its own for, in one order; empty where all share one.
     pub by: Vec<By>,
     /// The writes that it is for.
     pub actions: Vec<Action>,
@@ -45,7 +48,7 @@ pub enum Measure {
 }
 
 /// What a limit keeps counts apart by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum By {
     /// The calling service.
     Caller,
@@ -68,6 +71,17 @@ pub struct Taking<'a> {
     pub key: String,
     /// How much: minor units, or 1.
     pub amount: u64,
+}
+
+/// What makes two counts the same: measure, window, the currencies, and what is counted by. None of
+/// these texts holds a sign that parts them. Who and what may take from a limit is left out: where
+/// that changes, what was taken still counts.
+fn definition(measure: Measure, window_seconds: u64, by: &[By], currencies: &[&str]) -> String {
+    let mut currencies = currencies.to_vec();
+    currencies.sort_unstable();
+    let by: Vec<_> = by.iter().map(|by| by.as_str()).collect();
+    let (by, currencies) = (by.join(","), currencies.join(","));
+    format!("{} {window_seconds} by:{by} in:{currencies}", measure.as_str())
 }
 
 impl Limit {

@@ -13,12 +13,14 @@ use tokio::time::{sleep, timeout};
 use super::{Complaints, Files, Policy};
 use crate::domain::{Account, Environment};
 
-/// How often the folders are looked at.
+/// How often the folders are looked at. What has changed is taken once two looks agree: who writes
+/// it may be half done, and half of a policy may be a policy.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// The time between two readings of a folder that has changed: who writes it may be half done, and
-/// half of a policy may be a policy.
+/// Looks at a folder that goes on changing, before somebody is told.
+const MOST_LOOKS: u32 = 10;
+/// The time between two readings at the start, which waits for no more.
 const SETTLE: Duration = Duration::from_millis(50);
-/// Readings of a folder that goes on changing.
+/// Readings at the start of a folder that goes on changing.
 const MOST_READINGS: u32 = 10;
 /// How long a look at a folder is waited for. One on a mount that hangs keeps its thread, and no
 /// other is begun.
@@ -57,11 +59,21 @@ pub struct Watched {
     current: ArcSwap<Policy>,
     /// The last complaint, told once and not each time.
     told: Mutex<Told>,
+    /// What the last look has shown.
+    seen: Mutex<Seen>,
     /// A look at the folder that has not ended.
     look: Mutex<Option<JoinHandle<Result<Files, Complaints>>>>,
     is_stale: AtomicBool,
     taken: AtomicU64,
     refused: AtomicU64,
+}
+
+/// What the last look at a folder has shown: its files by their content, or what is wrong with them.
+#[derive(Debug, Default)]
+struct Seen {
+    state: Option<Result<String, Complaints>>,
+    /// How many looks in a row have shown something else than the one before.
+    restless: u32,
 }
 
 /// What the last bad state of the folder was.
@@ -136,6 +148,7 @@ impl Watched {
             place,
             current: ArcSwap::from_pointee(policy),
             told: Mutex::new(Told::Nothing),
+            seen: Mutex::default(),
             look: Mutex::new(None),
             is_stale: AtomicBool::new(false),
             taken: AtomicU64::new(0),
@@ -173,33 +186,43 @@ impl Watched {
         (self.taken.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
     }
 
-    /// Takes what the folder holds now, where that has changed and is a policy.
+    /// Takes what the folder holds now, where that has changed, is a policy, and was there at the
+    /// look before this one too.
     pub async fn look_again(&self) {
         let folder = self.folder.clone();
         let waiting = lock(&self.look).take();
-        let mut look = waiting.unwrap_or_else(|| spawn_blocking(move || read_settled(&folder)));
+        let mut look = waiting.unwrap_or_else(|| spawn_blocking(move || Files::read(&folder)));
         let Ok(read) = timeout(LOOK_TIMEOUT, &mut look).await else {
             *lock(&self.look) = Some(look);
             let text = format!("not read in {} s", LOOK_TIMEOUT.as_secs());
             return self.refuse(Told::Folder(text.clone()), &text);
         };
+        let Ok(read) = read else {
+            return self.refuse(Told::Folder(String::new()), "the reading gave up");
+        };
+        let state = read.as_ref().map(Files::hash).map_err(Clone::clone);
+        let is_in_force = state.as_ref().is_ok_and(|hash| hash == self.policy().hash());
+        let restless = lock(&self.seen).note(state);
         match read {
-            Ok(Ok(files)) => self.take(files).await,
-            Ok(Err(complaints)) => {
+            // Nothing has to be taken, so nothing has to be waited for.
+            Ok(_) if is_in_force => {
+                self.is_stale.store(false, Ordering::Relaxed);
+                *lock(&self.told) = Told::Nothing;
+            }
+            _ if restless >= MOST_LOOKS => {
+                self.refuse(Told::Folder("restless".to_owned()), "changes all the time");
+            }
+            _ if restless > 0 => {}
+            Ok(files) => self.take(files).await,
+            Err(complaints) => {
                 let text = complaints.to_string();
                 self.refuse(Told::Folder(text.clone()), &text);
             }
-            Err(_) => self.refuse(Told::Folder(String::new()), "the reading gave up"),
         }
     }
 
     async fn take(&self, files: Files) {
         let hash = files.hash();
-        if hash == self.policy().hash() {
-            self.is_stale.store(false, Ordering::Relaxed);
-            *lock(&self.told) = Told::Nothing;
-            return;
-        }
         if *lock(&self.told) == Told::Files(hash.clone()) {
             return;
         }
@@ -238,6 +261,17 @@ impl Watched {
     }
 }
 
+impl Seen {
+    /// Notes what a look has shown; 0 where it is what the look before has shown, else how many
+    /// looks in a row have differed.
+    fn note(&mut self, state: Result<String, Complaints>) -> u32 {
+        let state = Some(state);
+        self.restless = if self.state == state { 0 } else { self.restless + 1 };
+        self.state = state;
+        self.restless
+    }
+}
+
 impl Mode {
     /// The word in settings and metrics.
     #[must_use]
@@ -261,7 +295,7 @@ impl Role {
 }
 
 /// The folder's files, once two readings agree.
-#[expect(clippy::disallowed_methods, reason = "a thread for reading, or the start of the process")]
+#[expect(clippy::disallowed_methods, reason = "the start of the process")]
 fn read_settled(folder: &Path) -> Result<Files, Complaints> {
     let pause = || std::thread::sleep(SETTLE);
     settled(|| Files::read(folder), pause).unwrap_or_else(|| {

@@ -22,6 +22,7 @@ mod sample;
 mod scan;
 pub mod scenarios;
 mod schema;
+mod simple;
 mod table;
 
 pub use action::Action;

@@ -60,7 +60,92 @@ pub struct ChargeOf<'a> {
     pub all_that_is_left: bool,
 }
 
+/// The attributes of the context that are texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Text {
+    Reference,
+    Currency,
+    Customer,
+    Token,
+    Initiator,
+    Method,
+    Reason,
+    Actor,
+    ConsumerGroup,
+    ChargeReference,
+    ChargeCurrency,
+}
+
+/// The attributes of the context that are whole numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Number {
+    Amount,
+    ChargeAmount,
+    ChargeAgeSeconds,
+}
+
+/// The one attribute that is true or false.
+pub(super) const ALL_THAT_IS_LEFT: &str = "all_that_is_left";
+
+impl Text {
+    /// All of them, by their names in rules.
+    pub(super) const ALL: [(&str, Self); 11] = [
+        ("reference", Self::Reference),
+        ("currency", Self::Currency),
+        ("customer", Self::Customer),
+        ("token", Self::Token),
+        ("initiator", Self::Initiator),
+        ("method", Self::Method),
+        ("reason", Self::Reason),
+        ("actor", Self::Actor),
+        ("consumer_group", Self::ConsumerGroup),
+        ("charge_reference", Self::ChargeReference),
+        ("charge_currency", Self::ChargeCurrency),
+    ];
+}
+
+impl Number {
+    /// All of them, by their names in rules.
+    pub(super) const ALL: [(&str, Self); 3] = [
+        ("amount", Self::Amount),
+        ("charge_amount", Self::ChargeAmount),
+        ("charge_age_seconds", Self::ChargeAgeSeconds),
+    ];
+}
+
 impl Fields<'_> {
+    /// A text; none where the call has none.
+    pub(super) fn text(&self, text: Text) -> Option<&str> {
+        let currency = |amount: Money| amount.currency().code();
+        match text {
+            Text::Reference => self.reference,
+            Text::Currency => self.amount.map(currency),
+            Text::Customer => self.customer,
+            Text::Token => self.token,
+            Text::Initiator => self.initiator.map(initiator),
+            Text::Method => self.method,
+            Text::Reason => self.reason,
+            Text::Actor => self.actor,
+            Text::ConsumerGroup => self.consumer_group,
+            Text::ChargeReference => self.charge.map(|charge| charge.reference),
+            Text::ChargeCurrency => self.charge.map(|charge| currency(charge.amount)),
+        }
+    }
+
+    /// A number; none where the call has none.
+    pub(super) fn number(&self, number: Number) -> Option<i64> {
+        match number {
+            Number::Amount => self.amount.map(Money::amount_minor),
+            Number::ChargeAmount => self.charge.map(|charge| charge.amount.amount_minor()),
+            Number::ChargeAgeSeconds => self.charge.and_then(|charge| charge.age_seconds),
+        }
+    }
+
+    /// Of a refund, whether it is for all that is left.
+    pub(super) fn all_that_is_left(&self) -> Option<bool> {
+        self.charge.map(|charge| charge.all_that_is_left)
+    }
+
     /// What Cedar reads as `context`, as far as rules look at it.
     pub(super) fn context(&self, needs: &Needs) -> Context {
         let mut values = BTreeMap::new();
@@ -69,39 +154,15 @@ impl Fields<'_> {
                 values.insert(name.into(), value);
             }
         };
-        let text = |name: &'static str, value: Option<&str>| {
-            let value = value.filter(|_| needs.has(name));
-            (name, value.map(Value::from))
-        };
-        let currency = |amount: Money| amount.currency().code();
-        for (name, value) in [
-            text("reference", self.reference),
-            text("currency", self.amount.map(currency)),
-            text("customer", self.customer),
-            text("token", self.token),
-            text("initiator", self.initiator.map(initiator)),
-            text("method", self.method),
-            text("reason", self.reason),
-            text("actor", self.actor),
-            text("consumer_group", self.consumer_group),
-            text("charge_reference", self.charge.map(|charge| charge.reference)),
-            text("charge_currency", self.charge.map(|charge| currency(charge.amount))),
-        ] {
-            note(name, value);
+        for (name, text) in Text::ALL.into_iter().filter(|(name, _)| needs.has(name)) {
+            note(name, self.text(text).map(Value::from));
         }
-        let long = |name: &'static str, value: Option<i64>| {
-            (name, value.filter(|_| needs.has(name)).map(Value::from))
-        };
-        for (name, value) in [
-            long("amount", self.amount.map(Money::amount_minor)),
-            long("charge_amount", self.charge.map(|charge| charge.amount.amount_minor())),
-            long("charge_age_seconds", self.charge.and_then(|charge| charge.age_seconds)),
-        ] {
-            note(name, value);
+        for (name, number) in Number::ALL.into_iter().filter(|(name, _)| needs.has(name)) {
+            note(name, self.number(number).map(Value::from));
         }
-        let all = self.charge.map(|charge| charge.all_that_is_left);
-        let name = "all_that_is_left";
-        note(name, all.filter(|_| needs.has(name)).map(Value::from));
+        if needs.has(ALL_THAT_IS_LEFT) {
+            note(ALL_THAT_IS_LEFT, self.all_that_is_left().map(Value::from));
+        }
         let types = self.types.filter(|_| needs.has("types"));
         let set = |types: &[String]| Value::set(types.iter().map(|it| it.as_str().into()), None);
         note("types", types.map(set));

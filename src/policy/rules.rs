@@ -86,9 +86,6 @@ impl Rules {
             validate(&validator, &set, source, complaints);
             rules.take(&set, &statements, source, &mut places, complaints);
         }
-        if rules.list.len() > MOST_RULES {
-            complaints.about("the rules", format!("are more than {MOST_RULES}"));
-        }
         rules
     }
 
@@ -101,16 +98,19 @@ impl Rules {
         places: &mut BTreeMap<String, String>,
         complaints: &mut Complaints,
     ) {
-        if set.templates().next().is_some() {
-            complaints
-                .about(source.file, "holds a template (?principal or ?resource); write rules");
-        }
         // Cedar numbers what it parses: policy0, policy1 and so on.
         for (number, Statement { start, .. }) in statements.iter().enumerate() {
-            let start = *start;
-            let Some(policy) = set.policy(&PolicyId::new(format!("policy{number}"))) else {
+            let (start, called) = (*start, PolicyId::new(format!("policy{number}")));
+            let Some(policy) = set.policy(&called) else {
+                if set.template(&called).is_some() {
+                    let text = "is a template (?principal or ?resource); write a rule";
+                    complaints.at(source, start, text);
+                }
                 continue;
             };
+            if self.list.len() == MOST_RULES {
+                complaints.at(source, start, format!("one more rule: {MOST_RULES} are the most"));
+            }
             let stem = source.file.strip_suffix(".cedar").unwrap_or(source.file);
             let id = policy.annotation("id").map(str::to_owned);
             let id = id.unwrap_or_else(|| format!("{stem}#{}", number + 1));

@@ -4,6 +4,7 @@ mod read;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use super::complaint::{Complaints, Source, place};
 use super::{Files, Limit, Policy, Sample, Verdict};
@@ -60,7 +61,7 @@ pub struct Report {
 }
 
 /// What limits have counted, by limit, key and window.
-type Counts = HashMap<(String, String, u64), u64>;
+type Counts = HashMap<(Arc<str>, String, u64), u64>;
 
 /// Reads the scenarios of files.
 ///
@@ -115,7 +116,7 @@ fn play_step(policy: &Policy, step: &Step, now: u64, counts: &mut Counts) -> Res
     let full =
         decision.is_permitted().then(|| take(policy, &step.call, now, counts)).transpose()?;
     let (outcome, by) = match full.flatten() {
-        Some(limit) => (Outcome::LimitExceeded, vec![limit.name.as_str()]),
+        Some(limit) => (Outcome::LimitExceeded, vec![&*limit.name]),
         None => {
             let rules = decision.rules.iter().map(|rule| &*rule.id).collect();
             (Outcome::Rules(decision.verdict), rules)

@@ -1,7 +1,11 @@
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::*;
 use crate::domain::{Account, Caller, Currency, Environment, Initiator, Money};
+
+const OPEN: &str = "permit(principal, action, resource);";
 
 fn place() -> (Account, Environment) {
     (Account::new("default").unwrap(), Environment::Live)
@@ -210,15 +214,77 @@ most = 5
 window = "1d"
 actions = ["Charge"]
 "#;
-    insta::assert_snapshot!(complaints(&[("a.cedar", "")], Some(limits)));
+    insta::assert_snapshot!(complaints(&[("a.cedar", OPEN)], Some(limits)));
 }
 
 #[test]
 fn limits_that_are_no_toml_are_complained_of() {
     insta::assert_snapshot!(complaints(
-        &[("a.cedar", "")],
+        &[("a.cedar", OPEN)],
         Some("[[limit]]\nname = \"a\nmost = =\n")
     ));
+}
+
+#[test]
+fn what_is_one_too_many_is_told_with_its_place() {
+    let limit = |number: usize| {
+        format!(
+            "[[limit]]\nname = \"l{number}\"\nmeasure = \"count\"\nmost = 1\nwindow = \"1h\"\n\
+             actions = [\"Charge\"]\n"
+        )
+    };
+    let limits = |count: usize| (0..count).map(limit).collect::<String>();
+    let told = |count: usize| complaints(&[("a.cedar", OPEN)], Some(&limits(count)));
+    assert_eq!(told(31), "");
+    let one_more = "limits.toml:187:1: one more limit for Charge: 31 at most are for one action";
+    assert_eq!(told(32), one_more);
+    let rules = format!("{OPEN}\n").repeat(1001);
+    let one_more = "a.cedar:1001:1: one more rule: 1000 are the most";
+    assert_eq!(complaints(&[("a.cedar", &rules)], None), one_more);
+    assert_eq!(complaints(&[("a.cedar", &rules[..rules.len() - OPEN.len() - 1])], None), "");
+}
+
+/// It would deny everything, which nobody writes by leaving things out.
+#[test]
+fn a_policy_without_rules_is_a_complaint() {
+    let told = complaints(&[("a.cedar", "// permit(principal, action, resource);")], None);
+    assert!(told.starts_with("the *.cedar files: hold no rule"), "{told}");
+}
+
+/// What makes two counts the same, for the names of counters.
+#[test]
+fn the_definition_of_a_limit_tells_what_it_counts() {
+    let definition = |measure: &str, window: &str, by: &str, currencies: &str, rest: &str| {
+        let limits = format!(
+            "[[limit]]\nname = \"l\"\nmeasure = \"{measure}\"\nwindow = \"{window}\"\n\
+             by = [{by}]\ncurrencies = [{currencies}]\n{rest}"
+        );
+        let files = files(&[("a.cedar", OPEN)], Some(&limits));
+        let policy = Policy::new(&files, place()).unwrap_or_else(|faults| panic!("{faults}"));
+        policy.limits()[0].definition.clone()
+    };
+    let rest = "most = 5\nactions = [\"Charge\"]";
+    let (by, currencies) = (r#""caller", "currency""#, r#""NGN", "USD""#);
+    let one = definition("count", "1h", by, currencies, rest);
+    let same = [
+        // A list in another order, another bound, and who it is for.
+        definition("count", "60m", r#""currency", "caller""#, r#""USD", "NGN""#, rest),
+        definition("count", "1h", by, currencies, "most = 6\nactions = [\"Renew\", \"Charge\"]"),
+        definition("count", "1h", by, currencies, &format!("{rest}\ncallers = [\"a\"]")),
+    ];
+    same.iter().for_each(|other| assert_eq!(*other, one));
+    let others = [
+        definition("amount", "1h", by, currencies, rest),
+        definition("count", "2h", by, currencies, rest),
+        definition("count", "1h", r#""caller""#, currencies, rest),
+        definition("count", "1h", r#""caller", "customer""#, currencies, rest),
+        definition("count", "1h", by, r#""NGN""#, rest),
+        definition("count", "1h", by, r#""NGN", "EUR""#, rest),
+    ];
+    for (number, other) in others.iter().enumerate() {
+        assert_ne!(*other, one, "{number}");
+        assert!(!others[..number].contains(other), "{number}");
+    }
 }
 
 #[test]
@@ -233,12 +299,12 @@ actions = ["Charge"]
 callers = ["shop/checkout"]
 by = ["caller", "customer", "currency", "action", "token"]
 "#;
-    let policy = Policy::new(&files(&[("a.cedar", "")], Some(limits)), place()).unwrap();
+    let policy = Policy::new(&files(&[("a.cedar", OPEN)], Some(limits)), place()).unwrap();
     let [limit] = policy.limits() else { panic!("one limit") };
     assert_eq!((limit.window_seconds, limit.window(7200), limit.window(7199)), (3600, 2, 1));
     let checkout = caller("shop/checkout");
     let taking = limit.taking(&charge(&checkout, 40, "NGN")).unwrap();
-    assert_eq!((taking.key.as_str(), taking.amount), ("shop/checkout|cust_1|NGN|Charge|tok_1", 40));
+    assert_eq!((taking.key.as_str(), taking.amount), ("shop/checkout|cust_1|tok_1|NGN|Charge", 40));
     assert_eq!(limit.taking(&charge(&caller("shop/cart"), 40, "NGN")), None);
 }
 
@@ -275,10 +341,25 @@ fn a_folder_that_is_no_policy_is_complained_of() {
         std::fs::remove_file(folder.join(format!("large-{number}.cedar"))).unwrap();
     }
     std::fs::create_dir(folder.join("dir.cedar")).unwrap();
-    std::fs::write(folder.join("limit.toml"), "").unwrap();
+    // What nobody would read: a rule in capitals, an editor's copy, a folder, a name in no script.
+    for name in ["limit.toml", "FREEZE.CEDAR", "rules.cedar~", "README.md", "a\u{1b}[2J.txt"] {
+        std::fs::write(folder.join(name), OPEN).unwrap();
+    }
+    std::fs::write(folder.join(OsStr::from_bytes(b"fr\xe9eze.cedar")), OPEN).unwrap();
+    std::fs::create_dir(folder.join("rules")).unwrap();
+    // What Kubernetes and others keep there for themselves, and scenarios that are none.
+    std::fs::create_dir(folder.join("..2026_11_27_10_00_00.1")).unwrap();
+    std::os::unix::fs::symlink("..2026_11_27_10_00_00.1", folder.join("..data")).unwrap();
+    std::fs::write(folder.join(".gitignore"), "").unwrap();
+    std::fs::write(folder.join("tests"), "").unwrap();
     std::os::unix::fs::symlink("nowhere", folder.join("limits.toml")).unwrap();
     insta::assert_snapshot!(told(&folder));
     std::fs::remove_dir(folder.join("dir.cedar")).unwrap();
+    std::fs::remove_file(folder.join("tests")).unwrap();
+    std::fs::create_dir(folder.join("tests")).unwrap();
+    std::fs::write(folder.join("tests/a.TOML"), "").unwrap();
+    let told_of_tests = read_scenarios(&folder).unwrap_err().to_string();
+    assert!(told_of_tests.starts_with("a.TOML: is no scenario"), "{told_of_tests}");
     for number in 0..=100 {
         std::fs::write(folder.join(format!("{number}.cedar")), "").unwrap();
     }

@@ -40,6 +40,7 @@ mod leaks;
 mod life;
 mod limit_windows;
 mod lost_claim;
+mod memory_room;
 mod old_reads;
 #[cfg(feature = "simulator")]
 mod policies;

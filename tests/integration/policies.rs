@@ -80,6 +80,11 @@ mod commands {
         let explained = run(explain).await;
         assert_eq!(explained.code, Some(1), "{explained:?}");
         insta::assert_snapshot!("explain", explained.stdout);
+        let mut explain = command(&["policy", "explain", &refunds, "--caller=support/desk"]);
+        explain.args(["--action=Refund", "--amount=100", "--currency=NGN"]);
+        let ageless = run(explain).await;
+        assert_eq!(ageless.code, Some(1), "{ageless:?}");
+        insta::assert_snapshot!("explain_without_age", ageless.stdout);
     }
 
     #[tokio::test]

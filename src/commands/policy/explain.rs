@@ -103,6 +103,9 @@ fn tell(policy: &Policy, question: &Question<'_>, decision: &Decision<'_>) {
         }
         Verdict::Failed => "denied (failed): a rule could not be evaluated".to_owned(),
     });
+    if question.fields.charge.is_some_and(|charge| charge.age_seconds.is_none()) {
+        say("without --charge-age-seconds: as where Zentra does not tell when the charge was made");
+    }
     let weighed = policy.weigh(question);
     let with = |wanted: Weighed, text: &str| {
         let rules: Vec<&Rule> =

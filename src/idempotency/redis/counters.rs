@@ -1,5 +1,7 @@
 //! Counters and stops, as the scripts read and write them.
 
+use std::fmt::Write as _;
+
 use super::codec::{operation, unreadable};
 use super::reply::{Reply, strange};
 use crate::domain::{Actor, Caller, Currency, Operation, Reason, Reference};
@@ -8,8 +10,9 @@ use crate::idempotency::limit::{
 };
 use crate::idempotency::store::StoreError;
 
-/// What a claim takes, a line each.
-pub(super) fn takes(takes: &[Take]) -> String {
+/// What a claim takes, a line each, as its script reads it.
+#[must_use]
+pub fn takes(takes: &[Take]) -> String {
     let mut text = String::with_capacity(takes.len() * 128);
     for take in takes {
         let kind = Taken::from(take.quantity).letter();
@@ -20,7 +23,8 @@ pub(super) fn takes(takes: &[Take]) -> String {
         };
         let Take { limit, counter, window_ms, most, .. } = take;
         let limit = limit.as_str();
-        text.push_str(&format!("{limit} {counter} {window_ms} {kind} {amount} {most}\n"));
+        // Writing into a String cannot fail.
+        let _ = writeln!(text, "{limit} {counter} {window_ms} {kind} {amount} {most}");
     }
     text
 }

@@ -44,6 +44,8 @@ use super::store::StoreError;
 use super::waiters::{Waiter, Waiters};
 use crate::domain::{Account, Environment};
 
+/// For benches of what a claim costs.
+pub use counters::takes as takes_argument;
 pub use url::{HostPort, RedisUrl, StoreUrl, Topology, UrlFault};
 
 /// Where the store is, and whose records it holds.

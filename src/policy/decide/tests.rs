@@ -28,14 +28,16 @@ const RESOURCES: [&str; 4] = [
     r#"resource == Account::"other""#,
     "resource is Account",
 ];
-const ANYWHERE: [&str; 5] = [
+const ANYWHERE: [&str; 7] = [
     r#"resource.environment == "live""#,
     r#"principal == Service::"shop/cart""#,
     r#"principal in Namespace::"shop" || action == Action::"Charge""#,
     r#"!(resource.environment like "s*")"#,
     r#"if principal == Service::"shop" then resource.environment == "live" else true"#,
+    r#""live" == resource.environment && principal is Service"#,
+    "principal in Namespace::\"shop\" && false || !(true && resource.environment != \"sandbox\")",
 ];
-const OF_MONEY: [&str; 6] = [
+const OF_MONEY: [&str; 15] = [
     "context.amount <= 3",
     r#"context.currency == "NGN" && context.amount > 1"#,
     r#"context has actor && context.actor like "a*""#,
@@ -43,17 +45,29 @@ const OF_MONEY: [&str; 6] = [
     "context.amount + 9223372036854775807 > 0",
     "context.amount * 3074457345618258602 > 0 || context.amount == 4",
     r#"["NGN", "EUR"].contains(context.currency)"#,
+    "3 > context.amount || 4 <= context.amount && context.currency != \"USD\"",
+    "!(context.amount == 2) && 5 >= context.amount",
+    // Simple parts before, behind and within what is not.
+    r#"context.amount < 3 && context.amount + 9223372036854775807 > 0"#,
+    r#"context.amount * 3074457345618258602 > 0 && context.currency == "NGN""#,
+    r#"context.currency == "NGN" || context.amount + 9223372036854775807 > 0"#,
+    "-context.amount * 2 + 7 > context.amount",
+    "-9223372036854775807 - context.amount < 0 && principal is Service",
+    r#"if context.amount > 2 then context.currency == "NGN" else context.amount - 1 == 0"#,
+    r#"principal is Service && context.amount > 2 || context.amount + 9223372036854775805 > 3"#,
 ];
 const OF_CHARGES: [&str; 3] = [
     r#"context.customer == "customer-1" && context.initiator == "customer""#,
     r#"context.token like "token-*""#,
     r#"context has actor || context.reference == "other""#,
 ];
-const OF_REFUNDS: [&str; 4] = [
+const OF_REFUNDS: [&str; 6] = [
     "context.all_that_is_left",
     "context has charge_age_seconds && context.charge_age_seconds < 90",
     r#"!(context has reason) || context.charge_currency == "USD""#,
     "context.charge_amount - context.amount < 2",
+    "!context.all_that_is_left && context.amount < context.charge_amount",
+    "context.charge_currency == context.currency && !(context has charge_age_seconds)",
 ];
 /// The context as a whole, which stands for no list of attributes.
 const OF_LISTS: [&str; 2] =
@@ -62,6 +76,40 @@ const OF_SUBSCRIPTIONS: [&str; 2] = [
     r#"context.types.contains("charge.successful")"#,
     r#"context.consumer_group == "group-1" && context.types.isEmpty()"#,
 ];
+
+/// What is decided without Cedar's evaluator, so that the comparison below is one of both.
+#[test]
+fn common_conditions_need_no_evaluator() {
+    let simple = [
+        r#"context.currency == "NGN" && context.amount <= 3"#,
+        r#"["NGN", "EUR"].contains(context.currency) || !(context.amount > 4)"#,
+        r#"context has actor && context.actor like "a*""#,
+        r#"resource.environment != "sandbox" && context.initiator == "customer""#,
+        "3 > -context.amount * 2 + 7 - context.amount",
+    ];
+    let mixed =
+        [r#"context.amount < 3 && principal in Namespace::"shop" && context.amount + 1 >= 1"#];
+    let cedars = [
+        "if context.amount > 1 then true else false",
+        r#"principal == Service::"shop" || context.amount > 1"#,
+        r#"context.currency == "NGN" || principal is Service"#,
+    ];
+    let rule = |condition: &&str| {
+        format!(
+            "permit(principal, action == Action::\"Charge\", resource) when {{ {condition} }};\n"
+        )
+    };
+    let text: String = simple.iter().chain(&mixed).chain(&cedars).map(rule).collect();
+    let files = Files { rules: vec![("a.cedar".to_owned(), text)], limits: None };
+    let place = (Account::new("default").unwrap(), Environment::Live);
+    let policy = Policy::new(&files, place).unwrap_or_else(|faults| panic!("{faults}"));
+    let is_simple = |part: &Part| matches!(part, Part::Simple(_));
+    let found: Vec<Vec<bool>> =
+        policy.conditions.iter().map(|parts| parts.iter().map(is_simple).collect()).collect();
+    assert_eq!(found[..5], vec![vec![true]; 5]);
+    assert_eq!(found[5], [true, false, true]);
+    assert_eq!(found[6..], vec![vec![false]; 3]);
+}
 
 /// The scope of an action, with the conditions that fit it.
 fn action() -> impl Strategy<Value = (&'static str, &'static str)> {

@@ -9,7 +9,7 @@ use super::super::complaint::{Complaints, Source, place};
 use super::super::folder::LIMITS;
 use super::super::rules::{LONGEST_MESSAGE, is_message, is_name};
 use super::super::table::Entry;
-use super::{By, Limit, Measure};
+use super::{By, Limit, Measure, definition};
 use crate::domain::{Caller, Currency};
 
 /// The most limits of a policy.
@@ -36,11 +36,12 @@ pub(in crate::policy) fn read(text: &str, complaints: &mut Complaints) -> Vec<Li
         }
         return Vec::new();
     }
-    let (mut limits, mut names) = (Vec::new(), BTreeMap::new());
+    let (mut limits, mut names, mut places) = (Vec::new(), BTreeMap::new(), Vec::new());
     let mut root = Entry::of(table, source, complaints);
     let entries = root.tables("limit", MOST_LIMITS);
     root.end();
     for entry in entries {
+        let start = entry.span().start;
         let entry = Entry::of(entry, source, complaints);
         let (name, limit) = read_limit(entry);
         if let Some((name, at)) = name {
@@ -50,14 +51,20 @@ pub(in crate::policy) fn read(text: &str, complaints: &mut Complaints) -> Vec<Li
                 complaints.at(source, at, text);
             }
         }
-        limits.extend(limit);
+        if let Some(limit) = limit {
+            limits.push(limit);
+            places.push(start);
+        }
     }
     for action in Action::ALL {
-        let count = limits.iter().filter(|limit: &&Limit| limit.actions.contains(&action)).count();
-        if count > MOST_OF_AN_ACTION {
-            let text =
-                format!("{count} limits are for {}: {MOST_OF_AN_ACTION} at most", action.as_str());
-            complaints.about(LIMITS, text);
+        let is_for = |(_, limit): &(usize, &Limit)| limit.actions.contains(&action);
+        let mut beyond = limits.iter().enumerate().filter(is_for).skip(MOST_OF_AN_ACTION);
+        if let Some((number, _)) = beyond.next() {
+            let text = format!(
+                "one more limit for {}: {MOST_OF_AN_ACTION} at most are for one action",
+                action.as_str()
+            );
+            complaints.at(source, places[number], text);
         }
     }
     limits
@@ -101,15 +108,19 @@ fn read_limit(mut entry: Entry<'_, '_>) -> (Option<(String, usize)>, Option<Limi
     let named = name.clone().map(|name| (name, at));
     // Each of them has been complained of where it is wrong.
     let limit = (|| {
+        let (measure, window_seconds) = (measure?, window_seconds?);
+        let (mut by, currencies) = (by?, currencies?);
+        by.sort_unstable();
         Some(Limit {
-            name: name?,
-            measure: measure?,
+            name: name?.into(),
+            definition: definition(measure, window_seconds, &by, &currencies),
+            measure,
             most: most?,
-            window_seconds: window_seconds?,
-            by: by?,
+            window_seconds,
+            by,
             actions: actions?,
             callers: callers?,
-            currencies: currencies?,
+            currencies,
             message,
             line,
         })
