@@ -8,6 +8,7 @@ mod door;
 mod lead;
 mod moves;
 mod reconciler;
+mod strangers;
 mod unwritable;
 
 use std::io;
