@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
 use opentelemetry_otlp::{MetricExporter, SpanExporter, WithHttpConfig as _, WithTonicConfig as _};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::task::JoinSet;
@@ -83,7 +84,10 @@ impl Exports {
 fn span_exporter(protocol: Protocol, headers: &Headers) -> Result<SpanExporter, String> {
     let builder = SpanExporter::builder();
     match protocol {
-        Protocol::Grpc => builder.with_tonic().with_metadata(headers.metadata()).build(),
+        Protocol::Grpc { tls } => {
+            let builder = builder.with_tonic().with_metadata(headers.metadata());
+            if tls { builder.with_tls_config(system_roots()) } else { builder }.build()
+        }
         Protocol::Http => {
             let builder = builder.with_http().with_http_client(http_client()?);
             builder.with_headers(headers.by_name()).build()
@@ -99,13 +103,21 @@ fn metric_exporter(
 ) -> Result<MetricExporter, String> {
     let builder = MetricExporter::builder().with_temporality(push.temporality);
     match protocol {
-        Protocol::Grpc => builder.with_tonic().with_metadata(headers.metadata()).build(),
+        Protocol::Grpc { tls } => {
+            let builder = builder.with_tonic().with_metadata(headers.metadata());
+            if tls { builder.with_tls_config(system_roots()) } else { builder }.build()
+        }
         Protocol::Http => {
             let builder = builder.with_http().with_http_client(http_client()?);
             builder.with_headers(headers.by_name()).build()
         }
     }
     .map_err(|fault| format!("metrics cannot be exported: {fault}"))
+}
+
+/// The library's own choice for https trusts nobody at all.
+fn system_roots() -> ClientTlsConfig {
+    ClientTlsConfig::new().with_native_roots()
 }
 
 /// As towards Zentra: no proxy that the environment names, and no redirects.

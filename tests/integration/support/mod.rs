@@ -2,6 +2,8 @@
 //! and a reader of the errors that callers get.
 
 #[cfg(feature = "simulator")]
+pub(crate) mod collector;
+#[cfg(feature = "simulator")]
 pub(crate) mod http2;
 pub(crate) mod logs;
 pub(crate) mod payment;

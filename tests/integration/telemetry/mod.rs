@@ -4,6 +4,7 @@ mod audit;
 mod calls;
 mod collector_down;
 mod collector_headers;
+mod collector_tls;
 mod door;
 mod lead;
 mod moves;
