@@ -3,6 +3,7 @@
 mod audit;
 mod calls;
 mod collector_down;
+mod collector_end;
 mod collector_headers;
 mod collector_tls;
 mod door;
