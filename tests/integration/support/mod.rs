@@ -10,6 +10,8 @@ pub(crate) mod payment;
 #[cfg(feature = "simulator")]
 pub(crate) mod pki;
 pub(crate) mod process;
+#[cfg(feature = "simulator")]
+pub(crate) mod raw;
 pub(crate) mod redis;
 pub(crate) mod requests;
 pub(crate) mod rig;
