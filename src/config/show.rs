@@ -88,7 +88,7 @@ fn joined(values: &[impl ToString]) -> String {
 fn exported(protocol: Option<Protocol>) -> String {
     match protocol {
         None => "none",
-        Some(Protocol::Grpc) => "otlp, grpc",
+        Some(Protocol::Grpc { .. }) => "otlp, grpc",
         Some(Protocol::Http) => "otlp, http/protobuf",
     }
     .to_owned()

@@ -13,7 +13,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// How spans wait and leave; OpenTelemetry's `OTEL_BSP_*`.
@@ -42,7 +42,7 @@ impl Default for QueueSettings {
 
 /// What became of spans that were not sent. Clones share the counts.
 #[derive(Clone, Debug, Default)]
-pub struct Dropped(Arc<[AtomicU64; 2]>);
+pub struct Dropped(Arc<[AtomicU64; 3]>);
 
 impl Dropped {
     /// Those that found the queue full.
@@ -57,8 +57,18 @@ impl Dropped {
         self.0[1].load(Ordering::Relaxed)
     }
 
+    /// Those that wait or are on their way: lost, should the process end now.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.0[2].load(Ordering::Relaxed)
+    }
+
     fn add(&self, which: usize, spans: usize) {
-        self.0[which].fetch_add(u64::try_from(spans).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.0[which].fetch_add(spans as u64, Ordering::Relaxed);
+    }
+
+    fn take(&self, which: usize, spans: usize) {
+        self.0[which].fetch_sub(spans as u64, Ordering::Relaxed);
     }
 }
 
@@ -102,7 +112,10 @@ impl SpanProcessor for SpanQueue {
     fn on_start(&self, _: &mut Span, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
+        // Counted first: the far end may have sent it before this goes on.
+        self.dropped.add(2, 1);
         if self.sender.try_send(span).is_err() {
+            self.dropped.take(2, 1);
             self.dropped.add(0, 1);
             return;
         }
@@ -123,8 +136,8 @@ impl SpanProcessor for SpanQueue {
 }
 
 impl<E: SpanExporter> SpanSender<E> {
-    /// Sends batches until `end`, then what is left, for as long as `flush` at most.
-    pub async fn run(mut self, end: CancellationToken, flush: Duration) {
+    /// Sends batches until `end`, then what is left, for as long as whoever waits for it lets it.
+    pub async fn run(mut self, end: CancellationToken) {
         loop {
             let next = Instant::now() + self.settings.delay;
             let ended = tokio::select! {
@@ -132,19 +145,7 @@ impl<E: SpanExporter> SpanSender<E> {
                 () = self.full_batch.notified() => false,
                 () = sleep_until(next) => false,
             };
-            // A sending that is under way at the end goes on, within the limit.
-            let until = async {
-                end.cancelled().await;
-                sleep(flush).await;
-            };
-            tokio::select! {
-                () = self.send_all() => {}
-                () = until => {
-                    let spans = self.receiver.len();
-                    tracing::warn!(spans, "spans were left when the process ended");
-                    return;
-                }
-            }
+            self.send_all().await;
             if ended {
                 return;
             }
@@ -176,9 +177,10 @@ impl<E: SpanExporter> SpanSender<E> {
             Ok(Err(fault)) => Some(fault.to_string()),
             Err(_) => Some("no answer in time".to_owned()),
         };
+        self.dropped.take(2, spans);
         match &fault {
             None => {
-                self.dropped.0[1].fetch_sub(spans as u64, Ordering::Relaxed);
+                self.dropped.take(1, spans);
                 if self.failing {
                     tracing::info!("spans can be sent again");
                 }

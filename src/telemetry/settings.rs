@@ -15,7 +15,10 @@ use super::headers::Headers;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// `grpc`
-    Grpc,
+    Grpc {
+        /// Whether over TLS, as the endpoint says.
+        tls: bool,
+    },
     /// `http/protobuf`
     Http,
 }
@@ -170,17 +173,10 @@ impl Reader<'_> {
     /// an endpoint is given: a sidecar does not talk to a collector that nobody named.
     fn signal(&mut self, signal: &str) -> Option<Protocol> {
         let own = |what: &str| format!("OTEL_EXPORTER_OTLP_{signal}_{what}");
-        let mut named = false;
-        for name in [own("ENDPOINT"), "OTEL_EXPORTER_OTLP_ENDPOINT".to_owned()] {
-            if let Some(text) = self.get(&name) {
-                named = true;
-                let good = url::Url::parse(&text)
-                    .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-                if !good {
-                    self.fault(&name, "must be an address with http or https");
-                }
-            }
-        }
+        let endpoints = [own("ENDPOINT"), "OTEL_EXPORTER_OTLP_ENDPOINT".to_owned()];
+        // Both are looked at, for their faults; the first one that is there is the one in use.
+        let schemes = endpoints.map(|name| self.scheme(&name));
+        let scheme = schemes.into_iter().flatten().next();
         for name in [own("TIMEOUT"), "OTEL_EXPORTER_OTLP_TIMEOUT".to_owned()] {
             self.millis(&name);
         }
@@ -193,7 +189,7 @@ impl Reader<'_> {
             .or_else(|| self.one_of("OTEL_EXPORTER_OTLP_PROTOCOL", &protocols));
         let exporter = format!("OTEL_{signal}_EXPORTER");
         let wanted = match self.get(&exporter) {
-            None => named,
+            None => scheme.is_some(),
             Some(names) => {
                 let known = |name: &str| {
                     matches!(name, "otlp" | "none") || (signal == "METRICS" && name == "prometheus")
@@ -204,9 +200,24 @@ impl Reader<'_> {
                 names.split(',').any(|name| name.trim() == "otlp")
             }
         };
-        let protocol =
-            if protocol.as_deref() == Some("grpc") { Protocol::Grpc } else { Protocol::Http };
+        let tls = scheme.as_deref() == Some("https");
+        let is_grpc = protocol.as_deref() == Some("grpc");
+        let protocol = if is_grpc { Protocol::Grpc { tls } } else { Protocol::Http };
         wanted.then_some(protocol)
+    }
+
+    /// How an endpoint is spoken to, where it is given; empty where it is faulty.
+    fn scheme(&mut self, name: &str) -> Option<String> {
+        let text = self.get(name)?;
+        match url::Url::parse(&text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+                Some(url.scheme().to_owned())
+            }
+            _ => {
+                self.fault(name, "must be an address with http or https");
+                Some(String::new())
+            }
+        }
     }
 
     fn sampler(&mut self) {
@@ -309,8 +320,24 @@ mod tests {
         .unwrap();
         assert_eq!(
             (settings.traces, settings.metrics),
-            (Some(Protocol::Grpc), Some(Protocol::Http))
+            (Some(Protocol::Grpc { tls: false }), Some(Protocol::Http))
         );
+    }
+
+    #[test]
+    fn each_signals_endpoint_says_whether_it_is_over_tls() {
+        let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+        let settings = read(&[
+            grpc,
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "HTTPS://collector:4317"),
+            ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://collector:4317"),
+        ])
+        .unwrap();
+        assert_eq!(settings.traces, Some(Protocol::Grpc { tls: true }));
+        assert_eq!(settings.metrics, Some(Protocol::Grpc { tls: false }));
+        // The exporter's own default is on this machine, without TLS.
+        let settings = read(&[grpc, ("OTEL_TRACES_EXPORTER", "otlp")]).unwrap();
+        assert_eq!(settings.traces, Some(Protocol::Grpc { tls: false }));
     }
 
     #[test]

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use opentelemetry_otlp::{MetricExporter, SpanExporter, WithHttpConfig as _, WithTonicConfig as _};
-use opentelemetry_sdk::trace::SdkTracerProvider;
-use tokio::task::JoinSet;
+use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
+use opentelemetry_otlp::{WithHttpConfig as _, WithTonicConfig as _};
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanExporter};
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::Telemetry;
 use super::audit::Audit;
-use super::export::{self, Dropped};
+use super::export::{self, Dropped, QueueSettings, SpanQueue};
 use super::headers::Headers;
 use super::lines::Lines;
 use super::names::{label, metric};
@@ -25,6 +26,10 @@ pub const FLUSH: Duration = Duration::from_secs(3);
 pub struct Exports {
     tasks: JoinSet<()>,
     end: CancellationToken,
+    /// What became of spans, beyond the task that sends them.
+    dropped: Dropped,
+    /// The task that sends metrics.
+    pushing: Option<AbortHandle>,
     /// The instruments, which could not be read once the last to use them is gone.
     telemetry: Option<Telemetry>,
 }
@@ -40,13 +45,11 @@ pub fn start(
     lines: &Lines,
 ) -> Result<(Telemetry, Exports), String> {
     let mut exports = Exports::default();
-    let dropped = Dropped::default();
     let tracer = match settings.traces {
         None => Tracer::off(),
         Some(protocol) => {
             let exporter = span_exporter(protocol, headers)?;
-            let (queue, sender) = export::queue(exporter, settings.queue, dropped.clone());
-            exports.tasks.spawn(sender.run(exports.end.clone(), FLUSH));
+            let queue = exports.send_spans(exporter, settings.queue);
             let provider = SdkTracerProvider::builder()
                 .with_resource(export::resource())
                 .with_span_processor(queue)
@@ -60,30 +63,55 @@ pub fn start(
         readers.push(reader.clone());
         let (exporter, end) =
             (metric_exporter(protocol, settings.push, headers)?, exports.end.clone());
-        exports.tasks.spawn(push::run(reader, exporter, settings.push, end, FLUSH));
+        let pushing = push::run(reader, exporter, settings.push, end);
+        exports.pushing = Some(exports.tasks.spawn(pushing));
     }
     let telemetry = Telemetry::new(tracer, audit, readers);
-    show_losses(&telemetry, dropped, lines);
+    show_losses(&telemetry, exports.dropped.clone(), lines);
     exports.telemetry = Some(telemetry.clone());
     Ok((telemetry, exports))
 }
 
 impl Exports {
-    /// Sends what is left, for as long as `limit` at most.
+    /// Has spans leave by `exporter`, until the end; gives the queue that takes them. Needs a runtime.
+    pub fn send_spans<E>(&mut self, exporter: E, settings: QueueSettings) -> SpanQueue
+    where
+        E: SpanExporter + 'static,
+    {
+        let (queue, sender) = export::queue(exporter, settings, self.dropped.clone());
+        self.tasks.spawn(sender.run(self.end.clone()));
+        queue
+    }
+
+    /// Sends what is left, for as long as `limit` at most, and tells what did not leave in time.
     pub async fn flush(mut self, limit: Duration) {
         self.end.cancel();
         let all = async { while self.tasks.join_next().await.is_some() {} };
-        // What does not leave in time is lost, and was counted.
         let _ = tokio::time::timeout(limit, all).await;
+        let is_pushing = self.pushing.is_some_and(|task| !task.is_finished());
+        // Whoever still sends is cut off, and can tell nothing any more.
         self.tasks.shutdown().await;
+        if is_pushing {
+            tracing::warn!("the last metrics were left when the process ended");
+        }
+        let spans = self.dropped.left();
+        if spans > 0 {
+            tracing::warn!(spans, "spans were left when the process ended");
+        }
         drop(self.telemetry);
     }
 }
 
-fn span_exporter(protocol: Protocol, headers: &Headers) -> Result<SpanExporter, String> {
-    let builder = SpanExporter::builder();
+fn span_exporter(
+    protocol: Protocol,
+    headers: &Headers,
+) -> Result<opentelemetry_otlp::SpanExporter, String> {
+    let builder = opentelemetry_otlp::SpanExporter::builder();
     match protocol {
-        Protocol::Grpc => builder.with_tonic().with_metadata(headers.metadata()).build(),
+        Protocol::Grpc { tls } => {
+            let builder = builder.with_tonic().with_metadata(headers.metadata());
+            if tls { builder.with_tls_config(system_roots()) } else { builder }.build()
+        }
         Protocol::Http => {
             let builder = builder.with_http().with_http_client(http_client()?);
             builder.with_headers(headers.by_name()).build()
@@ -96,16 +124,24 @@ fn metric_exporter(
     protocol: Protocol,
     push: PushSettings,
     headers: &Headers,
-) -> Result<MetricExporter, String> {
-    let builder = MetricExporter::builder().with_temporality(push.temporality);
+) -> Result<opentelemetry_otlp::MetricExporter, String> {
+    let builder = opentelemetry_otlp::MetricExporter::builder().with_temporality(push.temporality);
     match protocol {
-        Protocol::Grpc => builder.with_tonic().with_metadata(headers.metadata()).build(),
+        Protocol::Grpc { tls } => {
+            let builder = builder.with_tonic().with_metadata(headers.metadata());
+            if tls { builder.with_tls_config(system_roots()) } else { builder }.build()
+        }
         Protocol::Http => {
             let builder = builder.with_http().with_http_client(http_client()?);
             builder.with_headers(headers.by_name()).build()
         }
     }
     .map_err(|fault| format!("metrics cannot be exported: {fault}"))
+}
+
+/// The library's own choice for https trusts nobody at all.
+fn system_roots() -> ClientTlsConfig {
+    ClientTlsConfig::new().with_native_roots()
 }
 
 /// As towards Zentra: no proxy that the environment names, and no redirects.

@@ -5,6 +5,8 @@ import re
 from promtool import ROOT
 
 LEVELS = ("error", "warn", "info", "debug", "trace")
+# Where a file's own tests begin. A module that is for tests only and stands in another file ends nothing.
+TESTS = re.compile(r"^#\[cfg\(test\)\]\n(?:#\[.*\]\n)*mod \w+ \{$", re.MULTILINE)
 # A macro's arguments up to the parenthesis that closes it.
 MACRO = re.compile(r"tracing::(%s)!\(" % "|".join(LEVELS))
 
@@ -12,7 +14,7 @@ MACRO = re.compile(r"tracing::(%s)!\(" % "|".join(LEVELS))
 def product() -> list[str]:
     """The source without the simulator, which is no part of the product, and without tests."""
     files = [file for file in (ROOT / "src").rglob("*.rs") if "simulator" not in str(file.relative_to(ROOT))]
-    return [file.read_text().split("#[cfg(test)]")[0] for file in sorted(files)]
+    return [TESTS.split(file.read_text())[0] for file in sorted(files)]
 
 
 def messages() -> dict[str, tuple[str, set[str]]]:

@@ -18,6 +18,9 @@ const LOOK_UP: &str = "GET /api/v1/payments/charges/{reference}";
 /// The spans of callers: the trace, and the span within it.
 const FIRST: (&str, &str) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
 const SECOND: (&str, &str) = ("1bf7651916cd43dd8448eb211c80319c", "c7ad6b7169203331");
+/// Lets the shop do everything.
+const POLICY: &str =
+    r#"@id("the-shop") permit(principal == Service::"shop/checkout", action, resource);"#;
 
 pub(super) fn traced<'a>(lab: &'a Lab, rotel: &Rotel) -> Launch<'a> {
     lab.sidecar()
@@ -77,7 +80,11 @@ fn says(span: &Span, name: &str) -> String {
 async fn a_charge_that_needed_a_retry_is_one_trace_from_its_caller_to_zentra() {
     let (lab, rotel) = (Lab::start().await, Rotel::start().await);
     lab.next_post("order-1", status(503, None, false));
-    let sidecar = traced(&lab, &rotel).start().await;
+    let policy = lab.folder.path().join("policy");
+    std::fs::create_dir(&policy).unwrap();
+    std::fs::write(policy.join("rules.cedar"), POLICY).unwrap();
+    let launch = traced(&lab, &rotel).flag("--policy", &policy.display().to_string());
+    let sidecar = launch.start().await;
     assert_eq!(charge(&sidecar, FIRST).await.unwrap().attempts, 2);
     let spans = told(&rotel, &sidecar).await;
     let (trace, caller) = FIRST;
@@ -95,12 +102,18 @@ async fn a_charge_that_needed_a_retry_is_one_trace_from_its_caller_to_zentra() {
     let mut below: Vec<&Span> = spans.iter().filter(|span| span.parent_id == server.id).collect();
     below.sort_by_key(|span| span.start);
     let names: Vec<&str> = below.iter().map(|span| &*span.name).collect();
-    let steps = ["EVALSHA claim", POST, "EVALSHA doubt", LOOK_UP, POST, "EVALSHA complete"];
+    let steps =
+        ["policy", "EVALSHA claim", POST, "EVALSHA doubt", LOOK_UP, POST, "EVALSHA complete"];
     assert_eq!(names, steps);
     for span in &below {
-        assert_eq!((&*span.trace_id, &*span.kind), (trace, "SPAN_KIND_CLIENT"), "{span:?}");
+        let kind = if span.name == "policy" { "SPAN_KIND_INTERNAL" } else { "SPAN_KIND_CLIENT" };
+        assert_eq!((&*span.trace_id, &*span.kind), (trace, kind), "{span:?}");
         assert!(server.start <= span.start && span.start <= span.end, "{span:?}");
     }
+    let policy = below.remove(0);
+    assert_eq!(says(policy, "zentra_sidecar.policy.effect"), "permitted");
+    assert_eq!(says(policy, "zentra_sidecar.policy.rule_id"), "the-shop");
+    assert!(policy.end <= below[0].start, "decided before the store is asked: {below:?}");
     assert_eq!(says(below[0], "db.system.name"), "redis");
     assert_eq!(says(below[0], "db.operation.name"), "EVALSHA");
     assert_eq!(says(below[0], "db.stored_procedure.name"), "claim");

@@ -2,12 +2,16 @@
 //! and a reader of the errors that callers get.
 
 #[cfg(feature = "simulator")]
+pub(crate) mod collector;
+#[cfg(feature = "simulator")]
 pub(crate) mod http2;
 pub(crate) mod logs;
 pub(crate) mod payment;
 #[cfg(feature = "simulator")]
 pub(crate) mod pki;
 pub(crate) mod process;
+#[cfg(feature = "simulator")]
+pub(crate) mod raw;
 pub(crate) mod redis;
 pub(crate) mod requests;
 pub(crate) mod rig;

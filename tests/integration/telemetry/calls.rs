@@ -14,8 +14,9 @@ use zentra_sidecar::telemetry::Telemetry;
 use zentra_sidecar::upstream::{TransportError, Upstream};
 
 use super::{Lines, kept};
-use crate::stack_limits::send;
+
 use crate::support::logs::Logs;
+use crate::support::raw::send;
 use crate::support::requests::{self, GOOD_CARD};
 use crate::support::rig::Rig;
 use crate::support::sidecar::Sidecar;

@@ -1,10 +1,6 @@
 //! What a collector wants to be told by whoever sends to it comes from a file, over either protocol.
 
-use bytes::Bytes;
-use http::Response;
-use tokio::net::TcpListener;
-use tokio::sync::mpsc;
-
+use crate::support::collector::Collector;
 use crate::support::process::{Serving, command, run};
 use crate::support::requests;
 use crate::support::soon;
@@ -47,30 +43,11 @@ async fn over_http_they_come_with_spans_and_metrics() {
 
 #[tokio::test]
 async fn over_grpc_they_come_with_spans_and_metrics() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let (told, mut asked) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let told = told.clone();
-            tokio::spawn(async move {
-                let mut connection = h2::server::handshake(stream).await.unwrap();
-                while let Some(Ok((request, mut answer))) = connection.accept().await {
-                    let _ = told.send((request.uri().path().to_owned(), request.headers().clone()));
-                    let mut response = Response::new(());
-                    let headers = response.headers_mut();
-                    headers.insert("content-type", "application/grpc".parse().unwrap());
-                    headers.insert("grpc-status", "0".parse().unwrap());
-                    let mut body = answer.send_response(response, false).unwrap();
-                    let _ = body.send_data(Bytes::from_static(&[0; 5]), true);
-                }
-            });
-        }
-    });
-    export(&url, "grpc").await;
+    let mut collector = Collector::plain().await;
+    export(&collector.url, "grpc").await;
     let mut paths = Vec::new();
     while paths.len() < 2 {
-        let (path, headers) = soon(asked.recv()).await.unwrap();
+        let (path, headers) = soon(collector.asked.recv()).await.unwrap();
         assert_eq!(headers["authorization"], "Bearer of-the-file", "{path}");
         assert_eq!(headers["x-tenant"], "shop", "{path}");
         if !paths.contains(&path) {

@@ -3,11 +3,14 @@
 mod audit;
 mod calls;
 mod collector_down;
+mod collector_end;
 mod collector_headers;
+mod collector_tls;
 mod door;
 mod lead;
 mod moves;
 mod reconciler;
+mod strangers;
 mod unwritable;
 
 use std::io;

@@ -10,9 +10,23 @@ pub(super) const NUMBERS: &str = "4539000000";
 pub(super) const ACCOUNTS: &str = "77319700";
 pub(super) const HOLDERS: &str = "Zora Q";
 
-/// The security code of all cards here. Three digits are in any text: it is looked for where it
-/// stands alone, as a field's value does.
-pub(super) const SECURITY_CODE: &str = "039";
+/// The bank code of all accounts here, which is no secret.
+const BANK_CODE: u16 = 58;
+
+/// The security code of this index. A code of its own for each card there cannot be, as three digits
+/// are in any text: a code is looked for where it stands alone, as a field's value does, and only
+/// those with a zero in front never stand there for what they are as a number, such as a status.
+pub(super) fn security_code(index: usize) -> String {
+    let codes: Vec<u16> = (1..100).filter(|code| *code != BANK_CODE).collect();
+    format!("{:03}", codes[index % codes.len()])
+}
+
+/// Whether this is one of those.
+pub(super) fn is_security_code(text: &[u8]) -> bool {
+    let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    let is_one = |number: u16| (1..100).contains(&number) && number != BANK_CODE;
+    text.len() == 3 && text.iter().all(u8::is_ascii_digit) && number.is_some_and(is_one)
+}
 
 /// The card number of this index: Luhn-valid, of a known issuer.
 pub(super) fn number(index: usize) -> String {
@@ -51,7 +65,7 @@ pub(super) fn card(index: usize) -> proto::TokenizeRequest {
         number: number(index),
         expiry_month: 12,
         expiry_year: 2032,
-        cvv: SECURITY_CODE.to_owned(),
+        cvv: security_code(index),
         holder_name: holder(index),
     };
     request(index, PaymentMethod::Card(card))
@@ -61,7 +75,7 @@ pub(super) fn card(index: usize) -> proto::TokenizeRequest {
 pub(super) fn account(index: usize) -> proto::TokenizeRequest {
     let account = proto::BankAccount {
         account_number: account_number(index),
-        bank_code: "058".to_owned(),
+        bank_code: format!("{BANK_CODE:03}"),
         account_name: holder(index),
     };
     request(index, PaymentMethod::BankAccount(account))

@@ -3,6 +3,7 @@
 
 mod cards;
 mod paths;
+mod routes;
 mod scanner;
 mod sinks;
 
@@ -18,7 +19,7 @@ use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
-use self::paths::{Path, paths};
+use self::paths::{Path, Told, paths};
 use self::scanner::Scanner;
 use self::sinks::Watched;
 use super::lab::KEY;
@@ -34,6 +35,7 @@ async fn ten_thousand_calls_leave_no_card_data_anywhere() {
     let watched = Watched::start("info,zentra_sidecar=trace").await;
     let calls_each = CALLS.div_ceil(paths().len());
     leave_nothing(&watched, calls_each, AT_ONCE).await;
+    assert!(watched.has_every_line().await, "lines were lost that were to be looked at");
     planted(watched).await;
 }
 
@@ -78,7 +80,7 @@ async fn leave_nothing(watched: &Watched, calls_each: usize, at_once: usize) {
     }
     let hits = scanner.hits(&sinks);
     assert!(hits.is_empty(), "{} hits, such as {:?}", hits.len(), &hits[..hits.len().min(10)]);
-    let holding = scanner::holding_value(&sinks, cards::SECURITY_CODE);
+    let holding = scanner::holding_code(&sinks, cards::is_security_code);
     assert!(holding.is_empty(), "a security code stands in {holding:?}");
 }
 
@@ -91,7 +93,14 @@ async fn drive(
     answers: &Mutex<Vec<u8>>,
 ) -> Vec<String> {
     (path.prepare)(&watched.lab);
-    let calls = indices.map(|index| (path.call)(watched.sidecar_for(path).client.clone(), index));
+    let sidecar = watched.sidecar_for(path);
+    let calls: Vec<Told> = match path.bytes {
+        None => indices.map(|index| (path.call)(sidecar.client.clone(), index)).collect(),
+        Some(bytes) => {
+            let channel = sidecar.channel().await;
+            indices.map(|index| paths::send_bytes(channel.clone(), bytes(index))).collect()
+        }
+    };
     let told: Vec<String> = stream::iter(calls).buffer_unordered(at_once).collect().await;
     watched.lab.zentra.clear_faults();
     let mut answers = answers.lock().unwrap();
@@ -105,7 +114,8 @@ async fn drive(
 /// The same search finds what somebody puts into each sink, by that sink's own way.
 async fn planted(watched: Watched) {
     let number = cards::number(PLANTED);
-    let code = cards::SECURITY_CODE;
+    let code = cards::security_code(PLANTED);
+    let code = code.as_str();
     watched.plant_in_lines(&number);
     watched.plant_in_lines(code);
     watched.lab.redis().ask::<()>(&["SET", "planted", &number]).await;
@@ -119,7 +129,7 @@ async fn planted(watched: Watched) {
     let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).build();
     let mut span = provider.tracer("planted").start("planted");
     span.set_attribute(KeyValue::new("note", number.clone()));
-    span.set_attribute(KeyValue::new("code", code));
+    span.set_attribute(KeyValue::new("code", code.to_owned()));
     span.end();
     let flushed = provider.clone();
     tokio::task::spawn_blocking(move || flushed.force_flush()).await.unwrap().unwrap();
@@ -129,7 +139,10 @@ async fn planted(watched: Watched) {
     let mut sinks = watched.sinks().await;
     let telemetry = zentra_sidecar::telemetry::Telemetry::quiet();
     let gauge = telemetry.meter().u64_gauge("planted").build();
-    gauge.record(1, &[KeyValue::new("note", number.clone()), KeyValue::new("code", code)]);
+    gauge.record(
+        1,
+        &[KeyValue::new("note", number.clone()), KeyValue::new("code", code.to_owned())],
+    );
     sinks.insert("metrics", telemetry.prometheus_text().into_bytes());
     let answers = [paths::answer_with(&number), paths::answer_with(code)];
     sinks.insert("answers", format!("{answers:?}").into_bytes());
@@ -138,10 +151,11 @@ async fn planted(watched: Watched) {
     found.dedup();
     let all = ["answers", "metrics", "otlp metrics", "spans", "stderr", "stdout", "store"];
     assert_eq!(found, all);
-    assert_eq!(scanner::holding_value(&sinks, code), all);
+    assert_eq!(scanner::holding_code(&sinks, |it| it == code.as_bytes()), all);
+    assert_eq!(scanner::holding_code(&sinks, cards::is_security_code), all);
 }
 
-async fn plant_in_otlp_metrics(watched: &Watched, number: &str, code: &'static str) {
+async fn plant_in_otlp_metrics(watched: &Watched, number: &str, code: &str) {
     let exporter = opentelemetry_otlp::MetricExporter::builder()
         .with_tonic()
         .with_endpoint(format!("http://{}", watched.metrics.grpc))
@@ -150,7 +164,10 @@ async fn plant_in_otlp_metrics(watched: &Watched, number: &str, code: &'static s
         .unwrap();
     let provider = SdkMeterProvider::builder().with_periodic_exporter(exporter).build();
     let gauge = provider.meter("planted").u64_gauge("planted").build();
-    gauge.record(1, &[KeyValue::new("note", number.to_owned()), KeyValue::new("code", code)]);
+    gauge.record(
+        1,
+        &[KeyValue::new("note", number.to_owned()), KeyValue::new("code", code.to_owned())],
+    );
     tokio::task::spawn_blocking(move || provider.force_flush()).await.unwrap().unwrap();
     watched.metrics.printed("planted").await;
 }

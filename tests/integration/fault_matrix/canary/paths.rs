@@ -11,16 +11,18 @@ use zentra_sidecar::grpc::proto::tokenize_request::PaymentMethod;
 use zentra_sidecar::simulator::{Action, Fault, Route};
 
 use super::cards::{account, card, number, secrets};
+use super::routes;
 use super::sinks::DENIED;
 use crate::fault_matrix::lab::{CUSTOMER, Lab};
 use crate::fault_matrix::sidecar::money;
+use crate::support::raw;
 use crate::support::told::everything;
 
 /// Whose data Zentra's own answers repeat.
 pub(super) const ECHOED: usize = 99_998;
 
-type Client = PaymentServiceClient<Channel>;
-type Told = Pin<Box<dyn Future<Output = String> + Send>>;
+pub(super) type Client = PaymentServiceClient<Channel>;
+pub(super) type Told = Pin<Box<dyn Future<Output = String> + Send>>;
 
 /// Which of the sidecars is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +33,8 @@ pub(super) enum At {
     Refusing,
     /// One whose caller an operator has stopped.
     Stopped,
+    /// One whose caller may save one card of a customer's, and no more.
+    Limited,
     /// One with a place for a single call.
     Narrow,
     /// One that this process may not call.
@@ -40,10 +44,11 @@ pub(super) enum At {
 }
 
 impl At {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Accepting,
         Self::Refusing,
         Self::Stopped,
+        Self::Limited,
         Self::Narrow,
         Self::Closed,
         Self::Storeless,
@@ -60,16 +65,28 @@ pub(super) struct Path {
     pub(super) prepare: fn(&Lab),
     /// Makes a call, and gives everything that its caller sees.
     pub(super) call: fn(Client, usize) -> Told,
+    /// Bytes that are sent to Tokenize in place of that.
+    pub(super) bytes: Option<fn(usize) -> Vec<u8>>,
 }
 
-fn told<T: std::fmt::Debug>(answer: Result<Response<T>, Status>) -> String {
+pub(super) fn told<T: std::fmt::Debug>(answer: Result<Response<T>, Status>) -> String {
     match answer {
         Ok(answer) => format!("{:?} {:?}", answer.metadata(), answer.get_ref()),
         Err(status) => everything(&status),
     }
 }
 
-fn save(client: Client, request: proto::TokenizeRequest) -> Told {
+/// Sends bytes that may be no message.
+pub(super) fn send_bytes(channel: Channel, bytes: Vec<u8>) -> Told {
+    Box::pin(async move {
+        match raw::send(channel, "Tokenize", bytes).await {
+            Ok(answer) => format!("{answer:?}"),
+            Err(status) => everything(&status),
+        }
+    })
+}
+
+pub(super) fn save(client: Client, request: proto::TokenizeRequest) -> Told {
     // For a repeat too, on a machine that has other things to do.
     save_within(Duration::from_secs(10), client, request)
 }
@@ -89,7 +106,7 @@ fn save_hastily(client: Client, index: usize) -> Told {
     save_within(Duration::from_millis(1400), client, card(index))
 }
 
-fn spoilt(client: Client, index: usize, spoil: impl FnOnce(&mut proto::Card)) -> Told {
+pub(super) fn spoilt(client: Client, index: usize, spoil: impl FnOnce(&mut proto::Card)) -> Told {
     let mut request = card(index);
     if let Some(PaymentMethod::Card(card)) = &mut request.payment_method {
         spoil(card);
@@ -97,7 +114,7 @@ fn spoilt(client: Client, index: usize, spoil: impl FnOnce(&mut proto::Card)) ->
     save(client, request)
 }
 
-fn charge(index: usize) -> proto::ChargeRequest {
+pub(super) fn charge(index: usize) -> proto::ChargeRequest {
     proto::ChargeRequest {
         idempotency_key: format!("charge-key-{index}"),
         reference: format!("order-{index}"),
@@ -122,7 +139,7 @@ fn always(lab: &Lab, action: Action) {
 }
 
 /// An answer of Zentra's that repeats what nobody should.
-fn echo(status: u16, code: &str) -> Action {
+pub(super) fn echo(status: u16, code: &str) -> Action {
     let [number, _, name] = secrets(ECHOED);
     let body = format!(
         r#"{{"success":false,"error":{{"code":"{code}","message":"{number} of {name} {number}","field":"{number}"}},"meta":{{"requestId":"{number}"}}}}"#
@@ -154,8 +171,8 @@ fn twice_at_once(client: Client, index: usize) -> Told {
     })
 }
 
-fn path(name: &'static str, told: &'static str, prepare: fn(&Lab)) -> Path {
-    Path { name, told, at: At::Accepting, prepare, call: save_card }
+pub(super) fn path(name: &'static str, told: &'static str, prepare: fn(&Lab)) -> Path {
+    Path { name, told, at: At::Accepting, prepare, call: save_card, bytes: None }
 }
 
 /// A way on which nobody knows what became of the card.
@@ -163,11 +180,13 @@ fn doubtful(name: &'static str, prepare: fn(&Lab)) -> Path {
     Path { call: save_hastily, ..path(name, "OUTCOME_UNKNOWN", prepare) }
 }
 
-fn nothing(_: &Lab) {}
+pub(super) fn nothing(_: &Lab) {}
 
 /// All of them.
 pub(super) fn paths() -> Vec<Path> {
-    let mut paths = upstream();
+    // Before those that open the circuit.
+    let mut paths = routes::paths();
+    paths.extend(upstream());
     paths.extend(own());
     paths.extend(of_other_calls());
     paths

@@ -62,17 +62,17 @@ impl Scanner {
     }
 }
 
-/// Where a short text stands as the whole of a value: in quotes, in brackets, as a parameter, or
+/// Where a code of three digits stands as the whole of a value: in quotes, in brackets, as a parameter, or
 /// between the spaces that part the store's values. As a part of other numbers it stands anywhere,
 /// and counts and times may be equal to it.
-pub(super) fn holding_value(sinks: &Sinks, value: &str) -> Vec<&'static str> {
+pub(super) fn holding_code(sinks: &Sinks, is_code: impl Fn(&[u8]) -> bool) -> Vec<&'static str> {
     let ends =
         |byte: &u8, sink: &str| b"\"'\\()<>=&".contains(byte) || (sink == "store" && *byte == b' ');
     let holds = |sink: &str, text: &[u8]| {
-        let mut windows = text.windows(value.len() + 2);
+        let mut windows = text.windows(5);
         windows.any(|it| {
             let [first, within @ .., last] = it else { return false };
-            within == value.as_bytes() && ends(first, sink) && ends(last, sink)
+            ends(first, sink) && ends(last, sink) && is_code(within)
         })
     };
     sinks.iter().filter(|(sink, text)| holds(sink, text)).map(|(sink, _)| *sink).collect()
@@ -156,9 +156,10 @@ fn each_form_is_found_in_the_midst_of_other_text() {
 }
 
 #[test]
-fn a_short_value_is_found_where_it_is_the_whole_of_one() {
+fn a_code_is_found_where_it_is_the_whole_of_one() {
     let held = |sink, text: &str| {
-        holding_value(&Sinks::from([(sink, text.as_bytes().to_vec())]), "739").len()
+        let sinks = Sinks::from([(sink, text.as_bytes().to_vec())]);
+        holding_code(&sinks, |code| code == b"739").len()
     };
     for text in ["{\"cvv\":\"739\"}", "\\\"739\\\"", "Str(739)", "?cvv=739&n=1"] {
         assert_eq!(held("stderr", text), 1, "{text}");

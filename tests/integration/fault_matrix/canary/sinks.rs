@@ -8,6 +8,7 @@ use redis::Value;
 use zentra_sidecar::grpc::proto::GetChargeRequest;
 
 use super::paths::{At, Path};
+use super::routes;
 use super::scanner::Sinks;
 use crate::fault_matrix::lab::Lab;
 use crate::fault_matrix::metrics::shown;
@@ -19,6 +20,17 @@ pub(super) const DENIED: &str = "cus_denied";
 
 /// No process has it.
 const NOBODYS_UID: &str = "4294967294";
+
+const LIMITS: &str = r#"
+    [[limit]]
+    name = "cards"
+    measure = "count"
+    most = 1
+    window = "31d"
+    by = ["customer"]
+    actions = ["Tokenize"]
+    callers = ["limited"]
+"#;
 
 const POLICY: &str = r#"
     permit(principal, action, resource);
@@ -43,6 +55,8 @@ impl Watched {
         let policy = lab.folder.path().join("policy");
         std::fs::create_dir(&policy).unwrap();
         std::fs::write(policy.join("rules.cedar"), POLICY).unwrap();
+        std::fs::write(policy.join("limits.toml"), LIMITS).unwrap();
+        routes::buy(&lab).await;
         let lines = ["stdout", "stderr"].map(|name| lab.folder.path().join(name));
         let launch = || {
             lab.sidecar()
@@ -71,6 +85,7 @@ impl Watched {
                 At::Accepting => launch(),
                 At::Refusing => launch().flag("--card-data", "refuse"),
                 At::Stopped => launch().flag("--caller", "stopped"),
+                At::Limited => launch().flag("--caller", "limited"),
                 At::Narrow => launch().flag("--calls-in-flight", "1"),
                 At::Closed => {
                     launch().flag("--listen", &socket).flag("--unix-peer-uids", NOBODYS_UID)
@@ -104,12 +119,16 @@ impl Watched {
         self.metrics.printed_again("zentra_sidecar.payments", 2 * self.sidecars.len()).await;
     }
 
-    /// Whether the log's queue has taken every line.
+    /// Whether the queues of the log and of the audit log have taken every line.
     pub(super) async fn has_every_line(&self) -> bool {
-        let none = "zentra_sidecar_telemetry_lines_dropped_total{target=\"log\"} 0\n";
         for sidecar in self.sidecars.values() {
-            if !shown(sidecar).await.contains(none) {
-                return false;
+            let shown = shown(sidecar).await;
+            for target in ["log", "audit"] {
+                let lost =
+                    format!("zentra_sidecar_telemetry_lines_dropped_total{{target=\"{target}\"}}");
+                if !shown.contains(&format!("{lost} 0\n")) {
+                    return false;
+                }
             }
         }
         true
