@@ -118,6 +118,8 @@ async fn planted(watched: Watched) {
     let code = code.as_str();
     watched.plant_in_lines(&number);
     watched.plant_in_lines(code);
+    watched.plant_in_headers(&number).await;
+    watched.plant_in_headers(code).await;
     watched.lab.redis().ask::<()>(&["SET", "planted", &number]).await;
     watched.lab.redis().ask::<()>(&["SET", "planted-code", code]).await;
     let exporter = opentelemetry_otlp::SpanExporter::builder()
@@ -149,7 +151,8 @@ async fn planted(watched: Watched) {
     let scanner = Scanner::new([number.clone()], [number]);
     let mut found: Vec<&str> = scanner.hits(&sinks).into_iter().map(|(sink, _)| sink).collect();
     found.dedup();
-    let all = ["answers", "metrics", "otlp metrics", "spans", "stderr", "stdout", "store"];
+    let all =
+        ["answers", "headers", "metrics", "otlp metrics", "spans", "stderr", "stdout", "store"];
     assert_eq!(found, all);
     assert_eq!(scanner::holding_code(&sinks, |it| it == code.as_bytes()), all);
     assert_eq!(scanner::holding_code(&sinks, cards::is_security_code), all);

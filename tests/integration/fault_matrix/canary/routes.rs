@@ -205,20 +205,33 @@ fn beside_the_message() -> Vec<Path> {
             ..path("too large", "too large", nothing)
         },
         Path {
-            call: |mut client, index| {
+            call: |client, index| {
                 let number = number(index);
-                let mut request = Request::new(card(index));
-                let metadata = request.metadata_mut();
-                let parent = format!("00-{number}{number}-{number}-01");
-                metadata.insert("traceparent", parent.parse().unwrap());
-                metadata.insert("tracestate", format!("shop={number}").parse().unwrap());
-                metadata.insert("baggage", format!("card={number}").parse().unwrap());
-                metadata.insert("x-note", number.parse().unwrap());
-                Box::pin(async move { told(client.tokenize(request).await) })
+                save_traced(client, index, &format!("00-{number}{number}-{number}-01"))
             },
-            ..path("numbers in metadata", "path: Direct", nothing)
+            ..path("numbers for a trace's ids", "path: Direct", nothing)
+        },
+        // Where the ids are good, the rest is looked at by itself.
+        Path {
+            call: |client, index| {
+                let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+                save_traced(client, index, parent)
+            },
+            ..path("numbers beside a trace", "path: Direct", nothing)
         },
     ]
+}
+
+/// Saves a card within a trace, with its number in all else that comes along.
+fn save_traced(mut client: Client, index: usize, parent: &str) -> Told {
+    let number = number(index);
+    let mut request = Request::new(card(index));
+    let metadata = request.metadata_mut();
+    metadata.insert("traceparent", parent.parse().unwrap());
+    metadata.insert("tracestate", format!("shop={number}").parse().unwrap());
+    metadata.insert("baggage", format!("card={number}").parse().unwrap());
+    metadata.insert("x-note", number.parse().unwrap());
+    Box::pin(async move { told(client.tokenize(request).await) })
 }
 
 /// A card whose number ends in a byte that no text has.

@@ -10,7 +10,7 @@ use zentra_sidecar::grpc::proto::GetChargeRequest;
 use super::paths::{At, Path};
 use super::routes;
 use super::scanner::Sinks;
-use crate::fault_matrix::lab::Lab;
+use crate::fault_matrix::lab::{KEY, Lab};
 use crate::fault_matrix::metrics::shown;
 use crate::fault_matrix::sidecar::Sidecar;
 use crate::support::rotel::Rotel;
@@ -148,7 +148,23 @@ impl Watched {
             ("metrics", metrics.into_bytes()),
             ("otlp metrics", self.metrics.text().into_bytes()),
             ("store", self.store().await),
+            ("headers", self.headers()),
         ])
+    }
+
+    /// What Zentra was told beside the bodies, which are where card data goes.
+    fn headers(&self) -> Vec<u8> {
+        let ledger = self.lab.zentra.ledger();
+        let seen = ledger.posts.iter().chain(&ledger.reads);
+        let headers = seen.map(|seen| format!("{:?} {:?}\n", seen.traceparent, seen.headers));
+        headers.flat_map(String::into_bytes).collect()
+    }
+
+    /// Tells Zentra in a header what a sidecar might have told it.
+    pub(super) async fn plant_in_headers(&self, secret: &str) {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let url = format!("{}/api/v1/payments/charges/planted", self.lab.zentra.url());
+        client.get(url).bearer_auth(KEY).header("tracestate", secret).send().await.unwrap();
     }
 
     /// Writes into both files what a process might have written.
