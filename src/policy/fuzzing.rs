@@ -26,7 +26,7 @@ pub fn policy(bytes: &[u8]) {
     let (Ok(account), Ok(caller)) = (Account::new("default"), Caller::new("shop/checkout")) else {
         return;
     };
-    match Policy::new(&files, (account, Environment::Live)) {
+    match Policy::new(&files, (account.clone(), Environment::Live)) {
         Ok(policy) => {
             for action in Action::ALL {
                 decide(&policy, &caller, action);
@@ -36,7 +36,7 @@ pub fn policy(bytes: &[u8]) {
                 && scenarios.iter().map(calls).sum::<u64>() < MOST_CALLS
             {
                 // What comes of them is the policy's own matter.
-                let _ = scenarios::play(&files, &scenarios);
+                let _ = scenarios::play(&files, &scenarios, &account);
             }
         }
         Err(complaints) => {

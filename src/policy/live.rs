@@ -229,12 +229,13 @@ impl Watched {
         let place = self.place.clone();
         match spawn_blocking(move || Policy::new(&files, place)).await {
             Ok(Ok(policy)) => {
+                let (rules, limits) = (policy.rules().len(), policy.limits().len());
                 self.current.store(Arc::new(policy));
                 self.is_stale.store(false, Ordering::Relaxed);
                 self.taken.fetch_add(1, Ordering::Relaxed);
                 *lock(&self.told) = Told::Nothing;
                 let role = self.role.as_str();
-                tracing::info!(role, policy_hash = hash, "a new policy is in force");
+                tracing::info!(role, rules, limits, policy_hash = hash, "a new policy is in force");
             }
             Ok(Err(complaints)) => self.refuse(Told::Files(hash), &complaints.to_string()),
             Err(_) => self.refuse(Told::Files(hash), "the reading gave up"),

@@ -83,6 +83,17 @@ impl Rules {
                     continue;
                 }
             };
+            // Where the two disagree a rule could be left out, and a forbid with it.
+            let parsed = set.policies().count() + set.templates().count();
+            if parsed != statements.len() {
+                let text = format!(
+                    "has {parsed} rules to Cedar and {} to this program; write it with plain spaces \
+                     and line ends",
+                    statements.len()
+                );
+                complaints.about(file, text);
+                continue;
+            }
             validate(&validator, &set, source, complaints);
             rules.take(&set, &statements, source, &mut places, complaints);
         }

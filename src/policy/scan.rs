@@ -21,7 +21,9 @@ pub(super) fn scan(text: &str) -> Vec<Statement> {
     while at < bytes.len() {
         let byte = bytes[at];
         if bytes[at..].starts_with(b"//") {
-            at += bytes[at..].iter().position(|it| *it == b'\n').unwrap_or(bytes.len() - at);
+            // As the parser has it: either character ends a line.
+            let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+            at += bytes[at..].iter().position(is_end).unwrap_or(bytes.len() - at);
             continue;
         }
         if !is_open && !byte.is_ascii_whitespace() {
@@ -73,6 +75,10 @@ mod tests {
         let found: Vec<_> =
             statements.iter().map(|it| (&text[it.start..it.end], it.depth, it.words)).collect();
         assert_eq!(found, [("f(\"x;\\\";(\");", 1, 1), ("g((()))", 3, 1)]);
+        for line_end in ["\n", "\r", "\r\n"] {
+            let text = format!("// a{line_end}f();// b{line_end}g();");
+            assert_eq!(scan(&text).len(), 2, "{line_end:?}");
+        }
         assert_eq!(scan("a_1 && b.c in [\"d\", \"e\"]")[0].words, 7);
     }
 }

@@ -76,12 +76,15 @@ pub fn read(files: &[(String, String)]) -> Result<Vec<Scenario>, Complaints> {
     complaints.or(scenarios)
 }
 
-/// Plays scenarios against the policy of `files`.
+/// Plays scenarios against the policy of `files`, as the sidecars of an account would decide.
 ///
 /// # Errors
 /// All that is wrong with the policy.
-pub fn play(files: &Files, scenarios: &[Scenario]) -> Result<Vec<Report>, Complaints> {
-    let account = Account::new("default").map_err(|_| Complaints::default())?;
+pub fn play(
+    files: &Files,
+    scenarios: &[Scenario],
+    account: &Account,
+) -> Result<Vec<Report>, Complaints> {
     let mut policies = Vec::with_capacity(3);
     for environment in [Environment::Simulated, Environment::Sandbox, Environment::Live] {
         policies.push((environment, Policy::new(files, (account.clone(), environment))?));

@@ -308,6 +308,48 @@ by = ["caller", "customer", "currency", "action", "token"]
     assert_eq!(limit.taking(&charge(&caller("shop/cart"), 40, "NGN")), None);
 }
 
+/// A line may end with a carriage return alone, to Cedar too: what stands after it is no comment.
+#[test]
+fn no_rule_is_lost_behind_a_comment() {
+    let open = "@id(\"open\") permit(principal, action, resource);";
+    let freeze = "@id(\"freeze\") forbid(principal, action, resource);";
+    for line_end in ["\n", "\r", "\r\n", " \r", "\r\r"] {
+        for text in [
+            format!("{open}\n// frozen{line_end}{freeze}\n"),
+            format!("{open} // frozen{line_end}{freeze}"),
+            format!("// frozen{line_end}{freeze}\n{open}"),
+        ] {
+            let files = Files { rules: vec![("rules.cedar".to_owned(), text)], limits: None };
+            let policy = Policy::new(&files, place()).unwrap();
+            let ids: Vec<_> = policy.rules().iter().map(|rule| &*rule.id).collect();
+            assert_eq!(ids.len(), 2, "{line_end:?}: {ids:?}");
+        }
+        let hidden =
+            format!("{open}\n// a{line_end}permit(principal == ?principal, action, resource);");
+        let told = complaints(&[("rules.cedar", &hidden)], None);
+        assert!(told.contains("is a template"), "{told}");
+        // Nor are the bounds on what the parser may be given.
+        let deep = format!("{open}\n// a{line_end}{}", "(".repeat(100_000));
+        let told = complaints(&[("rules.cedar", &deep)], None);
+        assert!(told.contains("brackets within one another"), "{told}");
+    }
+}
+
+/// Characters that one of the two takes for a space and the other does not.
+#[test]
+fn a_file_that_reads_differently_to_cedar_is_refused() {
+    let open = "permit(principal, action, resource);";
+    for text in [format!("{open}\n\u{a0}"), format!("{open}\u{2028}"), format!("{open}\n\u{b}")] {
+        let files = Files { rules: vec![("rules.cedar".to_owned(), text.clone())], limits: None };
+        match Policy::new(&files, place()) {
+            Ok(policy) => assert_eq!(policy.rules().len(), 1, "{text:?}"),
+            Err(told) => assert!(told.to_string().starts_with("rules.cedar: "), "{told}"),
+        }
+    }
+    let told = complaints(&[("rules.cedar", open)], Some("# no limit yet\n"));
+    assert!(told.contains("limits.toml: holds no limit"), "{told}");
+}
+
 #[test]
 fn a_folder_that_is_no_policy_is_complained_of() {
     let told = |folder: &Path| {

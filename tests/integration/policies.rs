@@ -16,7 +16,7 @@ fn folders() -> Vec<PathBuf> {
 }
 
 fn failed(files: &Files, scenarios: &[Scenario]) -> usize {
-    let reports = scenarios::play(files, scenarios).unwrap();
+    let reports = scenarios::play(files, scenarios, &Account::new("default").unwrap()).unwrap();
     reports.iter().filter(|report| !report.failures.is_empty()).count()
 }
 
@@ -48,6 +48,8 @@ fn every_worked_policy_passes_and_each_rule_removed_makes_a_scenario_fail() {
             let mut fewer = files.clone();
             let next = policy.limits().get(number + 1).map(|next| next.line);
             fewer.limits = fewer.limits.map(|text| without(&text, limit.line, next));
+            // Without its only limit, the file is to be taken away.
+            fewer.limits = fewer.limits.filter(|text| text.contains("[[limit]]"));
             assert!(failed(&fewer, &stories) > 0, "{} without {}", folder.display(), limit.name);
             limits += 1;
         }
@@ -85,6 +87,27 @@ mod commands {
         let ageless = run(explain).await;
         assert_eq!(ageless.code, Some(1), "{ageless:?}");
         insta::assert_snapshot!("explain_without_age", ageless.stdout);
+    }
+
+    /// A rule may speak of one account among several that share the policy.
+    #[tokio::test]
+    async fn a_policy_is_asked_as_the_sidecars_of_an_account_would_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let rules = "permit(principal, action, resource);\n\
+                     @id(\"not-eu\") forbid(principal, action, resource == Account::\"eu\");\n";
+        std::fs::write(folder.path().join("rules.cedar"), rules).unwrap();
+        let folder = folder.path().display().to_string();
+        for (account, code, said) in [
+            ("--account=eu", Some(1), "not-eu"),
+            ("--account=us", Some(0), "permitted"),
+            ("--account=e u", Some(2), "--account must be"),
+        ] {
+            let call = ["--caller=shop/checkout", "--action=Verify", account];
+            let ended = run(command(&[&["policy", "explain", &folder], &call[..]].concat())).await;
+            assert_eq!(ended.code, code, "{ended:?}");
+            let all = ended.stdout + &ended.stderr;
+            assert!(all.contains(said), "{said}: {all}");
+        }
     }
 
     #[tokio::test]

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::super::{say, wrong_settings};
-use super::load;
-use crate::domain::{Caller, Currency, Environment};
+use super::account;
+use crate::domain::{Account, Caller, Currency, Environment};
 use crate::policy::{
     Action, Complaints, Decision, Files, Policy, Question, Rule, Sample, Verdict, Weighed,
 };
@@ -48,17 +48,20 @@ pub(super) struct ExplainArgs {
     /// Of a refund: the charge's age
     #[arg(long)]
     charge_age_seconds: Option<i64>,
+    /// The account of the sidecars, as their own `--account` says
+    #[arg(long, default_value = "default")]
+    account: String,
     /// `simulated`, `sandbox` or `live`
     #[arg(long, default_value = "live")]
     environment: String,
 }
 
 pub(super) fn run(args: &ExplainArgs) -> Result<ExitCode, Complaints> {
-    let (sample, environment) = match read(args) {
+    let (sample, account, environment) = match read(args) {
         Ok(read) => read,
         Err(fault) => return Ok(wrong_settings(fault)),
     };
-    let policy = load(&Files::read(&args.folder)?, environment)?;
+    let policy = Policy::new(&Files::read(&args.folder)?, (account, environment))?;
     let question = match sample.question() {
         Ok(question) => question,
         Err(fault) => return Ok(wrong_settings(fault)),
@@ -68,7 +71,8 @@ pub(super) fn run(args: &ExplainArgs) -> Result<ExitCode, Complaints> {
     Ok(if decision.is_permitted() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn read(args: &ExplainArgs) -> Result<(Sample, Environment), String> {
+fn read(args: &ExplainArgs) -> Result<(Sample, Account, Environment), String> {
+    let account = account(&args.account)?;
     let caller = Caller::new(&args.caller).map_err(|fault| format!("--caller {fault}"))?;
     let names = Action::ALL.map(Action::as_str).join(", ");
     let action =
@@ -91,7 +95,7 @@ fn read(args: &ExplainArgs) -> Result<(Sample, Environment), String> {
         charge_age_seconds: args.charge_age_seconds,
         ..Sample::new(caller, action)
     };
-    Ok((sample, environment))
+    Ok((sample, account, environment))
 }
 
 fn tell(policy: &Policy, question: &Question<'_>, decision: &Decision<'_>) {

@@ -35,6 +35,9 @@ struct Folder {
     /// The policy's folder
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
+    /// The account of the sidecars, as their own `--account` says
+    #[arg(long, default_value = "default")]
+    account: String,
 }
 
 /// Exit code 0, 1 where a scenario fails or a call is denied, 2 where the policy is wrong.
@@ -56,14 +59,17 @@ fn wrong_policy(complaints: &Complaints) -> ExitCode {
     wrong_settings(format!("the policy is wrong:\n{complaints}"))
 }
 
-/// The folder's policy, for an account that is called as by default.
-fn load(files: &Files, environment: Environment) -> Result<Policy, Complaints> {
-    let account = Account::new("default").map_err(|_| Complaints::default())?;
-    Policy::new(files, (account, environment))
+/// The account of this name.
+fn account(name: &str) -> Result<Account, String> {
+    Account::new(name).map_err(|fault| format!("--account {fault}"))
 }
 
 fn check(args: &Folder) -> Result<ExitCode, Complaints> {
-    let policy = load(&Files::read(&args.folder)?, Environment::Live)?;
+    let account = match account(&args.account) {
+        Ok(account) => account,
+        Err(fault) => return Ok(wrong_settings(fault)),
+    };
+    let policy = Policy::new(&Files::read(&args.folder)?, (account, Environment::Live))?;
     for rule in policy.rules() {
         let effect = if rule.forbids { "forbid" } else { "permit" };
         let message = rule.message.as_deref().map(|it| format!(": {it}")).unwrap_or_default();
@@ -88,9 +94,13 @@ fn check(args: &Folder) -> Result<ExitCode, Complaints> {
 
 fn test(args: &Folder) -> Result<ExitCode, Complaints> {
     let files = Files::read(&args.folder)?;
-    load(&files, Environment::Live)?;
+    let account = match account(&args.account) {
+        Ok(account) => account,
+        Err(fault) => return Ok(wrong_settings(fault)),
+    };
+    Policy::new(&files, (account.clone(), Environment::Live))?;
     let scenarios = scenarios::read(&read_scenarios(&args.folder)?)?;
-    let reports = scenarios::play(&files, &scenarios)?;
+    let reports = scenarios::play(&files, &scenarios, &account)?;
     for report in &reports {
         let result = if report.failures.is_empty() { "passed" } else { "FAILED" };
         say(format!("{result} {}", report.name));

@@ -40,6 +40,9 @@ pub(in crate::policy) fn read(text: &str, complaints: &mut Complaints) -> Vec<Li
     let mut root = Entry::of(table, source, complaints);
     let entries = root.tables("limit", MOST_LIMITS);
     root.end();
+    if entries.is_empty() && complaints.is_empty() {
+        complaints.about(LIMITS, "holds no limit; take the file away where none is meant");
+    }
     for entry in entries {
         let start = entry.span().start;
         let entry = Entry::of(entry, source, complaints);

@@ -57,7 +57,7 @@ async fn circuit_key_places_and_rate_limit_are_shown() {
 
     lab.zentra.inject(Fault::on(Route::CreateCharge, status(503, None, false)).times(u32::MAX));
     for number in 0.. {
-        let told = sidecar.charge(&order(&format!("storm-{number}")).within_ms(400)).await;
+        let told = sidecar.charge(&order(&format!("storm-{number}")).within_ms(1500)).await;
         if told.fault().reason == "CIRCUIT_OPEN" {
             break;
         }
