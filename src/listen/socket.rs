@@ -153,14 +153,24 @@ impl Listener {
             }
             Self::Unix(listener, _, caller, trusted) => {
                 let (stream, _) = listener.accept().await?;
-                let is_allowed = match trusted {
-                    None => true,
-                    Some(trusted) => trusted.contains(&stream.peer_cred()?.uid()),
+                let peer = match trusted {
+                    None => Peer::new(caller.clone(), true),
+                    Some(trusted) => peer_of(stream.peer_cred()?.uid(), trusted, caller)?,
                 };
-                Ok(Accepted::Unix(stream, Peer::new(caller.clone(), is_allowed)))
+                Ok(Accepted::Unix(stream, peer))
             }
         }
     }
+}
+
+/// Who a user is: the configured caller where it is trusted. Another one is told of by its number, as
+/// the service that the socket is for has not called.
+fn peer_of(uid: u32, trusted: &[u32], caller: &Caller) -> io::Result<Peer> {
+    if trusted.contains(&uid) {
+        return Ok(Peer::new(caller.clone(), true));
+    }
+    let stranger = Caller::new(&format!("uid-{uid}")).map_err(io::Error::other)?;
+    Ok(Peer::new(stranger, false))
 }
 
 /// Lets every user connect to a socket that was just bound. Until then only those may whom the umask

@@ -108,6 +108,9 @@ async fn another_user_may_call_nothing() {
     let (_, log) = serving.end().await;
     let audited = |line: &&str| line.contains("\"audit\":") && line.contains("CALLER_NOT_ALLOWED");
     assert_eq!(log.lines().filter(audited).count(), 1, "the attempt to pay is on record: {log}");
+    // Not that of the service that the socket is for.
+    let line: serde_json::Value = serde_json::from_str(log.lines().find(audited).unwrap()).unwrap();
+    assert_eq!(line["caller"], format!("uid-{}", own_uid()), "{line:#}");
 }
 
 /// Whoever stays below what one connection may ask, and comes again and again, fills no log.
