@@ -110,7 +110,6 @@ def world(production, dev, loopback, tmp_path, until):
                                          "zentra": {"url": "https://zentra.test"},
                                          "store": {"url": "redis://redis.test", "passwordSecret": {"name": ""},
                                                    "caConfigMap": {"name": ""}},
-                                         "policy": {"files": {"rules.cedar": None, "limits.toml": None}},
                                          "openTelemetry": TELEMETRY})
         pod = included(values)
         instance = production.instance(tmp_path / "production")
