@@ -19,6 +19,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use opentelemetry::context::FutureExt as _;
+
 use tokio_util::task::TaskTracker;
 
 pub(crate) use news::News;
@@ -180,6 +182,14 @@ impl Engine {
     /// Runs `work` so that the end of the process waits for it.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.shared.work.spawn(work);
+    }
+
+    /// Does work to its end, whatever becomes of whoever waits for it; none where it broke off.
+    pub(crate) async fn to_its_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        self.shared.work.spawn(work.with_current_context()).await.ok()
     }
 
     /// Waits until no payment is under way; for the end of the process.

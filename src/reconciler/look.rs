@@ -98,7 +98,11 @@ pub(super) async fn look(
         Sighting::Other(outcome) => Verdict::Contradiction(outcome),
         Sighting::Nothing => return postpone(engine, record, next).await,
     };
-    store(engine, record, verdict, request_id.as_ref(), next).await
+    // What is stored has to be told: whoever drops the pass does not part the two.
+    let (stored, record) = (engine.clone(), record.clone());
+    let work = async move { store(&stored, &record, verdict, request_id.as_ref(), next).await };
+    // Where it broke off it is due again.
+    engine.to_its_end(work).await.unwrap_or(Ok(Looked::Open))
 }
 
 async fn charge(

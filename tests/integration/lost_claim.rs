@@ -333,6 +333,45 @@ async fn an_outcome_that_was_found_and_whose_answer_was_lost_is_told_once() {
     }
 }
 
+/// The end of the process drops a pass in the midst of storing: what is stored is told all the same.
+#[tokio::test(start_paused = true)]
+async fn an_outcome_that_is_stored_while_the_end_begins_is_told() {
+    let body = Bytes::from(
+        json!({"success": true, "data": {
+            "id": "chg_1", "reference": "order-1", "status": "successful", "amount_minor": 1000,
+            "currency": "NGN", "customer_id": "cus_1", "payment_token_id": "tok_1",
+        }})
+        .to_string(),
+    );
+    let is_there = Arc::new(AtomicBool::new(false));
+    let shown = is_there.clone();
+    let transport = tower::service_fn(move |request: Request<Bytes>| {
+        let is_read = request.method() == http::Method::GET && shown.load(Ordering::Relaxed);
+        let answer = is_read.then(|| Response::builder().status(200).body(body.clone()).unwrap());
+        async move { answer.ok_or(TransportError::Broken) }
+    });
+    let settings = sidecar::settings("http://127.0.0.1:1", &[]);
+    let (clock, (telemetry, _, lines)) = (Arc::new(StandingClock), kept());
+    let transport = BoxCloneSyncService::new(transport);
+    let parts = Parts::over(transport, &settings, clock.clone(), telemetry);
+    let started = Instant::now();
+    let now_ms = move || u64::try_from(started.elapsed().as_millis()).unwrap();
+    let inner = MemoryStore::new(now_ms);
+    let store = Losing { inner, ..Losing::slow(Duration::from_millis(400)) };
+    store.init().await.unwrap();
+    let engine = app::engine(&settings, clock, Parts { store: Arc::new(store), ..parts });
+    assert_eq!(self::charge(&engine).await.reason(), Reason::OutcomeUnknown);
+    sleep(engine.settings().reconcile_after * 2).await;
+    is_there.store(true, Ordering::Relaxed);
+    let pass = Reconciler::new(engine.clone(), ReconcilerSettings::default());
+    // Of the 400 ms that storing takes.
+    let pass = tokio::time::timeout(Duration::from_millis(200), pass.pass()).await;
+    assert!(pass.is_err(), "it is dropped in the midst");
+    engine.finish().await;
+    let told: Vec<_> = lines.all().iter().map(|line| line["audit"].clone()).collect();
+    assert_eq!(told, [json!("payment"), json!("moved")]);
+}
+
 /// A fault of the program's own, after the caller is gone or while it waits: the line that was promised
 /// is there, with all that was asked.
 #[tokio::test(start_paused = true)]
