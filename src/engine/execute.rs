@@ -222,7 +222,7 @@ pub(super) struct PaymentCall<P> {
     pub(super) fingerprints: Vec<Fingerprint>,
     pub(super) answer_by: Instant,
     pub(super) progress: Progress,
-    terms: Terms,
+    pub(super) terms: Terms,
 }
 
 impl<P: Payment> PaymentCall<P> {
@@ -264,7 +264,8 @@ impl<P: Payment> PaymentCall<P> {
             let Stamped { now_ms, answer } = self.claim(owner, has_waited).await?;
             let held = |epoch| (Fence { owner, epoch }, claimed_at);
             match answer {
-                ClaimAnswer::Run { epoch, look_up_first, first_sent_ms } => {
+                ClaimAnswer::Run { epoch, look_up_first, first_sent_ms, over } => {
+                    self.tell_over(&over);
                     let look_up_first = look_up_first && !mutants::is_on(Mutant::NoCanary);
                     let start = Start {
                         look_up_first,
@@ -279,16 +280,14 @@ impl<P: Payment> PaymentCall<P> {
                 }
                 ClaimAnswer::Recover { epoch, record, is_stopped, .. } => {
                     link_current(&record.subject.trace_context, "recovery");
-                    // It has the payment, and may not be refused any more. What a claim said of
-                    // stops is old once it has waited for its place: then nothing is sent.
-                    let waits = self.progress.admitted.works().is_err();
-                    if waits {
+                    // It has the payment, and may not be refused any more.
+                    if self.progress.admitted.works().is_err() {
                         let place = self.progress.admitted.works_when_it_can();
                         let _ = timeout_at(self.answer_by, place).await;
                     }
                     let start = Start {
                         look_up_first: true,
-                        look_up_only: is_stopped || waits || self.terms.refusal.is_some(),
+                        look_up_only: is_stopped || self.terms.refusal.is_some(),
                         ambiguous: true,
                         is_takeover: true,
                         strictly: record.born_ambiguous,

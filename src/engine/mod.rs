@@ -11,6 +11,7 @@ mod lease;
 mod mutated;
 mod news;
 mod observed;
+mod over;
 mod payment;
 mod steps;
 mod terms;
@@ -34,6 +35,7 @@ use crate::domain::{Account, Environment, Execution};
 use crate::idempotency::{AfterLoss, FingerprintKeys, Periods, Store};
 use crate::shutdown::Draining;
 use crate::telemetry::Telemetry;
+use crate::telemetry::seldom::Seldom;
 use crate::zentra::Zentra;
 
 /// The engine's limits.
@@ -114,6 +116,8 @@ struct Shared {
     settings: EngineSettings,
     /// Work that moves money and outlives its caller.
     work: TaskTracker,
+    /// Lines about limits that are not enforced.
+    over: Seldom,
 }
 
 impl Deref for Shared {
@@ -129,7 +133,8 @@ impl Engine {
     #[must_use]
     pub fn new(parts: EngineParts, settings: EngineSettings) -> Self {
         let work = TaskTracker::new();
-        Self { shared: Arc::new(Shared { parts, settings, work }) }
+        let over = Seldom::default();
+        Self { shared: Arc::new(Shared { parts, settings, work, over }) }
     }
 
     /// Where it tells what it does.

@@ -8,7 +8,6 @@ pub mod payments;
 mod policy;
 mod reads;
 mod ruler;
-mod seldom;
 mod trouble;
 mod verify;
 mod writes;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use opentelemetry::KeyValue;
 
-use super::seldom::Seldom;
 use crate::domain::Caller;
 use crate::error::{Error, Reason, Ruled};
-use crate::idempotency::{CounterId, LimitName, Quantity, Take};
+use crate::idempotency::{Binding, CounterId, LimitName, Quantity, Take};
 use crate::policy::{
     Action, Decision, Fields, Measure, Mode, Policies, Policy, Question, Taking, Verdict,
 };
 use crate::telemetry::names::{attribute, span};
+use crate::telemetry::seldom::Seldom;
 use crate::telemetry::{PolicyNote, Telemetry};
 
 /// Asks the policies of a process, and tells what they say.
@@ -68,6 +68,7 @@ impl Ruler {
             span.end(None);
         }
         self.tell(&question, &policy, &decision);
+        let candidate = self.try_candidate(&question, &decision);
         let note = PolicyNote {
             verdict: decision.verdict.as_str(),
             rule_id: decision.rules.first().map(|rule| rule.id.clone()),
@@ -76,17 +77,22 @@ impl Ruler {
         let is_enforced = self.policies.mode() == Mode::Enforce;
         let is_refused = is_enforced && !decision.is_permitted();
         let refusal = is_refused.then(|| denied(&question, &decision, &note));
-        // Who only observes takes nothing either: a limit would refuse.
-        let takes = match is_enforced && !is_refused {
-            true => {
-                policy.limits().iter().filter_map(|it| it.taking(&question)).map(take).collect()
-            }
-            false => Vec::new(),
-        };
+        let mut takes = Vec::new();
+        if decision.is_permitted() {
+            let binding = if is_enforced { Binding::Enforced } else { Binding::Observed };
+            takes.extend(taken(&policy, &question, binding));
+        }
+        if let Some(candidate) = candidate.filter(|_| !is_refused) {
+            let tried: Vec<_> = taken(&candidate, &question, Binding::OnTrial).collect();
+            // A limit that both have is counted once, and says the same of both.
+            let is_new = |tried: &Take| takes.iter().all(|it: &Take| it.counter != tried.counter);
+            let tried: Vec<_> = tried.into_iter().filter(is_new).collect();
+            takes.extend(tried);
+        }
         Ruling { refusal, takes, note: Some(note), policy: Some(policy) }
     }
 
-    /// Tells operators what the active policy decides, and where the one on trial differs.
+    /// Tells operators what the active policy decides.
     fn tell(&self, question: &Question<'_>, policy: &Policy, decision: &Decision<'_>) {
         let measures = self.telemetry.measures();
         let action = question.action.as_str();
@@ -94,7 +100,7 @@ impl Ruler {
         let (verdict, rule_id) = (decision.verdict.as_str(), decision.rule_id());
         measures.policy_decision(action, verdict);
         if decision.verdict == Verdict::Failed
-            && let Some(unsaid) = self.failed.now()
+            && let Some(unsaid) = self.failed.now((action, rule_id))
         {
             tracing::error!(
                 action,
@@ -107,7 +113,7 @@ impl Ruler {
         }
         if !decision.is_permitted()
             && self.policies.mode() == Mode::Observe
-            && let Some(unsaid) = self.observed.now()
+            && let Some(unsaid) = self.observed.now((action, caller, rule_id))
         {
             let message = decision.message(question);
             tracing::warn!(
@@ -121,13 +127,25 @@ impl Ruler {
                 "the policy would deny a call, and only observes"
             );
         }
-        let Some(candidate) = self.policies.candidate() else { return };
+    }
+
+    /// Asks the policy on trial too, and tells operators where it differs; gives it where it lets the
+    /// call pass.
+    fn try_candidate(
+        &self,
+        question: &Question<'_>,
+        decision: &Decision<'_>,
+    ) -> Option<Arc<Policy>> {
+        let candidate = self.policies.candidate()?;
         let other = candidate.decide(question);
-        measures.policy_trial(action, verdict, other.verdict.as_str());
+        let (action, caller) = (question.action.as_str(), question.caller.as_str());
+        let (verdict, rule_id) = (decision.verdict.as_str(), decision.rule_id());
+        let (candidate_verdict, candidate_rule_id) = (other.verdict.as_str(), other.rule_id());
+        self.telemetry.measures().policy_trial(action, verdict, candidate_verdict);
+        let about = (action, caller, rule_id, candidate_rule_id);
         if (other.is_permitted() != decision.is_permitted() || other.verdict == Verdict::Failed)
-            && let Some(unsaid) = self.differing.now()
+            && let Some(unsaid) = self.differing.now(about)
         {
-            let (candidate_verdict, candidate_rule_id) = (other.verdict.as_str(), other.rule_id());
             tracing::warn!(
                 action,
                 caller,
@@ -140,7 +158,19 @@ impl Ruler {
                 "the policy on trial decides otherwise"
             );
         }
+        let is_permitted = other.is_permitted();
+        is_permitted.then_some(candidate)
     }
+}
+
+/// What a call takes from the limits of a policy that permits it.
+fn taken<'a>(
+    policy: &'a Policy,
+    question: &'a Question<'_>,
+    binding: Binding,
+) -> impl Iterator<Item = Take> {
+    let takings = policy.limits().iter().filter_map(|it| it.taking(question));
+    takings.map(move |taking| take(taking, binding))
 }
 
 /// What the caller of a denied call hears.
@@ -154,7 +184,7 @@ fn denied(question: &Question<'_>, decision: &Decision<'_>, note: &PolicyNote) -
 
 /// What a claim takes from a limit. What is counted stands in the counter's name, so that a limit
 /// that counts something else from now on begins anew; see `Limit::definition`.
-fn take(taking: Taking<'_>) -> Take {
+fn take(taking: Taking<'_>, binding: Binding) -> Take {
     let Taking { limit, key, amount } = taking;
     Take {
         // Both take the same names; should that ever change, it is counted all the same.
@@ -166,6 +196,7 @@ fn take(taking: Taking<'_>) -> Take {
             Measure::Amount => Quantity::Amount(amount),
         },
         most: limit.most,
+        binding,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::domain::{
 };
 use crate::engine::{Executed, Payment, Terms};
 use crate::error::{Error, MoneyMoved, Reason, Retry};
-use crate::idempotency::{CounterId, LimitName, MAX_SUM, Quantity, Take};
+use crate::idempotency::{Binding, CounterId, LimitName, MAX_SUM, Quantity, Take};
 use crate::policy::Action;
 
 impl Gateway {
@@ -141,6 +141,7 @@ fn refunded(command: &RefundCommand, charge: ChargeFacts) -> Take {
         window_ms: 0,
         quantity: command.amount.map_or(Quantity::Rest, |it| Quantity::Amount(minor(it))),
         most: minor(charge.amount),
+        binding: Binding::Enforced,
     }
 }
 

@@ -10,8 +10,9 @@ use crate::domain::{Actor, Caller, Currency, Operation, Reason, Reference};
 /// The most that a counter counts to: the largest whole number that every reader carries exactly.
 pub const MAX_SUM: u64 = (1 << 53) - 1;
 
-/// The most that one claim may take from: each is two commands within the claim's script.
-pub const MAX_TAKES: usize = 32;
+/// The most that one claim may take from: each is two commands within the claim's script. Those of
+/// the policy in force, as many of one on trial, and what is left of a charge.
+pub const MAX_TAKES: usize = 63;
 
 /// The most stops that stand at once: each claim looks at all.
 pub const MAX_STOPS: usize = 64;
@@ -111,6 +112,28 @@ pub enum Quantity {
     Rest,
 }
 
+/// Whether a counter without room refuses a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// It does.
+    Enforced,
+    /// It counts on and refuses nothing, as of a policy that only observes.
+    Observed,
+    /// The same of a policy on trial.
+    OnTrial,
+}
+
+impl Binding {
+    /// What its policy is there for, as in metrics and logs.
+    #[must_use]
+    pub fn role(self) -> &'static str {
+        match self {
+            Self::Enforced | Self::Observed => "active",
+            Self::OnTrial => "candidate",
+        }
+    }
+}
+
 /// What a claim takes from one counter when its record is born.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Take {
@@ -125,6 +148,8 @@ pub struct Take {
     pub quantity: Quantity,
     /// The most in one window, at most [`MAX_SUM`].
     pub most: u64,
+    /// What becomes of a claim that it has no room for.
+    pub binding: Binding,
 }
 
 /// What was taken, which says how the outcome's amount counts.

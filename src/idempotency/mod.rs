@@ -19,7 +19,7 @@ mod waiters;
 pub use digest::{KeyDigest, Scope};
 pub use fingerprint::{FingerprintKeys, KeyFault, Match, compare};
 pub use limit::{
-    AfterLoss, Counter, CounterId, Full, LimitName, MAX_STOPS, MAX_SUM, MAX_TAKES, Quantity,
+    AfterLoss, Binding, Counter, CounterId, Full, LimitName, MAX_STOPS, MAX_SUM, MAX_TAKES, Quantity,
     REFUNDED_KEPT_MS, Reservation, Stop, StopScope, Take, Taken,
 };
 pub use memory::{MemoryStore, Snapshot, StoreClock};

@@ -54,8 +54,8 @@ pub struct Claim {
     /// True where the payment would be refused (policy, breaker, charge): an existing record
     /// beats that, and without one nothing is written.
     pub refused: bool,
-    /// What it takes from counters where its record is born, at most [`super::MAX_TAKES`]. One
-    /// that is full refuses it, and nothing is written.
+    /// What it takes from counters where its record is born, at most [`super::MAX_TAKES`], each
+    /// counter once. One that is full refuses it where it is enforced, and nothing is written.
     pub takes: Vec<Take>,
     /// The payment's currency, for stops; none where it moves no money.
     pub currency: Option<Currency>,
@@ -76,6 +76,9 @@ pub enum ClaimAnswer {
         look_up_first: bool,
         /// When it was first claimed.
         first_sent_ms: u64,
+        /// Which of [`Claim::takes`], by their places, had no room and refuse nothing. Told once: a
+        /// repeated claim of the same owner hears of none.
+        over: Vec<usize>,
     },
     /// The payment was another call's and is this one's now: look up before anything else.
     Recover {

@@ -265,7 +265,7 @@ fn are_met(
 ) -> Option<bool> {
     for part in parts {
         let is_met = match part {
-            Part::Simple(simple) => simple.holds(&question.fields),
+            Part::Simple(simple) => simple.holds(question),
             Part::Cedar(condition) => ask(condition),
         };
         if !is_met? {
@@ -347,7 +347,7 @@ fn uid(kind: &str, id: &str) -> Option<EntityUid> {
 }
 
 /// The namespace of a caller that is called `namespace/serviceaccount`.
-fn namespace(caller: &Caller) -> Option<&str> {
+pub(super) fn namespace(caller: &Caller) -> Option<&str> {
     let (namespace, account) = caller.as_str().split_once('/')?;
     (!account.contains('/') && !namespace.contains(':')).then_some(namespace)
 }

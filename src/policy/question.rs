@@ -43,7 +43,7 @@ pub struct Fields<'a> {
     pub actor: Option<&'a str>,
     /// Of events: the group of consumers.
     pub consumer_group: Option<&'a str>,
-    /// Of a subscription: the types; none in it for all.
+    /// Of a subscription: the types; none where it is for all.
     pub types: Option<&'a [String]>,
 }
 

@@ -27,13 +27,15 @@ pub struct Sample {
     pub reason: Option<String>,
     /// Who is behind the call.
     pub actor: Option<String>,
+    /// Of a refund: its charge's name.
+    pub charge_reference: Option<String>,
     /// Of a refund: what its charge was for, in the minor unit.
     pub charge_amount: Option<i64>,
     /// Of a refund: how long ago its charge was made, in seconds.
     pub charge_age_seconds: Option<i64>,
     /// Of events: the group of consumers.
     pub consumer_group: Option<String>,
-    /// Of a subscription: the types.
+    /// Of a subscription: the types; none for all.
     pub types: Vec<String>,
 }
 
@@ -52,6 +54,7 @@ impl Sample {
             is_bank_account: false,
             reason: None,
             actor: None,
+            charge_reference: None,
             charge_amount: None,
             charge_age_seconds: None,
             consumer_group: None,
@@ -86,7 +89,7 @@ impl Sample {
             Action::Refund => {
                 let charge = self.money(self.charge_amount.or(self.amount), "charge_amount")?;
                 let charge_of = ChargeOf {
-                    reference: "charge-1",
+                    reference: usual(&self.charge_reference, "charge-1"),
                     amount: charge,
                     age_seconds: self.charge_age_seconds,
                     all_that_is_left: self.amount.is_none(),
@@ -109,7 +112,8 @@ impl Sample {
             Action::ListTokens => Fields { customer, ..Fields::default() },
             Action::Subscribe | Action::Acknowledge => Fields {
                 consumer_group: Some(usual(&self.consumer_group, "group-1")),
-                types: (self.action == Action::Subscribe).then_some(&self.types),
+                types: Some(&*self.types)
+                    .filter(|types| self.action == Action::Subscribe && !types.is_empty()),
                 ..Fields::default()
             },
         };

@@ -7,8 +7,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::complaint::{Complaints, Source, place};
-use super::{Files, Limit, Policy, Sample, Verdict};
-use crate::domain::{Account, Environment};
+use super::{Files, Limit, Measure, Policy, Question, Sample, Verdict};
+use crate::domain::{Account, Environment, Money};
 
 /// When every scenario begins, in seconds of Unix time: 2026-01-01T00:00:00Z, at which every window
 /// of a day or less begins too.
@@ -49,6 +49,8 @@ pub enum Outcome {
     Rules(Verdict),
     /// The rules permit it, and a limit is full.
     LimitExceeded,
+    /// The rules permit it, and its charge has not as much left to give back.
+    RefundExceedsCharge,
 }
 
 /// What came of a scenario.
@@ -60,8 +62,13 @@ pub struct Report {
     pub failures: Vec<String>,
 }
 
-/// What limits have counted, by limit, key and window.
-type Counts = HashMap<(Arc<str>, String, u64), u64>;
+/// What is counted: a limit, a key and a window; or what was given back of a charge.
+type Count = (Arc<str>, String, u64);
+/// How far each has come.
+type Counts = HashMap<Count, u64>;
+
+/// No limit's name, as it has spaces.
+const OF_A_CHARGE: &str = "given back of a charge";
 
 /// Reads the scenarios of files.
 ///
@@ -116,10 +123,10 @@ fn play_step(policy: &Policy, step: &Step, now: u64, counts: &mut Counts) -> Res
     let question = step.call.question()?;
     policy.check(&question)?;
     let decision = policy.decide(&question);
-    let full =
-        decision.is_permitted().then(|| take(policy, &step.call, now, counts)).transpose()?;
+    let full = decision.is_permitted().then(|| take(policy, &question, &step.call, now, counts));
     let (outcome, by) = match full.flatten() {
-        Some(limit) => (Outcome::LimitExceeded, vec![&*limit.name]),
+        Some(Full::Limit(limit)) => (Outcome::LimitExceeded, vec![&*limit.name]),
+        Some(Full::Charge) => (Outcome::RefundExceedsCharge, Vec::new()),
         None => {
             let rules = decision.rules.iter().map(|rule| &*rule.id).collect();
             (Outcome::Rules(decision.verdict), rules)
@@ -137,35 +144,91 @@ fn play_step(policy: &Policy, step: &Step, now: u64, counts: &mut Counts) -> Res
     Err(format!("expected {expected}, was {outcome}{by}"))
 }
 
-/// Takes from every limit, or where one is full from none; gives the full one.
+/// What has no room for a call.
+enum Full<'a> {
+    Limit(&'a Limit),
+    Charge,
+}
+
+/// Takes from every limit and from the charge, or where one is full from none; gives what stays full
+/// for the longest time, as the sidecar does: a charge for ever, and of limits the first of those
+/// whose windows end last.
 fn take<'a>(
     policy: &'a Policy,
+    question: &Question<'_>,
     call: &Sample,
     now: u64,
     counts: &mut Counts,
-) -> Result<Option<&'a Limit>, String> {
-    let question = call.question()?;
-    let mut takings = Vec::new();
-    for taking in policy.limits().iter().filter_map(|limit| limit.taking(&question)) {
+) -> Option<Full<'a>> {
+    let (mut takings, mut full) = (Vec::new(), None::<(u64, &Limit)>);
+    let refund = Refund::of(question, call, counts);
+    if refund.as_ref().is_some_and(|refund| refund.amount > refund.left) {
+        return Some(Full::Charge);
+    }
+    for taking in policy.limits().iter().filter_map(|limit| limit.taking(question)) {
         let limit = taking.limit;
-        let count = (limit.name.clone(), taking.key, limit.window(now));
-        let taken = counts.get(&count).copied().unwrap_or(0).saturating_add(taking.amount);
-        if taken > limit.most {
-            return Ok(Some(limit));
+        let window = limit.window(now);
+        let count = (limit.name.clone(), taking.key, window);
+        let counted = counts.get(&count).copied().unwrap_or(0);
+        if counted.saturating_add(taking.amount) > limit.most {
+            let ends = window.saturating_add(1).saturating_mul(limit.window_seconds);
+            if full.is_none_or(|(latest, _)| ends > latest) {
+                full = Some((ends, limit));
+            }
         }
-        takings.push((count, taken));
+        // All that is left counts as what it came to.
+        let amount = match (&refund, limit.measure) {
+            (Some(refund), Measure::Amount) => taking.amount.min(refund.amount),
+            _ => taking.amount,
+        };
+        takings.push((count, counted.saturating_add(amount)));
+    }
+    if let Some((_, limit)) = full {
+        return Some(Full::Limit(limit));
+    }
+    if let Some(Refund { count: Some((count, given_back)), amount, .. }) = refund {
+        takings.push((count, given_back.saturating_add(amount)));
     }
     counts.extend(takings);
-    Ok(None)
+    None
+}
+
+/// What a refund takes from what is left of its charge.
+struct Refund {
+    amount: u64,
+    left: u64,
+    /// What counts for its charge, and how far that has come; none where it names no charge, which
+    /// is one of its own then.
+    count: Option<(Count, u64)>,
+}
+
+impl Refund {
+    fn of(question: &Question<'_>, call: &Sample, counts: &Counts) -> Option<Self> {
+        let minor = |money: Money| u64::try_from(money.amount_minor()).unwrap_or(0);
+        let charge = question.fields.charge?;
+        let count = call.charge_reference.as_ref().map(|reference| {
+            let count = (Arc::from(OF_A_CHARGE), reference.clone(), 0);
+            let given_back = counts.get(&count).copied().unwrap_or(0);
+            (count, given_back)
+        });
+        let given_back = count.as_ref().map_or(0, |(_, given_back)| *given_back);
+        let left = minor(charge.amount).saturating_sub(given_back);
+        let amount = match charge.all_that_is_left {
+            true => left.max(1),
+            false => question.fields.amount.map_or(0, minor),
+        };
+        Some(Self { amount, left, count })
+    }
 }
 
 impl Outcome {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Rules(Verdict::Permitted),
         Self::Rules(Verdict::Forbidden),
         Self::Rules(Verdict::NoRule),
         Self::Rules(Verdict::Failed),
         Self::LimitExceeded,
+        Self::RefundExceedsCharge,
     ];
 
     /// The word in scenarios.
@@ -174,6 +237,7 @@ impl Outcome {
         match self {
             Self::Rules(verdict) => verdict.as_str(),
             Self::LimitExceeded => "limit_exceeded",
+            Self::RefundExceedsCharge => "refund_exceeds_charge",
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Conditions that need no evaluator: comparisons of a call's attributes with constants and with one
-//! another, sums and products of its numbers, and what `&&`, `||` and `!` make of them.
+//! Conditions that need no evaluator: who calls, comparisons of a call's attributes with constants and
+//! with one another, sums and products of its numbers, and what `&&`, `||`, `!` and `if` make of them.
 //!
 //! Cedar's evaluator is made for all that rules can say, and takes a quarter of a microsecond for
 //! the least of it. These are most of what rules do say. What they come to is what Cedar would say,
@@ -8,10 +8,13 @@
 
 use std::sync::Arc;
 
-use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal, Pattern, UnaryOp, Var};
+use cedar_policy_core::ast::{
+    BinaryOp, EntityUID, Expr, ExprKind, Literal, Pattern, UnaryOp, Var,
+};
 
-use super::Fields;
+use super::decide::namespace;
 use super::question::{ALL_THAT_IS_LEFT, Number, Text};
+use super::{Fields, Question};
 
 /// A part of a rule's condition. All of its parts have to be met, and the first that is not, or that
 /// cannot be evaluated, ends it, as Cedar's `&&` does.
@@ -27,6 +30,7 @@ pub(super) enum Part {
 #[derive(Clone, Debug)]
 pub(super) enum Simple {
     Constant(bool),
+    CalledBy(Vec<CallerOf>),
     AllThatIsLeft,
     HasText(Text),
     HasNumber(Number),
@@ -39,6 +43,14 @@ pub(super) enum Simple {
     Not(Box<Self>),
     Both(Box<[Self; 2]>),
     Either(Box<[Self; 2]>),
+    If(Box<[Self; 3]>),
+}
+
+/// Who a caller may be.
+#[derive(Clone, Debug)]
+pub(super) enum CallerOf {
+    Service(Box<str>),
+    Namespace(Box<str>),
 }
 
 /// A text to compare.
@@ -79,9 +91,11 @@ fn take_apart(expression: &Arc<Expr>, environment: &str, parts: &mut Vec<Part>) 
 
 impl Simple {
     /// What a call comes to; none where it lacks what is looked at, which is an error to Cedar too.
-    pub(super) fn holds(&self, fields: &Fields<'_>) -> Option<bool> {
+    pub(super) fn holds(&self, call: &Question<'_>) -> Option<bool> {
+        let fields = &call.fields;
         Some(match self {
             Self::Constant(holds) => *holds,
+            Self::CalledBy(any) => any.iter().any(|it| it.is(call)),
             Self::AllThatIsLeft => fields.all_that_is_left()?,
             Self::HasText(text) => fields.text(*text).is_some(),
             Self::HasNumber(number) => fields.number(*number).is_some(),
@@ -94,10 +108,14 @@ impl Simple {
             Self::SameNumber(one, other) => one.of(fields)? == other.of(fields)?,
             Self::Less(one, other) => one.of(fields)? < other.of(fields)?,
             Self::LessOrSame(one, other) => one.of(fields)? <= other.of(fields)?,
-            Self::Not(it) => !it.holds(fields)?,
+            Self::Not(it) => !it.holds(call)?,
             // The second is looked at only where it counts, as Cedar does.
-            Self::Both(both) => both[0].holds(fields)? && both[1].holds(fields)?,
-            Self::Either(either) => either[0].holds(fields)? || either[1].holds(fields)?,
+            Self::Both(both) => both[0].holds(call)? && both[1].holds(call)?,
+            Self::Either(either) => either[0].holds(call)? || either[1].holds(call)?,
+            Self::If(three) => match three[0].holds(call)? {
+                true => three[1].holds(call)?,
+                false => three[2].holds(call)?,
+            },
         })
     }
 
@@ -110,6 +128,17 @@ impl Simple {
             ExprKind::And { left, right } => Some(Self::Both([of(left)?, of(right)?].into())),
             ExprKind::Or { left, right } => Some(Self::Either([of(left)?, of(right)?].into())),
             ExprKind::UnaryApp { op: UnaryOp::Not, arg } => Some(Self::Not(of(arg)?.into())),
+            ExprKind::If { test_expr, then_expr, else_expr } => {
+                Some(Self::If([of(test_expr)?, of(then_expr)?, of(else_expr)?].into()))
+            }
+            ExprKind::Is { expr, entity_type } if is_var(expr, Var::Principal) => {
+                (entity_type.to_string() == "Service").then_some(Self::Constant(true))
+            }
+            ExprKind::BinaryApp { op: op @ (BinaryOp::Eq | BinaryOp::In), arg1, arg2 }
+                if is_var(arg1, Var::Principal) =>
+            {
+                CallerOf::read(arg2, *op).map(Self::CalledBy)
+            }
             ExprKind::Like { expr, pattern } => Some(Self::Like(text(expr)?, pattern.clone())),
             ExprKind::GetAttr { expr, attr } => {
                 let is = attr == ALL_THAT_IS_LEFT && is_var(expr, Var::Context);
@@ -136,6 +165,37 @@ impl Simple {
                     _ => None,
                 }
             }
+            _ => None,
+        }
+    }
+}
+
+impl CallerOf {
+    fn is(&self, call: &Question<'_>) -> bool {
+        match self {
+            Self::Service(name) => *call.caller.as_str() == **name,
+            Self::Namespace(name) => namespace(call.caller) == Some(name),
+        }
+    }
+
+    /// Reads what stands behind `principal ==` or `principal in`.
+    fn read(expression: &Expr, op: BinaryOp) -> Option<Vec<Self>> {
+        match expression.expr_kind() {
+            ExprKind::Lit(Literal::EntityUID(uid)) => Some(vec![Self::of(uid, op)?]),
+            ExprKind::Set(items) if op == BinaryOp::In => {
+                let read = |item| Self::read(item, op);
+                items.iter().map(read).collect::<Option<Vec<_>>>().map(|all| all.concat())
+            }
+            _ => None,
+        }
+    }
+
+    fn of(uid: &EntityUID, op: BinaryOp) -> Option<Self> {
+        let name: &str = uid.eid().as_ref();
+        match uid.entity_type().to_string().as_str() {
+            // Each is in itself.
+            "Service" => Some(Self::Service(name.into())),
+            "Namespace" if op == BinaryOp::In => Some(Self::Namespace(name.into())),
             _ => None,
         }
     }

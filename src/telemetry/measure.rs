@@ -34,6 +34,7 @@ pub struct Measures {
     not_stored: Counter<u64>,
     decisions: Counter<u64>,
     trials: Counter<u64>,
+    over: Counter<u64>,
     pending: Arc<PendingCells>,
 }
 
@@ -121,6 +122,10 @@ impl Measures {
             trials: count(
                 metric::POLICY_TRIALS,
                 "What the policy decided, beside what the one on trial would.",
+            ),
+            over: count(
+                metric::POLICY_LIMITS_OVER,
+                "Payments that a limit which is not enforced had no room for.",
             ),
             pending,
         }
@@ -255,6 +260,16 @@ impl Measures {
             KeyValue::new(label::CANDIDATE_EFFECT, candidate),
         ];
         self.trials.add(1, &labels);
+    }
+
+    /// A limit that is not enforced had no room for a payment. `role` is that of its policy.
+    pub fn limit_over(&self, role: &'static str, operation: Operation, limit: String) {
+        let labels = [
+            of(operation),
+            KeyValue::new(label::ROLE, role),
+            KeyValue::new(label::LIMIT, limit),
+        ];
+        self.over.add(1, &labels);
     }
 
     /// What the account's leading reconciler counts; none where another process leads.

@@ -14,6 +14,7 @@ pub mod measure;
 pub mod names;
 mod prometheus;
 mod push;
+pub mod seldom;
 pub mod settings;
 pub mod start;
 mod target;

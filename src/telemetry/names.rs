@@ -78,6 +78,8 @@ pub mod label {
     pub const HASH: &str = "hash";
     /// What a policy is there for: `active` or `candidate`.
     pub const ROLE: &str = "role";
+    /// A policy's limit, by its name.
+    pub const LIMIT: &str = "limit";
     /// Whether denials are enforced: `enforce` or `observe`.
     pub const MODE: &str = "mode";
     /// What came of something: `taken` or `refused`.
@@ -134,6 +136,8 @@ pub mod metric {
     pub const POLICY_DECISIONS: &str = "zentra_sidecar.policy.decisions";
     /// The same calls decided by the policy on trial too, by both effects.
     pub const POLICY_TRIALS: &str = "zentra_sidecar.policy.trials";
+    /// Payments for which a limit that is not enforced had no room, by operation, role and limit.
+    pub const POLICY_LIMITS_OVER: &str = "zentra_sidecar.policy.limits.over";
     /// The policies of the process.
     pub const POLICY_INFO: &str = "zentra_sidecar.policy.info";
     /// Whether a policy's folder holds what is no policy.

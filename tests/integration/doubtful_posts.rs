@@ -10,7 +10,7 @@ use http::{Method, Request, Response};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 use tower::util::BoxCloneSyncService;
-use zentra_sidecar::admission::{Admission, AdmissionSettings, Admitted};
+use zentra_sidecar::admission::Admitted;
 use zentra_sidecar::app::{self, Parts};
 use zentra_sidecar::domain::{Caller, ChargeCommand, IdempotencyKey, ListPage, Reference};
 use zentra_sidecar::engine::{Engine, Terms};
@@ -89,7 +89,7 @@ impl Zentra {
         response(status, wait.or(asks_for), &body)
     }
 
-    fn posts_ms(&self) -> Vec<u128> {
+    pub(crate) fn posts_ms(&self) -> Vec<u128> {
         self.posts.lock().unwrap().iter().map(|(at, _)| at.as_millis()).collect()
     }
 
@@ -150,7 +150,7 @@ pub(crate) fn engine_on(
     (app::engine(&settings, clock, parts), state)
 }
 
-fn charge(reference: &str) -> ChargeCommand {
+pub(crate) fn charge(reference: &str) -> ChargeCommand {
     let idempotency_key = IdempotencyKey::new(&format!("key-{reference}")).unwrap();
     ChargeCommand { idempotency_key, reference: Reference::new(reference).unwrap(), ..command() }
 }
@@ -378,32 +378,4 @@ async fn nothing_is_repeated_after_a_takeover_without_a_look_up() {
         assert_eq!(error.reason(), Reason::OutcomeUnknown);
         assert_eq!((zentra.posts(), zentra.look_ups()), (posts, look_ups));
     }
-}
-
-/// A stop may have been set while it waited, of which its claim knows nothing.
-#[tokio::test(start_paused = true)]
-async fn a_recovery_that_has_waited_for_a_place_looks_up_and_sends_nothing() {
-    let zentra = Zentra::new(|number, _| match number {
-        0 => (503, Some("3600")),
-        _ => (201, None),
-    });
-    let (engine, _) = engine(zentra.clone(), &[]).await;
-    pay(&engine, "order-1", 60 * SECOND).await.unwrap_err();
-    let door = Admission::new(AdmissionSettings { in_flight: 1, waiting: 1 });
-    let admitted = door.enter().unwrap();
-    admitted.waits();
-    let other = door.enter().unwrap();
-    let recovers = tokio::spawn({
-        let engine = engine.clone();
-        async move {
-            let caller = Caller::new("local").unwrap();
-            let answer_by = Instant::now() + 60 * SECOND;
-            engine.execute(&caller, answer_by, charge("order-1"), Terms::default(), admitted).await
-        }
-    });
-    sleep(SECOND).await;
-    assert_eq!(zentra.look_ups(), 0, "it has no place yet");
-    drop(other);
-    assert_eq!(recovers.await.unwrap().unwrap_err().reason(), Reason::OutcomeUnknown);
-    assert_eq!((zentra.posts(), zentra.look_ups()), (1, 1));
 }

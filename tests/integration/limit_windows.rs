@@ -4,9 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use zentra_sidecar::idempotency::{
-    ClaimAnswer, Class, CounterId, InitAnswer, LimitName, MemoryStore, Quantity, Store, Take,
-};
+use zentra_sidecar::idempotency::{Binding, ClaimAnswer, Class, CounterId, InitAnswer, LimitName, MemoryStore, Quantity, Store, Take};
 
 use crate::support::payment::{Payment, charge, outcome};
 
@@ -20,6 +18,7 @@ fn payment(number: u64, amount: u64) -> Payment {
         window_ms: HOUR_MS,
         quantity: Quantity::Amount(amount),
         most: 100,
+        binding: Binding::Enforced,
     };
     charge(&format!("key-{number}"), &format!("order-{number}")).takes(vec![take])
 }

@@ -35,6 +35,7 @@ mod hostile_input;
 #[cfg(feature = "simulator")]
 mod identity;
 #[cfg(feature = "simulator")]
+mod late_stops;
 mod leaks;
 #[cfg(feature = "simulator")]
 mod life;

@@ -11,11 +11,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 use zentra_sidecar::domain::{Actor, Caller, Currency, Operation, Reason, Reference};
 use zentra_sidecar::idempotency::machine::Format;
 use zentra_sidecar::idempotency::redis::RedisStore;
-use zentra_sidecar::idempotency::{
-    Advance, AfterLoss, Claim, Class, CounterId, Doubt, Evidence, LimitName, Lookup, MemoryStore,
-    Outcome, PendingKind, PendingPage, Quantity, Release, Renew, SetStop, Settle, SettleBegin,
-    Stamped, Stop, StopScope, Store, Take, Verdict,
-};
+use zentra_sidecar::idempotency::{Advance, AfterLoss, Binding, Claim, Class, CounterId, Doubt, Evidence, LimitName, Lookup, MemoryStore, Outcome, PendingKind, PendingPage, Quantity, Release, Renew, SetStop, Settle, SettleBegin, Stamped, Stop, StopScope, Store, Take, Verdict};
 
 use crate::support::payment::{LONG_MS, Payment, fence, outcome, owner};
 use crate::support::redis::{Program, Server, settings};
@@ -87,12 +83,14 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
 
 /// Little room, so that it is often full; one window turns while a sequence is played.
 fn takes() -> impl Strategy<Value = Vec<Take>> {
-    let take = (0..3usize, 0..3usize, 1..5u64).prop_map(|(which, quantity, amount)| Take {
+    let place = (0..3usize, 0..3usize, 1..5u64, 0..4usize);
+    let take = place.prop_map(|(which, quantity, amount, binding)| Take {
         limit: LimitName::new(["daily", "often", "charge"][which]).unwrap(),
         counter: CounterId::new([["daily", "often", "charge"][which]]),
         window_ms: [24 * LONG_MS, 20, 0][which],
         quantity: [Quantity::One, Quantity::Amount(amount), Quantity::Rest][quantity],
         most: 8,
+        binding: *[Binding::Observed, Binding::OnTrial].get(binding).unwrap_or(&Binding::Enforced),
     });
     prop::collection::vec(take, 0..3).prop_map(|mut takes| {
         takes.dedup_by_key(|take| take.counter);

@@ -7,10 +7,7 @@ use std::time::Duration;
 
 use zentra_sidecar::domain::{Actor, Operation, Reason, Reference};
 use zentra_sidecar::engine::EngineSettings;
-use zentra_sidecar::idempotency::{
-    Class, CounterId, FingerprintKeys, LimitName, Quantity, ReconcilerLease, SetStop, Stop,
-    StopScope, Store, Take,
-};
+use zentra_sidecar::idempotency::{Binding, Class, CounterId, FingerprintKeys, LimitName, Quantity, ReconcilerLease, SetStop, Stop, StopScope, Store, Take};
 
 use crate::support::payment::{LONG_MS, Payment, charge, key_line, outcome, owner};
 use crate::support::redis::{Program, Server, open};
@@ -155,6 +152,7 @@ async fn every_other_key_lives_as_long_as_the_document_on_card_data_says() {
         window_ms,
         quantity: Quantity::One,
         most: 8,
+        binding: Binding::Enforced,
     };
     let takes = vec![counter("daily", WINDOW_MS), counter("charge", 0)];
     store.claim(&charge("key", "order-1").takes(takes).claim(1)).await.unwrap();

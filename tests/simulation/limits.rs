@@ -5,10 +5,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use zentra_sidecar::domain::{Actor, Operation, Reason, Reference};
-use zentra_sidecar::idempotency::{
-    Claim, ClaimAnswer, Class, CounterId, Evidence, KeyDigest, LimitName, Quantity, Release,
-    SetStop, Settle, Stamped, Stop, StopScope, Take, Verdict,
-};
+use zentra_sidecar::idempotency::{Binding, Claim, ClaimAnswer, Class, CounterId, Evidence, KeyDigest, LimitName, Quantity, Release, SetStop, Settle, Stamped, Stop, StopScope, Take, Verdict};
 
 use super::history::{Event, Step};
 use super::ledger::Kind;
@@ -29,6 +26,7 @@ pub(crate) fn takes(order: &Order) -> Vec<Take> {
         window_ms: WINDOW_MS,
         quantity: Quantity::Amount(amount),
         most: MOST,
+        binding: Binding::Enforced,
     }]
 }
 

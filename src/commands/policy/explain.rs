@@ -9,7 +9,7 @@ use super::super::{say, wrong_settings};
 use super::account;
 use crate::domain::{Account, Caller, Currency, Environment};
 use crate::policy::{
-    Action, Complaints, Decision, Files, Policy, Question, Rule, Sample, Verdict, Weighed,
+    Action, Complaints, Decision, Files, Limit, Policy, Question, Rule, Sample, Verdict, Weighed,
 };
 
 /// A folder, and a call as it may come.
@@ -39,6 +39,21 @@ pub(super) struct ExplainArgs {
     /// The person or job behind the call
     #[arg(long)]
     actor: Option<String>,
+    /// The payment's reference
+    #[arg(long)]
+    reference: Option<String>,
+    /// Of Tokenize: `card` or `bank_account`
+    #[arg(long)]
+    method: Option<String>,
+    /// Of a refund: its charge's reference
+    #[arg(long)]
+    charge_reference: Option<String>,
+    /// Of events: the group of consumers
+    #[arg(long)]
+    consumer_group: Option<String>,
+    /// Of a subscription: the types of events, with commas between; all where none is given
+    #[arg(long, value_delimiter = ',')]
+    types: Vec<String>,
     /// Of a refund: its reason
     #[arg(long)]
     reason: Option<String>,
@@ -68,7 +83,8 @@ pub(super) fn run(args: &ExplainArgs) -> Result<ExitCode, Complaints> {
     };
     let decision = policy.decide(&question);
     tell(&policy, &question, &decision);
-    Ok(if decision.is_permitted() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let may_pass = decision.is_permitted() && never_fits(&policy, &question).next().is_none();
+    Ok(if may_pass { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn read(args: &ExplainArgs) -> Result<(Sample, Account, Environment), String> {
@@ -84,7 +100,17 @@ fn read(args: &ExplainArgs) -> Result<(Sample, Account, Environment), String> {
         "live" => Environment::Live,
         _ => return Err("--environment must be simulated, sandbox or live".to_owned()),
     };
+    let is_bank_account = match args.method.as_deref() {
+        None | Some("card") => false,
+        Some("bank_account") => true,
+        Some(_) => return Err("--method must be card or bank_account".to_owned()),
+    };
     let sample = Sample {
+        reference: args.reference.clone(),
+        is_bank_account,
+        charge_reference: args.charge_reference.clone(),
+        consumer_group: args.consumer_group.clone(),
+        types: args.types.clone(),
         amount: args.amount,
         currency: currency.map_err(|fault| format!("--currency {fault}"))?,
         customer: args.customer.clone(),
@@ -96,6 +122,15 @@ fn read(args: &ExplainArgs) -> Result<(Sample, Account, Environment), String> {
         ..Sample::new(caller, action)
     };
     Ok((sample, account, environment))
+}
+
+/// The limits that have no room for the call even where nothing has been taken yet.
+fn never_fits<'a>(
+    policy: &'a Policy,
+    question: &Question<'_>,
+) -> impl Iterator<Item = &'a Limit> {
+    let takings = policy.limits().iter().filter_map(|limit| limit.taking(question));
+    takings.filter(|taking| taking.amount > taking.limit.most).map(|taking| taking.limit)
 }
 
 fn tell(policy: &Policy, question: &Question<'_>, decision: &Decision<'_>) {
@@ -135,6 +170,10 @@ fn tell(policy: &Policy, question: &Question<'_>, decision: &Decision<'_>) {
         let (most, seconds) = (limit.most, limit.window_seconds);
         let key = if taking.key.is_empty() { "all together" } else { &taking.key };
         say(format!("  {} ({key}): {} of {most} in {seconds} s", limit.name, taking.amount));
+    }
+    for limit in never_fits(policy, question) {
+        let (name, most) = (&limit.name, limit.most);
+        say(format!("never fits: {name} has room for {most} in a whole window"));
     }
     if decision.verdict == Verdict::NoRule {
         say("needed: a permit that applies to it");

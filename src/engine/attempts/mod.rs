@@ -2,6 +2,7 @@
 //! after doubt, and store what came of it.
 
 mod ending;
+mod stops;
 
 use std::time::Duration;
 
@@ -131,9 +132,15 @@ impl<'a, P: Payment> Session<'a, P> {
                 .await;
         }
         let mut pause = self.shared.settings.look_up_pause;
+        let mut is_claim_fresh = !start.look_up_first;
         loop {
             if self.may_post_no_more() {
                 return self.out_of_time().await;
+            }
+            if !std::mem::take(&mut is_claim_fresh)
+                && let Some(why) = self.stopped_meanwhile().await
+            {
+                return self.give_up(why).await;
             }
             // Waits may have taken it past the window.
             if self.may_never_post_again() {

@@ -102,6 +102,7 @@ fn repeated(
         epoch: next.fence.epoch,
         look_up_first: next.ambiguous,
         first_sent_ms: next.first_sent_ms,
+        over: Vec::new(),
     };
     (hold(leased(view, claim, next)), answer)
 }
@@ -177,8 +178,12 @@ fn absent(view: &View<'_>, canary: &Canary, claim: &Claim) -> (Writes, ClaimAnsw
         settled_by: None,
         expires_ms: None,
     };
-    let answer =
-        ClaimAnswer::Run { epoch: 1, look_up_first: look_ups_first, first_sent_ms: view.now_ms };
+    let answer = ClaimAnswer::Run {
+        epoch: 1,
+        look_up_first: look_ups_first,
+        first_sent_ms: view.now_ms,
+        over: born.over,
+    };
     (Writes { counters: born.writes, ..hold(leased(view, claim, record)) }, answer)
 }
 

@@ -4,7 +4,7 @@
 use super::canary::Canary;
 use super::{CounterWrite, View};
 use crate::idempotency::limit::{
-    AfterLoss, Counter, Full, MAX_SUM, Quantity, REFUNDED_KEPT_MS, Reservation, Take, Taken,
+    AfterLoss, Binding, Counter, Full, MAX_SUM, Quantity, REFUNDED_KEPT_MS, Reservation, Take, Taken,
 };
 use crate::idempotency::record::{Class, Record};
 use crate::idempotency::step::Claim;
@@ -13,13 +13,15 @@ use crate::idempotency::step::Claim;
 pub(super) struct Born {
     pub(super) writes: Vec<CounterWrite>,
     pub(super) reservations: Vec<Reservation>,
+    /// The places of what had no room, and refuses nothing.
+    pub(super) over: Vec<usize>,
 }
 
 /// All that the claim takes, or the limit that stays full for the longest time.
 pub(super) fn take(view: &View<'_>, canary: &Canary, claim: &Claim) -> Result<Born, Full> {
-    let mut born = Born { writes: Vec::new(), reservations: Vec::new() };
+    let mut born = Born { writes: Vec::new(), reservations: Vec::new(), over: Vec::new() };
     let mut full: Option<Full> = None;
-    for take in &claim.takes {
+    for (place, take) in claim.takes.iter().enumerate() {
         let counter = current(view, take);
         let lost = claim.after_loss == AfterLoss::Deny && lost_in(canary, take, counter.window);
         let left = if lost { 0 } else { take.most.min(MAX_SUM).saturating_sub(counter.sum) };
@@ -28,7 +30,7 @@ pub(super) fn take(view: &View<'_>, canary: &Canary, claim: &Claim) -> Result<Bo
             Quantity::Amount(amount) => amount,
             Quantity::Rest => left.max(1),
         };
-        if amount > left {
+        if amount > left && take.binding == Binding::Enforced {
             let resets_in_ms =
                 (take.window_ms > 0).then(|| counter.expires_ms.saturating_sub(view.now_ms));
             let other = Full { limit: take.limit.clone(), left, resets_in_ms };
@@ -37,7 +39,10 @@ pub(super) fn take(view: &View<'_>, canary: &Canary, claim: &Claim) -> Result<Bo
             }
             continue;
         }
-        let sum = counter.sum + amount;
+        if amount > left {
+            born.over.push(place);
+        }
+        let sum = counter.sum.saturating_add(amount).min(MAX_SUM);
         born.writes.push(CounterWrite { id: take.counter, counter: Counter { sum, ..counter } });
         born.reservations.push(Reservation {
             counter: take.counter,

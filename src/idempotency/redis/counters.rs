@@ -6,7 +6,7 @@ use super::codec::{operation, unreadable};
 use super::reply::{Reply, strange};
 use crate::domain::{Actor, Caller, Currency, Operation, Reason, Reference};
 use crate::idempotency::limit::{
-    CounterId, Full, LimitName, Quantity, Reservation, Stop, StopScope, Take, Taken,
+    Binding, CounterId, Full, LimitName, Quantity, Reservation, Stop, StopScope, Take, Taken,
 };
 use crate::idempotency::store::StoreError;
 
@@ -16,6 +16,10 @@ pub fn takes(takes: &[Take]) -> String {
     let mut text = String::with_capacity(takes.len() * 128);
     for take in takes {
         let kind = Taken::from(take.quantity).letter();
+        let kind = match take.binding {
+            Binding::Enforced => kind,
+            Binding::Observed | Binding::OnTrial => kind.to_ascii_uppercase(),
+        };
         let amount = match take.quantity {
             Quantity::One => 1,
             Quantity::Amount(amount) => amount,
@@ -44,6 +48,11 @@ fn reservation(line: &str) -> Option<Reservation> {
         amount: words.next()?.parse().ok()?,
     };
     words.next().is_none().then_some(reservation)
+}
+
+/// The places of what refuses nothing and had no room, with spaces between.
+pub(super) fn over(text: &str) -> Result<Vec<usize>, StoreError> {
+    text.split_whitespace().map(|place| place.parse().map_err(|_| strange("place"))).collect()
 }
 
 /// The limit that a claim found full, from `index` on.

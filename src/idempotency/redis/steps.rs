@@ -196,6 +196,7 @@ fn claim_answer(digest: KeyDigest, reply: &Reply) -> Result<ClaimAnswer, StoreEr
             epoch: reply.number(0)?,
             look_up_first: reply.flag(1)?,
             first_sent_ms: reply.number(2)?,
+            over: counters::over(&reply.text(3)?)?,
         },
         "RECOVER" => {
             let (look_up_only, is_stopped) = (reply.flag(0)?, reply.flag(1)?);

@@ -28,10 +28,12 @@ const RESOURCES: [&str; 4] = [
     r#"resource == Account::"other""#,
     "resource is Account",
 ];
-const ANYWHERE: [&str; 7] = [
+const ANYWHERE: [&str; 9] = [
     r#"resource.environment == "live""#,
     r#"principal == Service::"shop/cart""#,
     r#"principal in Namespace::"shop" || action == Action::"Charge""#,
+    r#"principal in [Service::"shop/cart", Namespace::"billing"] || principal in Service::"shop""#,
+    r#"if principal in Namespace::"shop" then principal == Service::"shop/cart" else principal is Service"#,
     r#"!(resource.environment like "s*")"#,
     r#"if principal == Service::"shop" then resource.environment == "live" else true"#,
     r#""live" == resource.environment && principal is Service"#,
@@ -73,8 +75,8 @@ const OF_REFUNDS: [&str; 6] = [
 const OF_LISTS: [&str; 2] =
     [r#"context == {customer: "customer-1"}"#, r#"context.customer == "other""#];
 const OF_SUBSCRIPTIONS: [&str; 2] = [
-    r#"context.types.contains("charge.successful")"#,
-    r#"context.consumer_group == "group-1" && context.types.isEmpty()"#,
+    r#"context has types && context.types.contains("charge.successful")"#,
+    r#"context.consumer_group == "group-1" && !(context has types)"#,
 ];
 
 /// What is decided without Cedar's evaluator, so that the comparison below is one of both.
@@ -87,12 +89,17 @@ fn common_conditions_need_no_evaluator() {
         r#"resource.environment != "sandbox" && context.initiator == "customer""#,
         "3 > -context.amount * 2 + 7 - context.amount",
     ];
-    let mixed =
-        [r#"context.amount < 3 && principal in Namespace::"shop" && context.amount + 1 >= 1"#];
-    let cedars = [
-        "if context.amount > 1 then true else false",
+        r#"if context.amount > 1 then principal is Service else context.currency == "NGN""#,
         r#"principal == Service::"shop" || context.amount > 1"#,
-        r#"context.currency == "NGN" || principal is Service"#,
+        r#"!(principal in [Namespace::"shop", Service::"other"]) && context.amount > 1"#,
+    ];
+    let mixed = [
+        r#"context.amount < 3 && context == {customer: "one"} && context.amount + 1 >= 1"#,
+    ];
+    let cedars = [
+        r#"principal == resource || context.amount > 1"#,
+        r#"action == Action::"Charge" || context.amount > 1"#,
+        r#"[context.currency].containsAll(["NGN"])"#,
     ];
     let rule = |condition: &&str| {
         format!(
@@ -106,9 +113,9 @@ fn common_conditions_need_no_evaluator() {
     let is_simple = |part: &Part| matches!(part, Part::Simple(_));
     let found: Vec<Vec<bool>> =
         policy.conditions.iter().map(|parts| parts.iter().map(is_simple).collect()).collect();
-    assert_eq!(found[..5], vec![vec![true]; 5]);
-    assert_eq!(found[5], [true, false, true]);
-    assert_eq!(found[6..], vec![vec![false]; 3]);
+    assert_eq!(found[..8], vec![vec![true]; 8]);
+    assert_eq!(found[8], [true, false, true]);
+    assert_eq!(found[9..], vec![vec![false]; 3]);
 }
 
 /// The scope of an action, with the conditions that fit it.

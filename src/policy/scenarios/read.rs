@@ -84,6 +84,7 @@ fn read_step(mut entry: Entry<'_, '_>, place: String) -> Option<Step> {
         "bank_account" => Ok(true),
         _ => Err("must be \"card\" or \"bank_account\"".to_owned()),
     });
+    let charge_reference = entry.text("charge_reference", false, text);
     let reason = entry.text("reason", false, text);
     let actor = entry.text("actor", false, text);
     let by = entry.text("by", false, text);
@@ -107,6 +108,7 @@ fn read_step(mut entry: Entry<'_, '_>, place: String) -> Option<Step> {
         is_bank_account: method.unwrap_or(false),
         reason,
         actor,
+        charge_reference,
         charge_amount,
         charge_age_seconds,
         consumer_group,

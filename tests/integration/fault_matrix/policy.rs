@@ -157,10 +157,54 @@ async fn a_full_limit_refuses_new_payments_and_no_repeats() {
     assert!(line.contains("\"rule_message\":\"two are enough\""), "{line}");
     assert_eq!(lab.posts("order-2"), 0);
     sidecars[1].charge(&order("order-0")).await.is_paid("REPLAYED");
-    let flag = folder.display().to_string();
-    let observing =
-        lab.sidecar().flag("--policy", &flag).flag("--policy-mode", "observe").start().await;
-    observing.charge(&order("order-2")).await.is_paid("DIRECT");
+}
+
+/// Limits of a policy that observes and of one on trial refuse nothing, are told, and fill the limits
+/// of those that enforce.
+#[tokio::test]
+async fn a_limit_that_is_not_enforced_is_counted_and_told() {
+    let lab = Lab::start().await;
+    let limit = |most: u32| {
+        format!(
+            "[[limit]]\nname = \"most-{most}\"\nmeasure = \"count\"\nmost = {most}\nwindow = \
+             \"31d\"\nby = [\"caller\"]\nactions = [\"Charge\"]\n"
+        )
+    };
+    let folders = [("active", limit(2)), ("candidate", limit(2) + &limit(1))].map(|(name, limits)| {
+        let folder = lab.folder.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("rules.cedar"), OPEN).unwrap();
+        std::fs::write(folder.join("limits.toml"), limits).unwrap();
+        folder.display().to_string()
+    });
+    let [active, candidate] = &folders;
+    let enforcing = lab.sidecar().flag("--policy", active).flag("--policy-candidate", candidate);
+    let enforcing = enforcing.start().await;
+    let over = async |sidecar: &Sidecar| {
+        let admin = sidecar.admin.trim_start_matches("http://");
+        let (_, metrics) = crate::support::process::get(admin, "/metrics").await;
+        let is_over = |line: &&str| line.starts_with("zentra_sidecar_policy_limits_over_total");
+        metrics.lines().filter(is_over).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let told = |role, limit: &str, count| {
+        let labels = format!(r#"limit="{limit}",operation="charge",role="{role}""#);
+        format!("zentra_sidecar_policy_limits_over_total{{{labels}}} {count}")
+    };
+    enforcing.charge(&order("order-1")).await.is_paid("DIRECT");
+    assert_eq!(over(&enforcing).await, [""; 0]);
+    enforcing.charge(&order("order-2")).await.is_paid("DIRECT");
+    let line = enforcing.said("a limit that is not enforced has no room for a payment").await;
+    assert!(line.contains(r#""role":"candidate","limit":"most-1""#), "{line}");
+    let full = enforcing.charge(&order("order-3")).await;
+    full.is_fault(Code::ResourceExhausted, "LIMIT_EXCEEDED", "no");
+    // Told once of the payment that both let pass, and of no limit that both have.
+    assert_eq!(over(&enforcing).await, [told("candidate", "most-1", 1)]);
+
+    let observing = lab.sidecar().flag("--policy", active).flag("--policy-mode", "observe");
+    let observing = observing.start().await;
+    observing.charge(&order("order-3")).await.is_paid("DIRECT");
+    observing.charge(&order("order-3")).await.is_paid("REPLAYED");
+    assert_eq!(over(&observing).await, [told("active", "most-2", 1)]);
 }
 
 /// Rows 33 and 37 for limits: what was begun gets its truth, and after a loss nobody hears `no`.

@@ -12,10 +12,8 @@ use crate::support::payment::{LONG_MS, Payment, charge, fence, outcome};
 pub(crate) async fn a_first_claim_runs_and_says_what_it_holds(stage: Stage) {
     let payment = charge("key", "order-1");
     let reply = stage.store.claim(&payment.claim(1)).await.unwrap();
-    assert_eq!(
-        reply.answer,
-        ClaimAnswer::Run { epoch: 1, look_up_first: false, first_sent_ms: reply.now_ms }
-    );
+    let (look_up_first, first_sent_ms, over) = (false, reply.now_ms, Vec::new());
+    assert_eq!(reply.answer, ClaimAnswer::Run { epoch: 1, look_up_first, first_sent_ms, over });
     let record = stage.record(&payment).await.unwrap();
     assert_eq!(record.subject, payment.subject);
     assert_eq!(record.state, State::Sent);

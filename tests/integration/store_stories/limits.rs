@@ -2,10 +2,7 @@
 
 use futures_util::future::join_all;
 use zentra_sidecar::domain::{Actor, Caller, Currency, Operation, Reason, Reference};
-use zentra_sidecar::idempotency::{
-    AfterLoss, Claim, ClaimAnswer, Class, CompleteAnswer, CounterId, Evidence, LimitName, Quantity,
-    Record, ReleaseAnswer, SetStop, SetStopAnswer, Stop, StopScope, Take,
-};
+use zentra_sidecar::idempotency::{AfterLoss, Binding, Claim, ClaimAnswer, Class, CompleteAnswer, CounterId, Evidence, LimitName, Quantity, Record, ReleaseAnswer, SetStop, SetStopAnswer, Stop, StopScope, Take};
 
 use super::Stage;
 use super::operating::{begin, settle};
@@ -34,6 +31,7 @@ fn of_the_charge(quantity: Quantity) -> Take {
         window_ms: 0,
         quantity,
         most: 1000,
+        binding: Binding::Enforced,
     }
 }
 
@@ -63,6 +61,42 @@ pub(crate) async fn a_limit_is_filled_to_the_last_unit_and_no_further(stage: Sta
     assert_eq!(stage.record(&numbered(65)).await, None, "nothing was written");
 }
 
+/// What only counts goes beyond its most, says so, and gives back as any other.
+pub(crate) async fn a_limit_that_is_not_enforced_counts_on_and_refuses_nothing(stage: Stage) {
+    let watched = |amount, binding| Take { binding, ..daily(amount, 100) };
+    let of = |number: usize, amount, binding| {
+        numbered(number).takes(vec![of_the_charge(Quantity::Amount(1)), watched(amount, binding)])
+    };
+    for (number, amount, binding, wanted) in [
+        (1, 60, Binding::Observed, vec![]),
+        (2, 40, Binding::OnTrial, vec![]),
+        (3, 1, Binding::Observed, vec![1]),
+        (4, 1000, Binding::OnTrial, vec![1]),
+    ] {
+        let answer = stage.claim(&of(number, amount, binding).claim(number as u128)).await;
+        let ClaimAnswer::Run { over, .. } = answer else { panic!("{answer:?}") };
+        assert_eq!(over, wanted, "{number}");
+    }
+    // The same counter, once it is enforced.
+    let enforced = |number: usize, amount| numbered(number).takes(vec![daily(amount, 100)]);
+    assert_eq!(left(&stage.claim(&enforced(5, 1).claim(5)).await), Some(0));
+    let declined = |number: usize, amount, binding| {
+        let failed = outcome(Class::Failed, &format!("chg_{number}"), 1);
+        of(number, amount, binding).evidence(number as u128, 1, failed)
+    };
+    stage.store.complete(&declined(4, 1000, Binding::OnTrial)).await.unwrap();
+    assert_eq!(left(&stage.claim(&enforced(5, 1).claim(5)).await), Some(0));
+    stage.store.complete(&declined(1, 60, Binding::Observed)).await.unwrap();
+    assert_eq!(left(&stage.claim(&enforced(5, 60).claim(5)).await), Some(59));
+    // Beside one that is enforced and full, nothing is taken from it.
+    let both = numbered(6).takes(vec![
+        watched(10, Binding::Observed),
+        Take { counter: CounterId::new(["other"]), ..daily(2, 1) },
+    ]);
+    assert_eq!(left(&stage.claim(&both.claim(6)).await), Some(1));
+    assert_eq!(left(&stage.claim(&enforced(5, 60).claim(5)).await), Some(59));
+}
+
 /// Of two limits that are full, the caller hears of the one that stays so for longer; and where
 /// one is full, nothing is taken from the other.
 pub(crate) async fn nothing_is_taken_where_one_of_two_limits_is_full(stage: Stage) {
@@ -72,6 +106,7 @@ pub(crate) async fn nothing_is_taken_where_one_of_two_limits_is_full(stage: Stag
         window_ms: 0,
         quantity: Quantity::One,
         most,
+        binding: Binding::Enforced,
     };
     let answer = stage.claim(&numbered(1).takes(vec![daily(9, 8), once(1)]).claim(1)).await;
     assert_eq!(left(&answer), Some(8));

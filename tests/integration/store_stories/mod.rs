@@ -110,6 +110,7 @@ stories! {
     limits:
         a_limit_is_filled_to_the_last_unit_and_no_further
         nothing_is_taken_where_one_of_two_limits_is_full
+        a_limit_that_is_not_enforced_counts_on_and_refuses_nothing
         a_record_beats_a_full_limit_and_counts_once
         what_came_to_nothing_goes_back_once
         refunds_never_exceed_their_charge

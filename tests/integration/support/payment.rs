@@ -4,11 +4,7 @@ use bytes::Bytes;
 use zentra_sidecar::domain::{
     Account, Caller, Currency, Environment, IdempotencyKey, Operation, Reference,
 };
-use zentra_sidecar::idempotency::{
-    AfterLoss, Attempt, Claim, Class, CounterId, Doubt, Evidence, Fence, Fingerprint,
-    FingerprintKeys, KeyDigest, LimitName, MAX_SUM, Outcome, OwnerId, Periods, Quantity, Release,
-    Scope, Source, Subject, Take, Verdict, Work,
-};
+use zentra_sidecar::idempotency::{AfterLoss, Attempt, Binding, Claim, Class, CounterId, Doubt, Evidence, Fence, Fingerprint, FingerprintKeys, KeyDigest, LimitName, MAX_SUM, Outcome, OwnerId, Periods, Quantity, Release, Scope, Source, Subject, Take, Verdict, Work};
 
 /// A lease or retention that outlasts every test.
 pub(crate) const LONG_MS: u64 = 3_600_000;
@@ -55,6 +51,7 @@ pub(crate) fn daily(amount: u64, most: u64) -> Take {
         window_ms: 24 * 3_600_000,
         quantity: Quantity::Amount(amount),
         most,
+        binding: Binding::Enforced,
     }
 }
 

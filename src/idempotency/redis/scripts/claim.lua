@@ -1,5 +1,5 @@
 -- ARGV[15]: what is taken from counters, a line each: limit, counter, window's length (ms), kind
--- (n: one, a: an amount, r: the rest), amount, most. ARGV from 18: refused; currency; counters that
+-- (n: one, a: an amount, r: the rest; a capital where it refuses nothing), amount, most. ARGV from 18: refused; currency; counters that
 -- were lost are full. Fingerprints from ARGV[21].
 local refused = ARGV[18] == '1'
 local look_ups_first, used, lost_at = canary()
@@ -33,9 +33,9 @@ local function recover(record)
   return { now, 'RECOVER', look_up_only and 1 or 0, stopped and 1 or 0, flat(record) }
 end
 
-local function run(record)
+local function run(record, over)
   leased(record)
-  return { now, 'RUN', record.epoch, record.ambiguous and 1 or 0, record.first_sent }
+  return { now, 'RUN', record.epoch, record.ambiguous and 1 or 0, record.first_sent, over }
 end
 
 local function existing(record)
@@ -49,7 +49,7 @@ local function existing(record)
   if record.owner == owner and (is_leased or record.state == 'SENT') then
     if look_ups_first then record.ambiguous = '1' end
     if tonumber(record.epoch) > 1 or look_up_only then return recover(record) end
-    return run(record)
+    return run(record, '')
   end
   if is_leased then
     if not record.waiter then redis.call('HSET', KEYS[1], 'waiter', '1') end
@@ -79,12 +79,15 @@ local function taken()
   return { now, 'TAKEN', same_caller and 1 or 0, outcome, look_ups_first and 1 or 0 }
 end
 
--- What is taken: for the record, and for the counters; or the limit that stays full for longest.
+-- What is taken: for the record, and for the counters, and the places of what had no room and refuses
+-- nothing; or the limit that stays full for longest.
 local function take()
-  local lines, writes, full = {}, {}, nil
+  local lines, writes, over, full, place = {}, {}, {}, nil, -1
   for line in string.gmatch(ARGV[15], '[^\n]+') do
     local limit, counter, length, kind, amount, most =
       string.match(line, '^(%S+) (%x+) (%d+) (%a) (%d+) (%d+)$')
+    local refuses = kind == string.lower(kind)
+    kind, place = string.lower(kind), place + 1
     local key = prefix .. 'l:' .. counter
     length, amount = tonumber(length), tonumber(amount)
     local stored = redis.call('HMGET', key, 'window', 'sum')
@@ -99,17 +102,18 @@ local function take()
       left = 0
     end
     if kind == 'r' then amount = math.max(1, left) end
-    if amount > left then
+    if amount > left and refuses then
       local resets = length > 0 and math.max(0, ends - now) or math.huge
       if not full or resets > full.resets then
         full = { resets = resets, limit = limit, left = left }
       end
     else
+      if amount > left then over[#over + 1] = text(place) end
       lines[#lines + 1] = counter .. ' ' .. text(window) .. ' ' .. kind .. ' ' .. text(amount)
-      writes[#writes + 1] = { key, text(window), text(sum + amount), text(ends) }
+      writes[#writes + 1] = { key, text(window), text(math.min(sum + amount, 9007199254740991)), text(ends) }
     end
   end
-  return table.concat(lines, '\n'), writes, full
+  return table.concat(lines, '\n'), writes, full, table.concat(over, ' ')
 end
 
 local record = load(KEYS[1])
@@ -118,7 +122,7 @@ if refused then return { now, 'REFUSED', look_ups_first and 1 or 0 } end
 if stopped then return { now, 'STOPPED', stopped[1], stopped[2], look_ups_first and 1 or 0 } end
 local other = taken()
 if other then return other end
-local reservations, writes, full = take()
+local reservations, writes, full, over = take()
 if full then
   local resets = full.resets < math.huge and text(full.resets) or ''
   return { now, 'FULL', full.limit, text(full.left), resets, look_ups_first and 1 or 0 }
@@ -128,7 +132,7 @@ record.state, record.epoch, record.first_sent = 'SENT', '1', text(now)
 if look_ups_first then record.ambiguous, record.born_ambiguous = '1', '1' end
 if reservations ~= '' then record.reservations, record.held = reservations, '1' end
 if not used then redis.call('HSET', KEYS[3], 'used', '1') end
-local answer = run(record)
+local answer = run(record, over)
 for _, write in ipairs(writes) do
   redis.call('HSET', write[1], 'window', write[2], 'sum', write[3])
   expire(write[1], write[4])
