@@ -135,3 +135,7 @@ impl WaitingSince {
 /// The number of a try, from 1 on, as the transport finds it in the request's extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TryNumber(pub u32);
+/// When the own time of a try is over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AttemptEnds(pub(super) Instant);
+
