@@ -52,6 +52,7 @@ async fn end(batches: usize, limit: Duration) -> (Duration, Vec<Value>) {
     let began = Instant::now();
     exports.flush(limit).await;
     let took = began.elapsed();
+    drop(exports);
     let lines = logs.take();
     let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let told = lines.map(|line| line["fields"].clone()).filter(|it| it["message"] == LEFT);
