@@ -52,7 +52,9 @@ pub fn start(
         None => Tracer::off(),
         Some(protocol) => {
             let exporter = span_exporter(protocol, headers)?;
-            let queue = exports.send_spans(exporter, settings.queue);
+            let export_timeout = settings.queue.export_timeout.min(settings.sending.traces);
+            let queue = QueueSettings { export_timeout, ..settings.queue };
+            let queue = exports.send_spans(exporter, queue);
             let provider = SdkTracerProvider::builder()
                 .with_resource(export::resource())
                 .with_span_processor(queue)
@@ -62,7 +64,9 @@ pub fn start(
     };
     let mut readers = Vec::new();
     if let Some(protocol) = settings.metrics {
-        let reader = SharedReader::new(settings.push.temporality);
+        let timeout = settings.push.timeout.min(settings.sending.metrics);
+        let push = PushSettings { timeout, ..settings.push };
+        let reader = SharedReader::new(push.temporality);
         readers.push(reader.clone());
         let (exporter, end) = (metric_exporter(protocol, push, headers)?, exports.end.clone());
         let pushing = push::run(reader, exporter, push, end);
@@ -109,7 +113,6 @@ impl Drop for Exports {
         if spans > 0 {
             tracing::warn!(spans, "spans were left when the process ended");
         }
-        drop(self.telemetry);
     }
 }
 
