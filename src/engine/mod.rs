@@ -12,6 +12,7 @@ mod mutated;
 mod news;
 mod observed;
 mod payment;
+mod progress;
 mod steps;
 mod terms;
 
