@@ -264,13 +264,13 @@ impl Audit {
     /// A record was moved without a call of its own.
     pub fn moved(&self, mover: Mover, recorded: Recorded<'_>) {
         let Some(inner) = &self.0 else { return };
-        let by = match mover {
-            Mover::Reconciler => "reconciler",
-            Mover::Read => "read",
-        };
-        // There is a record of it: it was let through.
-        let decision = Some(Decision::Allowed.as_str());
-        inner.write(&Line { by: Some(by), decision, ..inner.recorded("moved", recorded) });
+        inner.write(&inner.moved(mover, recorded));
+    }
+
+    /// The same, of what the store has not confirmed: it may or may not have moved.
+    pub fn moved_unconfirmed(&self, mover: Mover, recorded: Recorded<'_>) {
+        let Some(inner) = &self.0 else { return };
+        inner.write(&Line { stored: Some(false), ..inner.moved(mover, recorded) });
     }
 
     /// An operator acts on a record, or on the account.
@@ -370,6 +370,16 @@ impl Inner {
     fn recorded<'a>(&'a self, audit: &'static str, recorded: Recorded<'a>) -> Line<'a> {
         let policy = recorded.policy;
         let mut line = Line {
+    fn moved<'a>(&'a self, mover: Mover, recorded: Recorded<'a>) -> Line<'a> {
+        let by = match mover {
+            Mover::Reconciler => "reconciler",
+            Mover::Read => "read",
+        };
+        // There is a record of it: it was let through.
+        let decision = Some(Decision::Allowed.as_str());
+        Line { by: Some(by), decision, ..self.recorded("moved", recorded) }
+    }
+
             key_digest: Some(recorded.digest),
             outcome: Some(recorded.outcome),
             provider_id: recorded.provider_id,
