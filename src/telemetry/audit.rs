@@ -150,6 +150,8 @@ pub struct Stopped<'a> {
     pub caller: Option<&'a Caller>,
     /// One currency, or all.
     pub currency: Option<Currency>,
+    /// When it ends by itself, where it does.
+    pub until: Option<Timestamp>,
 }
 
 /// A payment as its record tells it.
@@ -287,6 +289,7 @@ impl Audit {
             caller: stop.and_then(|stop| stop.caller).map(Caller::as_str),
             currency: stop.and_then(|stop| stop.currency).map(Currency::code),
             stop: Some(stop.map_or("all", |stop| stop.name)),
+            until: stop.and_then(|stop| stop.until).map(at),
             ..inner.line("operator", operation)
         };
         inner.write(&acted(act, line));
@@ -367,9 +370,6 @@ impl Inner {
         }
     }
 
-    fn recorded<'a>(&'a self, audit: &'static str, recorded: Recorded<'a>) -> Line<'a> {
-        let policy = recorded.policy;
-        let mut line = Line {
     fn moved<'a>(&'a self, mover: Mover, recorded: Recorded<'a>) -> Line<'a> {
         let by = match mover {
             Mover::Reconciler => "reconciler",
@@ -380,6 +380,9 @@ impl Inner {
         Line { by: Some(by), decision, ..self.recorded("moved", recorded) }
     }
 
+    fn recorded<'a>(&'a self, audit: &'static str, recorded: Recorded<'a>) -> Line<'a> {
+        let policy = recorded.policy;
+        let mut line = Line {
             key_digest: Some(recorded.digest),
             outcome: Some(recorded.outcome),
             provider_id: recorded.provider_id,

@@ -75,6 +75,8 @@ pub(super) struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stop: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) by: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) why: Option<&'a str>,
