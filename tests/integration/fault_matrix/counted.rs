@@ -3,6 +3,7 @@
 use super::answers::status;
 use super::lab::{Lab, token};
 use super::metrics::shown;
+use super::sidecar::Sidecar;
 use super::store_faults::lock;
 use super::told::order;
 use crate::support::requests::DECLINED_CARD;
@@ -15,21 +16,12 @@ fn counts(text: &str, metric: &str) -> Vec<String> {
     counted.map(|it| it.trim_start().to_owned()).collect()
 }
 
-#[tokio::test]
-async fn each_event_counts_where_it_belongs_and_once() {
-    let mut lab = Lab::start().await;
-    lab.zentra_dedupes(false, false);
-    let launch = lab.sidecar().flag("--lease-seconds", "30").flag("--store-timeout-ms", "2000");
-    let launch = launch.flag("--attempt-timeout-seconds", "1");
-    // The first answer, and the sixth POST.
-    let launch = launch.failpoint("after_answer:wait,before_send:wait:6");
-    let mut sidecar = launch.start().await;
-
-    // A payment, a duplicate that waits for it, and a retry.
-    let first = order("order-1");
-    let (paid, duplicate) = tokio::join!(sidecar.charge(&first), async {
+/// A payment, a duplicate that waits for it, and a retry.
+async fn paid_once(lab: &Lab, sidecar: &Sidecar) {
+    let order = order("order-1");
+    let (paid, duplicate) = tokio::join!(sidecar.charge(&order), async {
         sidecar.reached("after_answer").await;
-        tokio::join!(sidecar.charge(&first), async {
+        tokio::join!(sidecar.charge(&order), async {
             let listens = async || {
                 let words = ["PUBSUB", "NUMSUB", "{zs:default:simulated}:ends"];
                 lab.redis().ask::<(String, u32)>(&words).await.1 > 0
@@ -43,7 +35,30 @@ async fn each_event_counts_where_it_belongs_and_once() {
     });
     paid.is_paid("DIRECT");
     duplicate.is_paid("REPLAYED");
-    sidecar.charge(&first).await.is_paid("REPLAYED");
+    sidecar.charge(&order).await.is_paid("REPLAYED");
+}
+
+/// One whose outcome the store does not take.
+async fn not_stored(lab: &mut Lab, sidecar: &Sidecar) {
+    let order = order("order-5");
+    let (told, ()) = tokio::join!(sidecar.charge(&order), async {
+        sidecar.reached("before_send").await;
+        lock(lab).await;
+        sidecar.release().await;
+    });
+    told.is_paid("DIRECT");
+}
+
+#[tokio::test]
+async fn each_event_counts_where_it_belongs_and_once() {
+    let mut lab = Lab::start().await;
+    lab.zentra_dedupes(false, false);
+    let launch = lab.sidecar().flag("--lease-seconds", "30").flag("--store-timeout-ms", "2000");
+    let launch = launch.flag("--attempt-timeout-seconds", "1");
+    // The first answer, and the sixth POST.
+    let launch = launch.failpoint("after_answer:wait,before_send:wait:6");
+    let mut sidecar = launch.start().await;
+    paid_once(&lab, &sidecar).await;
     // One that is sent twice, one that is found, and one that is declined.
     lab.next_post("order-2", status(503, None, false));
     sidecar.charge(&order("order-2")).await.is_paid("DIRECT");
@@ -52,14 +67,7 @@ async fn each_event_counts_where_it_belongs_and_once() {
     let good = std::mem::replace(&mut sidecar.token, token(&lab.zentra, DECLINED_CARD).await);
     assert_eq!(sidecar.charge(&order("order-4")).await.outcome().status, "FAILED");
     sidecar.token = good;
-    // One whose outcome the store does not take.
-    let last = order("order-5");
-    let (told, ()) = tokio::join!(sidecar.charge(&last), async {
-        sidecar.reached("before_send").await;
-        lock(&mut lab).await;
-        sidecar.release().await;
-    });
-    told.is_paid("DIRECT");
+    not_stored(&mut lab, &sidecar).await;
 
     let text = shown(&sidecar).await;
     let charges = "operation=\"charge\"";

@@ -3,6 +3,10 @@
 use http::Method;
 use serde_json::Value;
 use tokio::sync::Notify;
+use zentra_sidecar::gateway::{Call, CardData, Gateway};
+use zentra_sidecar::policy::Policies;
+use zentra_sidecar::readiness;
+use zentra_sidecar::shutdown::Draining;
 use zentra_sidecar::upstream::Upstream;
 
 use super::*;
@@ -83,6 +87,29 @@ async fn an_outcome_whose_storing_was_never_answered_is_on_record() {
     let counted = Story::counted(&telemetry, name);
     assert_eq!(counted, [format!("{name}{{operation=\"charge\"}} 1")]);
     assert!(Story::counted(&telemetry, "zentra_sidecar_money_moved_minor_total").is_empty());
+}
+
+/// The same where a caller's read has shown it.
+#[tokio::test(start_paused = true)]
+async fn an_outcome_that_a_read_has_shown_is_on_record_too() {
+    let Story { parts, store, lines, .. } = Story::begin(Duration::ZERO).await;
+    store.loses_outcomes.store(3, Ordering::Relaxed);
+    let settings = sidecar::settings("http://127.0.0.1:1", &[]);
+    let keys = parts.keys.checks();
+    let (readiness, _) = readiness::checked(store, keys, Draining::default()).await;
+    let engine = app::engine(&settings, Arc::new(StandingClock), parts);
+    let policies = Arc::new(Policies::none());
+    let gateway = Gateway::new(engine, CardData::Refuse, readiness, policies);
+    let call = Call {
+        caller: Caller::new("local").unwrap(),
+        answer_by: Instant::now() + Duration::from_secs(5),
+        admitted: Admitted::default(),
+    };
+    gateway.get_charge(call, Reference::new("order-1").unwrap()).await.unwrap();
+    gateway.finish().await;
+    let found = [json!("moved"), json!("SUCCEEDED"), json!("yes"), json!(false)];
+    assert_eq!(Story::told(&lines)[1..], [found]);
+    assert_eq!(lines.all()[1]["by"], json!("read"));
 }
 
 /// `reconcile` alone: its end waits for what is being stored, and for the line.
