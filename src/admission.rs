@@ -1,13 +1,12 @@
 //! How many calls the sidecar takes at once. What is above that is refused at the door, before
 //! it costs anything.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::error::{Error, Reason, Retry};
+use crate::error::{Error, Overload, Retry};
 
 /// The least and the most that a refused call is asked to wait; between them chance decides, so
 /// that those who were refused together do not come back together.
@@ -33,7 +32,6 @@ impl Default for AdmissionSettings {
 pub struct Admission {
     in_flight: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
-    refused: Arc<AtomicU64>,
 }
 
 /// A call's place. It is given back with the last clone, which the work on a payment holds to its
@@ -55,7 +53,6 @@ impl Admission {
         Self {
             in_flight: Arc::new(Semaphore::new(settings.in_flight)),
             waiting: Arc::new(Semaphore::new(settings.waiting)),
-            refused: Arc::default(),
         }
     }
 
@@ -70,10 +67,7 @@ impl Admission {
                 let permit = Mutex::new(permit);
                 Ok(Admitted(Some(Arc::new(Place { permit, in_flight, waiting }))))
             }
-            Err(_) => {
-                self.refused.fetch_add(1, Ordering::Relaxed);
-                Err(overloaded())
-            }
+            Err(_) => Err(overloaded(Overload::Door)),
         }
     }
 
@@ -82,17 +76,11 @@ impl Admission {
     pub fn free(&self) -> usize {
         self.in_flight.available_permits()
     }
-
-    /// Calls that were refused.
-    #[must_use]
-    pub fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
-    }
 }
 
-fn overloaded() -> Error {
+fn overloaded(at: Overload) -> Error {
     let wait = Duration::from_millis(rand::random_range(WAIT_MS));
-    Error::new(Reason::Overloaded).retry(Retry::After(wait))
+    Error::overloaded(at).retry(Retry::After(wait))
 }
 
 impl Admitted {
@@ -113,7 +101,8 @@ impl Admitted {
     /// `OVERLOADED` where all places are taken.
     pub fn works(&self) -> Result<(), Error> {
         let Some(place) = self.0.as_ref().filter(|place| place.only_waits()) else { return Ok(()) };
-        let working = place.in_flight.clone().try_acquire_owned().map_err(|_| overloaded())?;
+        let working = place.in_flight.clone().try_acquire_owned();
+        let working = working.map_err(|_| overloaded(Overload::Wait))?;
         place.take(working);
         Ok(())
     }
@@ -143,6 +132,7 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Reason;
 
     fn door(in_flight: usize, waiting: usize) -> Admission {
         Admission::new(AdmissionSettings { in_flight, waiting })
@@ -153,10 +143,9 @@ mod tests {
         let door = door(1, 1);
         let inside = door.enter().unwrap();
         let error = door.enter().unwrap_err();
-        assert_eq!(error.reason(), Reason::Overloaded);
+        assert_eq!((error.reason(), error.overload()), (Reason::Overloaded, Some(Overload::Door)));
         let Retry::After(wait) = error.retry_advice() else { panic!("a wait") };
         assert!(WAIT_MS.contains(&u64::try_from(wait.as_millis()).unwrap()));
-        assert_eq!(door.refused(), 1);
         drop(inside);
         assert!(door.enter().is_ok());
     }
@@ -167,7 +156,7 @@ mod tests {
         let verify = door.enter().unwrap();
         verify.waits();
         let other = door.enter().unwrap();
-        assert_eq!(verify.works().unwrap_err().reason(), Reason::Overloaded);
+        assert_eq!(verify.works().unwrap_err().overload(), Some(Overload::Wait));
         let takes_over = tokio::spawn({
             let verify = verify.clone();
             async move { verify.works_when_it_can().await }

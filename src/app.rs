@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 mod reconciling;
 
-pub use reconciling::{Reconciling, reconcile};
+pub use reconciling::{Reconciling, reconcile, reconcile_over};
 
 use crate::admin;
 use crate::admission::Admission;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands;
+use crate::commands::{self, Ended};
 use crate::config::ServeArgs;
 use crate::process;
 
@@ -58,24 +58,26 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(fault) => return commands::failed(format!("cannot start its threads: {fault}")),
     };
-    let code = runtime.block_on(run(cli));
+    let Ended { code, last_words } = runtime.block_on(run(cli));
     // Not by dropping it: a thread that reads from a mount that hangs would be waited for.
     runtime.shutdown_timeout(THREADS_END);
+    // What was cut off has told of itself by now.
+    drop(last_words);
     code
 }
 
-/// Runs one command; the exit code is 0, 1 where it failed, or 2 where it was called wrongly.
-pub async fn run(cli: Cli) -> ExitCode {
+/// Runs one command; its exit code is 0, 1 where it failed, or 2 where it was called wrongly.
+pub async fn run(cli: Cli) -> Ended {
     if let Err(fault) = process::keep_memory_private() {
-        return commands::failed(format!("cannot keep the memory private: {fault}"));
+        return commands::failed(format!("cannot keep the memory private: {fault}")).into();
     }
-    match cli.command {
-        Command::Serve(args) => commands::serve::run(&args).await,
+    let code = match cli.command {
+        Command::Serve(args) => return commands::serve::run(&args).await,
+        Command::Reconcile(args) => return commands::reconcile::run(args).await,
         #[cfg(feature = "simulator")]
         Command::Dev(args) => commands::dev::run(args).await,
         #[cfg(feature = "simulator")]
         Command::Simulate(args) => commands::simulate::run(args).await,
-        Command::Reconcile(args) => commands::reconcile::run(args).await,
         Command::Records(args) => commands::records::run(args).await,
         Command::Policy(args) => commands::policy::run(&args),
         Command::Stop(args) => commands::stop::stop(args).await,
@@ -84,5 +86,6 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Config(args) => commands::config::run(&args),
         Command::Health(args) => commands::health::run(args).await,
         Command::Proto(args) => commands::proto::run(&args),
-    }
+    };
+    code.into()
 }

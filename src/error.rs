@@ -8,7 +8,7 @@ mod reason;
 use std::fmt;
 use std::time::Duration;
 
-pub use facts::Ruled;
+pub use facts::{Overload, Ruled};
 
 use crate::domain::{ProviderText, Violations};
 
@@ -139,6 +139,7 @@ struct Details {
     ruled: Option<Ruled>,
     operator_text: Box<str>,
     attempts: Option<u32>,
+    overload: Option<Overload>,
     is_audited: bool,
 }
 
@@ -159,6 +160,7 @@ impl Error {
             ruled: None,
             operator_text: "".into(),
             attempts: None,
+            overload: None,
             is_audited: false,
         };
         Self { reason, details: Box::new(details) }

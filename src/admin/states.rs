@@ -45,12 +45,8 @@ impl Doors {
     pub fn show(self, telemetry: &Telemetry) {
         let Self { admission, connections, tls } = self;
         let meter = telemetry.meter();
-        let door = admission.clone();
         gauge(meter, metric::CALL_PLACES_FREE, "Free places for calls.", move || {
-            Some(count(door.free()))
-        });
-        counter(meter, metric::CALLS_REFUSED, "Calls refused at the door.", move || {
-            admission.refused()
+            Some(count(admission.free()))
         });
         show_connections(meter, connections, tls);
     }

@@ -10,6 +10,7 @@ use super::{Parts, StartError, bind_error, engine};
 use crate::admin;
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::engine::Engine;
 use crate::readiness;
 use crate::reconciler::Reconciler;
 use crate::shutdown::Draining;
@@ -19,6 +20,7 @@ use crate::telemetry::Telemetry;
 pub struct Reconciling {
     admin_address: SocketAddr,
     draining: Draining,
+    engine: Engine,
     work: JoinHandle<()>,
     admin: JoinHandle<()>,
 }
@@ -32,7 +34,20 @@ pub async fn reconcile(
     clock: Arc<dyn Clock>,
     telemetry: Telemetry,
 ) -> Result<Reconciling, StartError> {
-    let parts = Parts::of(&settings, clock.clone(), telemetry.clone())?;
+    let parts = Parts::of(&settings, clock.clone(), telemetry)?;
+    reconcile_over(settings, clock, parts).await
+}
+
+/// Starts one over any transport and store.
+///
+/// # Errors
+/// As [`reconcile`].
+pub async fn reconcile_over(
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    parts: Parts,
+) -> Result<Reconciling, StartError> {
+    let telemetry = parts.telemetry.clone();
     let unbound = |fault| bind_error(&settings.admin_listen, fault);
     let listener = TcpListener::bind(settings.admin_listen).await.map_err(unbound)?;
     let admin_address = listener.local_addr().map_err(unbound)?;
@@ -55,10 +70,10 @@ pub async fn reconcile(
             () = key.watch() => {}
         }
     });
-    let reconciler = Reconciler::new(engine, settings.reconciler);
+    let reconciler = Reconciler::new(engine.clone(), settings.reconciler);
     let work = tokio::spawn(reconciler.run(draining.clone()));
     let admin = tokio::spawn(admin::serve(listener, readiness, telemetry));
-    Ok(Reconciling { admin_address, draining, work, admin })
+    Ok(Reconciling { admin_address, draining, engine, work, admin })
 }
 
 impl Reconciling {
@@ -68,13 +83,15 @@ impl Reconciling {
         self.admin_address
     }
 
-    /// Ends the work. A pass is not waited for: another process begins where this one left off.
+    /// Ends the work. A pass is not waited for: another process begins where this one left off. What
+    /// is being stored is, so that it is told of.
     ///
     /// # Errors
     /// Where the work had ended abnormally before.
     pub async fn shut_down(self) -> Result<(), tokio::task::JoinError> {
         self.draining.begin();
         let ended = self.work.await;
+        self.engine.finish().await;
         self.admin.abort();
         ended
     }

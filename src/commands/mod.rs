@@ -23,8 +23,33 @@ use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use crate::config::{Faults, ServeArgs, Settings};
+use crate::telemetry::lines::Lines;
 use crate::telemetry::logs;
 use crate::telemetry::settings::OtelSettings;
+use crate::telemetry::start::Exports;
+
+/// How a command ended.
+pub struct Ended {
+    /// The process's exit code.
+    pub code: ExitCode,
+    /// What is kept until the runtime has ended.
+    pub last_words: Option<LastWords>,
+}
+
+impl From<ExitCode> for Ended {
+    fn from(code: ExitCode) -> Self {
+        Self { code, last_words: None }
+    }
+}
+
+/// What has to outlive the runtime: the end drops work that is cut off, and that tells of itself
+/// then, with spans and lines of both logs.
+pub struct LastWords {
+    /// Tells, when dropped, what could not be sent.
+    exports: Exports,
+    /// Writes, when dropped, whatever waits. After all who have something to say.
+    _lines: Lines,
+}
 
 /// The exit code of a command that was called wrongly.
 const WRONG_USE: u8 = 2;

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{failed, operator, say, serve};
+use super::{Ended, failed, operator, say, serve};
 use crate::app;
 use crate::clock::SystemClock;
-use crate::config::ServeArgs;
+use crate::config::{ServeArgs, Settings};
 use crate::reconciler::Reconciler;
-use crate::telemetry::start::FLUSH;
+use crate::shutdown::Signals;
+use crate::telemetry::Telemetry;
+use crate::telemetry::start::{Exports, FLUSH};
 
 /// For how long, and where.
 #[derive(Args, Clone, Debug)]
@@ -25,8 +27,11 @@ pub struct ReconcileArgs {
 }
 
 /// Runs until a signal, or once.
-pub async fn run(args: ReconcileArgs) -> ExitCode {
-    if args.once { once(&args.serve).await } else { until_signalled(&args.serve).await }
+pub async fn run(args: ReconcileArgs) -> Ended {
+    match args.once {
+        true => once(&args.serve).await.into(),
+        false => until_signalled(&args.serve).await,
+    }
 }
 
 async fn once(args: &ServeArgs) -> ExitCode {
@@ -51,12 +56,22 @@ async fn once(args: &ServeArgs) -> ExitCode {
     }
 }
 
-async fn until_signalled(args: &ServeArgs) -> ExitCode {
+async fn until_signalled(args: &ServeArgs) -> Ended {
     let begun = match serve::begin(args) {
         Ok(begun) => begun,
-        Err(code) => return code,
+        Err(code) => return code.into(),
     };
-    let serve::Begun { settings, mut signals, telemetry, exports, lines: _lines } = begun;
+    let serve::Begun { settings, signals, telemetry, mut last_words } = begun;
+    let code = reconcile(settings, signals, telemetry, &mut last_words.exports).await;
+    Ended { code, last_words: Some(last_words) }
+}
+
+async fn reconcile(
+    settings: Settings,
+    mut signals: Signals,
+    telemetry: Telemetry,
+    exports: &mut Exports,
+) -> ExitCode {
     if let Err(code) = operator::shared(&settings) {
         return code;
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{failed, settings, wrong_settings};
+use super::{Ended, LastWords, failed, settings, wrong_settings};
 use crate::app::{self, End, Running};
 use crate::clock::SystemClock;
 use crate::config::{ServeArgs, Settings};
@@ -14,7 +14,6 @@ use crate::idempotency::redis::StoreUrl;
 use crate::process;
 use crate::shutdown::Signals;
 use crate::telemetry::Telemetry;
-use crate::telemetry::lines::Lines;
 use crate::telemetry::logs;
 use crate::telemetry::start::{self, Exports, FLUSH};
 
@@ -27,11 +26,21 @@ const LEAST_FLUSH: Duration = Duration::from_millis(250);
 const FILES_BESIDE: usize = 512;
 
 /// Serves until SIGTERM or SIGINT, then drains.
-pub async fn run(args: &ServeArgs) -> ExitCode {
-    let Begun { settings, signals, telemetry, exports, lines: _lines } = match begin(args) {
+pub async fn run(args: &ServeArgs) -> Ended {
+    let Begun { settings, signals, telemetry, mut last_words } = match begin(args) {
         Ok(begun) => begun,
-        Err(code) => return code,
+        Err(code) => return code.into(),
     };
+    let code = serve(settings, signals, telemetry, &mut last_words.exports).await;
+    Ended { code, last_words: Some(last_words) }
+}
+
+async fn serve(
+    settings: Settings,
+    signals: Signals,
+    telemetry: Telemetry,
+    exports: &mut Exports,
+) -> ExitCode {
     if settings.store.url == StoreUrl::Memory {
         tracing::warn!(
             "payments are remembered in this process's memory only: after its end, only Zentra's \
@@ -109,10 +118,8 @@ pub(super) struct Begun {
     pub(super) signals: Signals,
     /// Where operators are told.
     pub(super) telemetry: Telemetry,
-    /// What has to be sent before the end.
-    pub(super) exports: Exports,
-    /// The log's and the audit log's queues, which end when this is dropped.
-    pub(super) lines: Lines,
+    /// What has to be sent and written before the end.
+    pub(super) last_words: LastWords,
 }
 
 /// Reads the settings, and sets up log, audit log, signals and telemetry.
@@ -126,7 +133,7 @@ pub(super) fn begin(args: &ServeArgs) -> Result<Begun, ExitCode> {
     let headers = settings.otlp_headers.clone().unwrap_or_default();
     let started = audit.and_then(|audit| start::start(&settings.otel, &headers, audit, &lines));
     let (telemetry, exports) = started.map_err(failed)?;
-    Ok(Begun { settings, signals, telemetry, exports, lines })
+    Ok(Begun { settings, signals, telemetry, last_words: LastWords { exports, _lines: lines } })
 }
 
 /// Serves until a signal, then drains and sends what is left to tell. A second signal ends the
@@ -134,7 +141,7 @@ pub(super) fn begin(args: &ServeArgs) -> Result<Begun, ExitCode> {
 pub(super) async fn until_signalled(
     mut running: Running,
     mut signals: Signals,
-    exports: Exports,
+    exports: &mut Exports,
 ) -> ExitCode {
     tokio::select! {
         () = signals.next() => {}

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{failed, operator, say};
 use crate::config::ServeArgs;
@@ -120,10 +120,12 @@ async fn set(engine: &Engine, args: &StopArgs) -> Result<String, String> {
         until_ms: None,
     };
     let set = SetStop { stop, for_ms: args.r#for.as_deref().map(milliseconds).transpose()? };
+    // The store's clock decides, and is not known before; the two are told of one moment all the same.
+    let until = set.for_ms.and_then(|for_ms| ends(engine.clock().now(), for_ms));
     let audit = |stage| {
         let (by, why) = (Some(set.stop.by.as_str()), Some(set.stop.reason.as_str()));
         let act = OperatorAct { act: "stop", stage, by, why };
-        engine.telemetry().audit().stop(act, Some(told(&set.stop)));
+        engine.telemetry().audit().stop(act, Some(Stopped { until, ..told(&set.stop) }));
     };
     audit(Stage::Begun);
     match repeated(|| engine.store().stop(&set)).await {
@@ -145,6 +147,11 @@ async fn set(engine: &Engine, args: &StopArgs) -> Result<String, String> {
         covers(&stop.scope),
         stop.id
     ))
+}
+
+/// The moment at which a stop that is set now ends by itself.
+fn ends(now: Timestamp, for_ms: u64) -> Option<Timestamp> {
+    now.checked_add(Duration::from_millis(for_ms)).ok()
 }
 
 /// Eight letters and digits: short enough to be read aloud.
@@ -224,17 +231,19 @@ fn line(stop: &Stop, now_ms: u64) -> String {
 
 fn told(stop: &Stop) -> Stopped<'_> {
     let StopScope { operation, caller, currency } = &stop.scope;
+    let until_ms = stop.until_ms.and_then(|until_ms| i64::try_from(until_ms).ok());
     Stopped {
         name: stop.id.as_str(),
         operation: *operation,
         caller: caller.as_ref(),
         currency: *currency,
+        until: until_ms.and_then(|until_ms| Timestamp::from_millisecond(until_ms).ok()),
     }
 }
 
 /// One that is not in force, of which no more is known than its name.
 fn unknown(name: &Reference) -> Stopped<'_> {
-    Stopped { name: name.as_str(), operation: None, caller: None, currency: None }
+    Stopped { name: name.as_str(), operation: None, caller: None, currency: None, until: None }
 }
 
 fn covers(scope: &StopScope) -> String {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::payment::Payment;
 use super::{Executed, Shared};
 use crate::domain::{Execution, ExecutionPath, ProviderText};
-use crate::error::{Error, MoneyMoved, Reason, Retry};
+use crate::error::{Error, MoneyMoved, Overload, Reason, Retry};
 use crate::idempotency::{Class, Full, Outcome, Record, State, Stop, StoreError};
 use crate::zentra::{Trouble, TroubleKind};
 
@@ -124,7 +124,11 @@ pub(super) fn refused(trouble: &Trouble) -> Error {
             Reason::OutcomeUnknown
         }
     };
-    noted(Error::new(reason).sent(!trouble.kind.was_kept_back()), trouble)
+    let error = match trouble.kind {
+        TroubleKind::NoTime => Error::overloaded(Overload::Queue),
+        _ => Error::new(reason),
+    };
+    noted(error.sent(!trouble.kind.was_kept_back()), trouble)
 }
 
 /// With what Zentra said, and with its wait where it asks for less.

@@ -1,7 +1,5 @@
 //! One call's way to its payment: claim it, wait for whoever has it, or make it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use opentelemetry::context::FutureExt as _;
@@ -10,6 +8,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::answer::{key_reused, limit_full, reference_taken, stopped, store_failed, unknown};
 use super::attempts::Session;
 use super::payment::Payment;
+use super::progress::Progress;
 use super::steps::repeated;
 use super::{Engine, Executed, Terms};
 use crate::admission::Admitted;
@@ -48,7 +47,7 @@ impl Engine {
             Some(reference) => error.reference(reference.as_str()),
             None => error,
         };
-        let progress = Progress { admitted, ..Progress::default() };
+        let progress = Progress::of(admitted);
         let asked = payment.asked();
         let call = PaymentCall::new(self, caller, answer_by, payment, terms, progress.clone());
         let engine = self.clone();
@@ -162,40 +161,6 @@ fn alert(error: &Error, digest: KeyDigest, reference: Option<&Reference>) {
     }
 }
 
-/// How far a call has come, for the answer where its time is over first.
-#[derive(Clone, Default)]
-pub(super) struct Progress {
-    stage: Arc<AtomicU8>,
-    admitted: Admitted,
-}
-
-impl Progress {
-    const WAITING: u8 = 1;
-    const AT_ZENTRA: u8 = 2;
-
-    fn waiting(&self) {
-        self.stage.store(Self::WAITING, Ordering::Relaxed);
-        self.admitted.waits();
-    }
-
-    pub(super) fn at_zentra(&self) {
-        self.stage.store(Self::AT_ZENTRA, Ordering::Relaxed);
-    }
-
-    fn is_at_zentra(&self) -> bool {
-        self.stage.load(Ordering::Relaxed) == Self::AT_ZENTRA
-    }
-
-    fn late(&self) -> Error {
-        match self.stage.load(Ordering::Relaxed) {
-            Self::WAITING => Error::new(Reason::IdempotencyInProgress),
-            Self::AT_ZENTRA => unknown(true, "the caller's time is over; the work goes on"),
-            _ => Error::new(Reason::IdempotencyStoreUnavailable)
-                .operator_text("the store did not answer within the caller's time"),
-        }
-    }
-}
-
 /// How an owner begins.
 pub(super) struct Start {
     /// Nothing is sent before a look-up.
@@ -281,8 +246,8 @@ impl<P: Payment> PaymentCall<P> {
                 ClaimAnswer::Recover { epoch, record, is_stopped, .. } => {
                     link_current(&record.subject.trace_context, "recovery");
                     // It has the payment, and may not be refused any more.
-                    if self.progress.admitted.works().is_err() {
-                        let place = self.progress.admitted.works_when_it_can();
+                    if self.progress.admitted().works().is_err() {
+                        let place = self.progress.admitted().works_when_it_can();
                         let _ = timeout_at(self.answer_by, place).await;
                     }
                     let start = Start {

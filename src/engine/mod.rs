@@ -13,6 +13,7 @@ mod news;
 mod observed;
 mod over;
 mod payment;
+mod progress;
 mod steps;
 mod terms;
 

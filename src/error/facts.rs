@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Error, MoneyMoved};
+use super::{Error, MoneyMoved, Reason};
 
 /// What refused a call: a rule or a limit of the policy, or an operator's stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,50 @@ pub struct Ruled {
     pub policy_hash: Option<Arc<str>>,
 }
 
+/// Where there was no room for a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overload {
+    /// Among the calls at work, when it came.
+    Door,
+    /// Among them again, after it had only waited.
+    Wait,
+    /// At Zentra, before its time was over.
+    Queue,
+    /// Among the calls of health and reflection.
+    Aside,
+}
+
+impl Overload {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Door, Self::Wait, Self::Queue, Self::Aside];
+
+    /// The word in the metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Door => "door",
+            Self::Wait => "wait",
+            Self::Queue => "queue",
+            Self::Aside => "aside",
+        }
+    }
+}
+
 impl Error {
+    /// `OVERLOADED`, and where.
+    #[must_use]
+    pub fn overloaded(at: Overload) -> Self {
+        let mut error = Self::new(Reason::Overloaded);
+        error.details.overload = Some(at);
+        error
+    }
+
+    /// Where there was no room; none of any other error.
+    #[must_use]
+    pub fn overload(&self) -> Option<Overload> {
+        self.details.overload
+    }
+
     /// Whether the key's payment was made, as far as this error tells.
     #[must_use]
     pub fn moved(&self) -> MoneyMoved {

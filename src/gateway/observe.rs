@@ -59,15 +59,19 @@ async fn store(engine: &Engine, seen: &Seen) -> Result<(), StoreError> {
         next_check_after_ms: engine.reconcile_after_ms(),
         periods: engine.settings().periods,
     };
-    let observed = observed(engine, &record, &evidence).await?;
+    let audited = Audited::new(&record, Some(&outcome));
+    let request_id = seen.request_id.as_ref();
+    let unconfirmed = |fault: &StoreError| {
+        let (telemetry, verdict) = (engine.telemetry(), &evidence.verdict);
+        audited.unconfirmed(telemetry, Mover::Read, verdict, request_id, fault);
+    };
+    let observed = observed(engine, &record, &evidence).await.inspect_err(unconfirmed)?;
     if let Observed::Stored { before } = observed {
-        let audited = Audited::new(&record, Some(&outcome));
         audited.count(engine.telemetry().measures(), before);
-        engine.telemetry().audit().moved(Mover::Read, audited.known(seen.request_id.as_ref()));
+        engine.telemetry().audit().moved(Mover::Read, audited.known(request_id));
     }
     if observed == Observed::Conflict {
-        let audited = Audited::new(&record, Some(&outcome));
-        let recorded = audited.unknown("CONFLICT", seen.request_id.as_ref());
+        let recorded = audited.unknown("CONFLICT", request_id);
         engine.telemetry().audit().moved(Mover::Read, recorded);
         tracing::error!(
             reference = reference.as_str(),

@@ -1,6 +1,6 @@
 //! What Zentra's trouble with a read means to the caller.
 
-use crate::error::{Error, MoneyMoved, Reason};
+use crate::error::{Error, MoneyMoved, Overload, Reason};
 use crate::zentra::{Trouble, TroubleKind};
 
 /// For a read, or for Verify, which moves no money either.
@@ -33,6 +33,10 @@ fn told(trouble: Trouble, not_found: Reason) -> Error {
         | TroubleKind::KeyReused
         | TroubleKind::InProgress => Reason::UpstreamUnavailable,
     };
-    let error = Error::new(reason).asked_to_wait(trouble.wait());
+    let error = match trouble.kind {
+        TroubleKind::NoTime => Error::overloaded(Overload::Queue),
+        _ => Error::new(reason),
+    };
+    let error = error.asked_to_wait(trouble.wait());
     error.provider(trouble.provider).operator_text(trouble.detail)
 }

@@ -253,6 +253,7 @@ impl Call<'_> {
         measures.call(method, name, is_error, self.started.elapsed());
         if let Some(error) = end.error() {
             measures.call_error(self.operation, error.reason());
+            error.overload().into_iter().for_each(|at| measures.call_refused(at));
         }
         if self.has_lines {
             self.log(end);

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures_util::future::Either;
 use http::{HeaderMap, Request, Response};
@@ -25,7 +26,7 @@ use super::request_body::{Arriving, MAX_ARRIVING, RequestBody};
 use super::strangers::Strangers;
 use super::{status, trace};
 use crate::domain::Operation;
-use crate::error::{Error, Reason};
+use crate::error::{Error, Overload, Reason};
 use crate::listen::Peer;
 use crate::telemetry::trace_context::TRACEPARENT;
 
@@ -75,7 +76,7 @@ where
         let path = request.uri().path();
         let Some(peer) = request.extensions().get::<Peer>() else {
             // No connection leaves it out; a call of nobody is nobody's.
-            return refuse(Reason::CallerNotAllowed, None, true);
+            return self.refuse(path, &Error::new(Reason::CallerNotAllowed), None, true);
         };
         if !peer.is_allowed() {
             // Nothing of what it sends is read. An attempt to pay goes on record.
@@ -84,7 +85,9 @@ where
             let is_told = self.strangers.is_told(peer.caller(), is_write);
             return match operation {
                 Some(operation) => self.turn_away(operation, request.headers(), peer, is_told),
-                None => refuse(Reason::CallerNotAllowed, Some(peer), is_told),
+                None => {
+                    self.refuse(path, &Error::new(Reason::CallerNotAllowed), Some(peer), is_told)
+                }
             };
         }
         let (is_aside, is_stream) = (path.starts_with(ASIDE), !path.starts_with(HEALTH));
@@ -95,7 +98,7 @@ where
                 places.extend(self.reflections.clone().try_acquire_owned());
             }
             if places.len() < 1 + usize::from(is_stream) {
-                return refuse(Reason::Overloaded, Some(peer), true);
+                return self.refuse(path, &Error::overloaded(Overload::Aside), Some(peer), true);
             }
             held = Held::UntilEnded { _places: places };
         }
@@ -131,16 +134,30 @@ impl<S> Gate<S> {
         let status = self.settings.turn_away(operation, &metadata, peer, is_told);
         Either::Left(future::ready(Ok(status.into_http().map(of_refusal))))
     }
-}
 
-fn refuse<F>(reason: Reason, peer: Option<&Peer>, is_told: bool) -> Either<Refused, F> {
-    let request_id = format!("{:032x}", rand::random::<u128>());
-    if is_told {
-        let caller = peer.map(|peer| peer.caller().as_str());
-        tracing::info!(caller, request_id, outcome = reason.as_str(), "call");
+    /// Refuses what is no call of payments.
+    fn refuse<F>(
+        &self,
+        path: &str,
+        error: &Error,
+        peer: Option<&Peer>,
+        is_told: bool,
+    ) -> Either<Refused, F> {
+        let request_id = format!("{:032x}", rand::random::<u128>());
+        if is_told {
+            let caller = peer.map(|peer| peer.caller().as_str());
+            tracing::info!(caller, request_id, outcome = error.reason().as_str(), "call");
+        }
+        let status = status::from_error(error, &request_id);
+        let (measures, code) = (self.settings.telemetry.measures(), status.code());
+        error.overload().into_iter().for_each(|at| measures.call_refused(at));
+        // As of those who may call: health and reflection are no calls, a method that there is not is.
+        if !path.starts_with(ASIDE) {
+            let is_error = trace::is_server_error(code);
+            measures.call(trace::OTHER, trace::code_name(code), is_error, Duration::ZERO);
+        }
+        Either::Left(future::ready(Ok(status.into_http().map(of_refusal))))
     }
-    let status = status::from_error(&Error::new(reason), &request_id);
-    Either::Left(future::ready(Ok(status.into_http().map(of_refusal))))
 }
 
 fn of_refusal(body: Body) -> Answer {

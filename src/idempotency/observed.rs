@@ -20,6 +20,7 @@ use super::waiters::Waiter;
 use crate::domain::Reference;
 use crate::telemetry::Telemetry;
 use crate::telemetry::names::attribute;
+use crate::telemetry::trace::ClientSpan;
 
 /// Which server the steps go to, as far as is known: behind a Sentinel or in a Cluster it is found
 /// when connecting, and another one after a failover. Clones share it.
@@ -107,19 +108,39 @@ impl ObservedStore {
         if let Some(span) = &span {
             span.set(what.labels());
         }
-        let began = Instant::now();
+        let mut untold = Untold { store: self, what, open: Some((span, Instant::now())) };
         let result = step.await;
-        let error = result.as_ref().err().map(kind);
+        untold.tell(result.as_ref().err().map(kind));
+        result
+    }
+}
+
+/// Tells of a step once: by what came of it, or when it is dropped before anything did, as at the
+/// end of the process.
+struct Untold<'a> {
+    store: &'a ObservedStore,
+    what: What,
+    open: Option<(Option<ClientSpan>, Instant)>,
+}
+
+impl Untold<'_> {
+    fn tell(&mut self, error: Option<&'static str>) {
+        let Some((span, began)) = self.open.take() else { return };
         let time = began.elapsed();
         // Known by now, where the step had to connect first.
-        let server = self.server.labels();
+        let server = self.store.server.labels();
         if let Some(span) = span {
             span.set(server.clone());
             span.end(error.map(Into::into));
         }
-        let labels = what.labels().chain(server).collect();
-        self.telemetry.measures().store_step(labels, error, time);
-        result
+        let labels = self.what.labels().chain(server).collect();
+        self.store.telemetry.measures().store_step(labels, error, time);
+    }
+}
+
+impl Drop for Untold<'_> {
+    fn drop(&mut self) {
+        self.tell(Some("cancelled"));
     }
 }
 
@@ -207,5 +228,36 @@ impl Store for ObservedStore {
     fn subscribe<'a>(&'a self, digest: &'a KeyDigest) -> Step<'a, Waiter> {
         // It waits for somebody else, which is no step of the store's.
         self.store.subscribe(digest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::idempotency::MemoryStore;
+
+    fn counts(telemetry: &Telemetry) -> Vec<String> {
+        const COUNT: &str = "db_client_operation_duration_seconds_count";
+        let text = telemetry.prometheus_text();
+        text.lines().filter(|line| line.starts_with(COUNT)).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_step_that_is_given_up_is_told_once_too() {
+        let telemetry = Telemetry::quiet();
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(|| 0));
+        let observed = ObservedStore::new(store, ServerAddress::default(), telemetry.clone());
+        let step = std::future::pending::<Result<(), StoreError>>();
+        let mut watched = Box::pin(observed.watched(What::Script("claim"), step));
+        assert!(watched.as_mut().now_or_never().is_none());
+        assert!(counts(&telemetry).is_empty());
+        drop(watched);
+        let [line] = &counts(&telemetry)[..] else { panic!("one step: {:?}", counts(&telemetry)) };
+        assert!(line.contains("error_type=\"cancelled\"") && line.ends_with(" 1"), "{line}");
+        let done = observed.watched(What::Script("claim"), std::future::ready(Ok(())));
+        assert!(matches!(done.now_or_never(), Some(Ok(()))));
+        assert_eq!(counts(&telemetry).len(), 2, "one that ends is not given up");
     }
 }

@@ -164,7 +164,11 @@ async fn store(
     };
     let (Verdict::Outcome(found) | Verdict::Contradiction(found)) = &evidence.verdict;
     let (audit, audited) = (engine.telemetry().audit(), Audited::new(record, Some(found)));
-    match observed(engine, record, &evidence).await? {
+    let unconfirmed = |fault: &StoreError| {
+        let (telemetry, verdict) = (engine.telemetry(), &evidence.verdict);
+        audited.unconfirmed(telemetry, Mover::Reconciler, verdict, request_id, fault);
+    };
+    match observed(engine, record, &evidence).await.inspect_err(unconfirmed)? {
         Observed::Conflict => {
             audit.moved(Mover::Reconciler, audited.unknown("CONFLICT", request_id));
             let reference = record.subject.reference.as_ref().map(Reference::as_str);

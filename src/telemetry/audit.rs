@@ -150,6 +150,8 @@ pub struct Stopped<'a> {
     pub caller: Option<&'a Caller>,
     /// One currency, or all.
     pub currency: Option<Currency>,
+    /// When it ends by itself, where it does.
+    pub until: Option<Timestamp>,
 }
 
 /// A payment as its record tells it.
@@ -264,13 +266,13 @@ impl Audit {
     /// A record was moved without a call of its own.
     pub fn moved(&self, mover: Mover, recorded: Recorded<'_>) {
         let Some(inner) = &self.0 else { return };
-        let by = match mover {
-            Mover::Reconciler => "reconciler",
-            Mover::Read => "read",
-        };
-        // There is a record of it: it was let through.
-        let decision = Some(Decision::Allowed.as_str());
-        inner.write(&Line { by: Some(by), decision, ..inner.recorded("moved", recorded) });
+        inner.write(&inner.moved(mover, recorded));
+    }
+
+    /// The same, of what the store has not confirmed: it may or may not have moved.
+    pub fn moved_unconfirmed(&self, mover: Mover, recorded: Recorded<'_>) {
+        let Some(inner) = &self.0 else { return };
+        inner.write(&Line { stored: Some(false), ..inner.moved(mover, recorded) });
     }
 
     /// An operator acts on a record, or on the account.
@@ -287,6 +289,7 @@ impl Audit {
             caller: stop.and_then(|stop| stop.caller).map(Caller::as_str),
             currency: stop.and_then(|stop| stop.currency).map(Currency::code),
             stop: Some(stop.map_or("all", |stop| stop.name)),
+            until: stop.and_then(|stop| stop.until).map(at),
             ..inner.line("operator", operation)
         };
         inner.write(&acted(act, line));
@@ -365,6 +368,16 @@ impl Inner {
             refund_reason: asked.reason.as_ref().map(|it| it.as_str()),
             ..self.line(audit, asked.operation)
         }
+    }
+
+    fn moved<'a>(&'a self, mover: Mover, recorded: Recorded<'a>) -> Line<'a> {
+        let by = match mover {
+            Mover::Reconciler => "reconciler",
+            Mover::Read => "read",
+        };
+        // There is a record of it: it was let through.
+        let decision = Some(Decision::Allowed.as_str());
+        Line { by: Some(by), decision, ..self.recorded("moved", recorded) }
     }
 
     fn recorded<'a>(&'a self, audit: &'static str, recorded: Recorded<'a>) -> Line<'a> {

@@ -12,6 +12,7 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -114,10 +115,15 @@ impl SpanProcessor for SpanQueue {
     fn on_end(&self, span: SpanData) {
         // Counted first: the far end may have sent it before this goes on.
         self.dropped.add(2, 1);
-        if self.sender.try_send(span).is_err() {
-            self.dropped.take(2, 1);
-            self.dropped.add(0, 1);
-            return;
+        match self.sender.try_send(span) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                self.dropped.take(2, 1);
+                self.dropped.add(0, 1);
+                return;
+            }
+            // The far end is gone, and with it the process soon: it stays among those that are left.
+            Err(TrySendError::Closed(_)) => return,
         }
         // The task sleeps between batches: most spans wake nobody.
         if self.sender.max_capacity() - self.sender.capacity() >= self.batch {

@@ -11,7 +11,7 @@ use opentelemetry::metrics::{Counter, Histogram, Meter};
 
 use super::names::{attribute, label, metric};
 use crate::domain::{ExecutionPath, Money, Operation};
-use crate::error::Reason;
+use crate::error::{Overload, Reason};
 
 /// Bounds in seconds, as the conventions give them for RPC and HTTP.
 const CALL_SECONDS: [f64; 14] =
@@ -27,6 +27,7 @@ pub struct Measures {
     payments: Counter<u64>,
     ended: Counter<u64>,
     errors: Counter<u64>,
+    refused: Counter<u64>,
     money: Counter<u64>,
     replays: Counter<u64>,
     recoveries: Counter<u64>,
@@ -110,6 +111,7 @@ impl Measures {
             payments: count(metric::PAYMENTS, "Writes by what they came to."),
             ended: count(metric::PAYMENTS_ENDED, "Payments by the status they ended with, once."),
             errors: count(metric::CALL_ERRORS, "Calls that were answered with an error."),
+            refused: count(metric::CALLS_REFUSED, "Calls that there was no room for."),
             money: count(metric::MONEY_MOVED, "Money that moved, in the currency's minor unit."),
             replays: count(metric::REPLAYS, "Writes that were answered from the record."),
             recoveries: count(metric::RECOVERIES, "Payments found by a look-up after doubt."),
@@ -143,6 +145,9 @@ impl Measures {
                 self.not_stored.add(0, &[of(operation)]);
             }
         }
+        for at in Overload::ALL {
+            self.refused.add(0, &[KeyValue::new(label::AT, at.as_str())]);
+        }
     }
 
     /// The same for rules that cannot be evaluated, of decisions on these actions.
@@ -174,6 +179,11 @@ impl Measures {
     pub fn call_error(&self, operation: Operation, reason: Reason) {
         let labels = [of(operation), KeyValue::new(label::REASON, reason.as_str())];
         self.errors.add(1, &labels);
+    }
+
+    /// A call was refused, as there was no room for it.
+    pub fn call_refused(&self, at: Overload) {
+        self.refused.add(1, &[KeyValue::new(label::AT, at.as_str())]);
     }
 
     /// An exchange with Zentra ended.

@@ -66,6 +66,8 @@ pub mod label {
     pub const STATUS: &str = "status";
     /// An error's reason, such as `OUTCOME_UNKNOWN`; of a loss, why.
     pub const REASON: &str = "reason";
+    /// Where there was no room for a call: `door`, `wait`, `queue` or `aside`.
+    pub const AT: &str = "at";
     /// An ISO 4217 code.
     pub const CURRENCY: &str = "currency";
     /// What a policy decides of, by the name that rules use, such as `Charge`.
@@ -167,7 +169,7 @@ pub mod metric {
     pub const ZENTRA_PLACES_FREE: &str = "zentra_sidecar.zentra.places.free";
     /// Free places among the calls that are taken at once.
     pub const CALL_PLACES_FREE: &str = "zentra_sidecar.call.places.free";
-    /// Calls refused at the door.
+    /// Calls that there was no room for, by where.
     pub const CALLS_REFUSED: &str = "zentra_sidecar.calls.refused";
     /// Connections that there are.
     pub const CONNECTIONS_OPEN: &str = "zentra_sidecar.connections.open";

@@ -34,6 +34,8 @@ pub struct OtelSettings {
     pub queue: QueueSettings,
     /// How metrics leave.
     pub push: PushSettings,
+    /// How long one sending may take, whatever `queue` and `push` allow.
+    pub sending: SendingTimeouts,
     /// Whether a variable holds headers for the collectors, which the exporters read by themselves.
     pub has_headers: bool,
 }
@@ -56,6 +58,23 @@ impl Default for PushSettings {
             timeout: Duration::from_secs(30),
             temporality: Temporality::Cumulative,
         }
+    }
+}
+
+/// `OTEL_EXPORTER_OTLP_TIMEOUT`, by signal. The exporters read it too, but keep it only over clients
+/// that they have made by themselves, and there not while a connection comes about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SendingTimeouts {
+    /// Of spans.
+    pub traces: Duration,
+    /// Of metrics.
+    pub metrics: Duration,
+}
+
+impl Default for SendingTimeouts {
+    fn default() -> Self {
+        let usual = Duration::from_secs(10);
+        Self { traces: usual, metrics: usual }
     }
 }
 
@@ -127,9 +146,14 @@ impl Reader<'_> {
         };
         let queue = QueueSettings { batch: queue.batch.min(queue.spans), ..queue };
         let push = self.push();
+        let usual = SendingTimeouts::default();
+        let sending = SendingTimeouts {
+            traces: self.timeout("TRACES").unwrap_or(usual.traces),
+            metrics: self.timeout("METRICS").unwrap_or(usual.metrics),
+        };
         match disabled.as_deref() {
             Some("true") => OtelSettings::default(),
-            _ => OtelSettings { traces, metrics, queue, push, has_headers },
+            _ => OtelSettings { traces, metrics, queue, push, sending, has_headers },
         }
     }
 
@@ -177,9 +201,6 @@ impl Reader<'_> {
         // Both are looked at, for their faults; the first one that is there is the one in use.
         let schemes = endpoints.map(|name| self.scheme(&name));
         let scheme = schemes.into_iter().flatten().next();
-        for name in [own("TIMEOUT"), "OTEL_EXPORTER_OTLP_TIMEOUT".to_owned()] {
-            self.millis(&name);
-        }
         for name in [own("COMPRESSION"), "OTEL_EXPORTER_OTLP_COMPRESSION".to_owned()] {
             self.one_of(&name, &["gzip", "none"]);
         }
@@ -204,6 +225,14 @@ impl Reader<'_> {
         let is_grpc = protocol.as_deref() == Some("grpc");
         let protocol = if is_grpc { Protocol::Grpc { tls } } else { Protocol::Http };
         wanted.then_some(protocol)
+    }
+
+    /// How long one sending of a signal may take, where that is given.
+    fn timeout(&mut self, signal: &str) -> Option<Duration> {
+        let own = format!("OTEL_EXPORTER_OTLP_{signal}_TIMEOUT");
+        // Both are looked at, for their faults; the first one that is there is the one in use.
+        let times = [own.as_str(), "OTEL_EXPORTER_OTLP_TIMEOUT"].map(|name| self.millis(name));
+        times.into_iter().flatten().next()
     }
 
     /// How an endpoint is spoken to, where it is given; empty where it is faulty.
@@ -382,6 +411,20 @@ mod tests {
         let push = read(&times).unwrap().push;
         let (interval, timeout) = (Duration::from_millis(10), Duration::from_millis(20));
         assert_eq!((push.interval, push.timeout), (interval, timeout));
+    }
+
+    #[test]
+    fn each_signal_has_its_own_time_or_the_common_one() {
+        let sending = |variables: &[(&str, &str)]| {
+            let SendingTimeouts { traces, metrics } = read(variables).unwrap().sending;
+            (traces.as_millis(), metrics.as_millis())
+        };
+        let common = ("OTEL_EXPORTER_OTLP_TIMEOUT", "30");
+        assert_eq!(sending(&[]), (10_000, 10_000));
+        assert_eq!(sending(&[common]), (30, 30));
+        let own = ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "40");
+        assert_eq!(sending(&[common, own]), (30, 40));
+        assert_eq!(sending(&[own]), (10_000, 40));
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Starts what the settings ask for, and ends it in order.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
 use opentelemetry_otlp::{WithHttpConfig as _, WithTonicConfig as _};
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanExporter};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Telemetry;
@@ -21,17 +23,18 @@ use super::trace::Tracer;
 /// How long what is left may take to leave at the end, unless less is allowed.
 pub const FLUSH: Duration = Duration::from_secs(3);
 
-/// What was started, until it is ended.
+/// What was started, until it is ended. Dropped, it tells what did not leave: best after the runtime
+/// has ended, as whatever is cut off there has spans too.
 #[derive(Default)]
 pub struct Exports {
     tasks: JoinSet<()>,
     end: CancellationToken,
     /// What became of spans, beyond the task that sends them.
     dropped: Dropped,
-    /// The task that sends metrics.
-    pushing: Option<AbortHandle>,
+    /// Whether the last metrics have been sent; none where none are.
+    last_metrics: Option<Arc<AtomicBool>>,
     /// The instruments, which could not be read once the last to use them is gone.
-    telemetry: Option<Telemetry>,
+    _telemetry: Option<Telemetry>,
 }
 
 /// Starts the telemetry of a process. Needs a runtime, on which the exporters live.
@@ -49,7 +52,9 @@ pub fn start(
         None => Tracer::off(),
         Some(protocol) => {
             let exporter = span_exporter(protocol, headers)?;
-            let queue = exports.send_spans(exporter, settings.queue);
+            let export_timeout = settings.queue.export_timeout.min(settings.sending.traces);
+            let queue = QueueSettings { export_timeout, ..settings.queue };
+            let queue = exports.send_spans(exporter, queue);
             let provider = SdkTracerProvider::builder()
                 .with_resource(export::resource())
                 .with_span_processor(queue)
@@ -59,16 +64,22 @@ pub fn start(
     };
     let mut readers = Vec::new();
     if let Some(protocol) = settings.metrics {
-        let reader = SharedReader::new(settings.push.temporality);
+        let timeout = settings.push.timeout.min(settings.sending.metrics);
+        let push = PushSettings { timeout, ..settings.push };
+        let reader = SharedReader::new(push.temporality);
         readers.push(reader.clone());
-        let (exporter, end) =
-            (metric_exporter(protocol, settings.push, headers)?, exports.end.clone());
-        let pushing = push::run(reader, exporter, settings.push, end);
-        exports.pushing = Some(exports.tasks.spawn(pushing));
+        let (exporter, end) = (metric_exporter(protocol, push, headers)?, exports.end.clone());
+        let pushing = push::run(reader, exporter, push, end);
+        let is_sent = Arc::<AtomicBool>::default();
+        exports.last_metrics = Some(is_sent.clone());
+        exports.tasks.spawn(async move {
+            pushing.await;
+            is_sent.store(true, Ordering::Relaxed);
+        });
     }
     let telemetry = Telemetry::new(tracer, audit, readers);
     show_losses(&telemetry, exports.dropped.clone(), lines);
-    exports.telemetry = Some(telemetry.clone());
+    exports._telemetry = Some(telemetry.clone());
     Ok((telemetry, exports))
 }
 
@@ -83,22 +94,25 @@ impl Exports {
         queue
     }
 
-    /// Sends what is left, for as long as `limit` at most, and tells what did not leave in time.
-    pub async fn flush(mut self, limit: Duration) {
+    /// Sends what is left, for as long as `limit` at most.
+    pub async fn flush(&mut self, limit: Duration) {
         self.end.cancel();
         let all = async { while self.tasks.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(limit, all).await;
-        let is_pushing = self.pushing.is_some_and(|task| !task.is_finished());
         // Whoever still sends is cut off, and can tell nothing any more.
         self.tasks.shutdown().await;
-        if is_pushing {
+    }
+}
+
+impl Drop for Exports {
+    fn drop(&mut self) {
+        if self.last_metrics.as_ref().is_some_and(|is_sent| !is_sent.load(Ordering::Relaxed)) {
             tracing::warn!("the last metrics were left when the process ended");
         }
         let spans = self.dropped.left();
         if spans > 0 {
             tracing::warn!(spans, "spans were left when the process ended");
         }
-        drop(self.telemetry);
     }
 }
 

@@ -4,18 +4,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::TransportError;
 use super::around::{Answer, Around, Exchange, pass_on};
-use super::terms::WaitingSince;
+use super::terms::{AttemptEnds, WaitingSince};
 
 /// Ends a try that takes too long; its request may have arrived.
 pub(super) struct AttemptTimeout(pub(super) Duration);
 
 impl Around for AttemptTimeout {
-    async fn around<S: Exchange>(&self, request: Request<Bytes>, rest: S) -> Answer {
+    async fn around<S: Exchange>(&self, mut request: Request<Bytes>, rest: S) -> Answer {
         WaitingSince::begin(&request);
-        timeout(self.0, pass_on(request, rest)).await.unwrap_or(Err(TransportError::TimedOut))
+        let ends = Instant::now() + self.0;
+        // For whoever tells of the try, which is dropped then.
+        request.extensions_mut().insert(AttemptEnds(ends));
+        timeout_at(ends, pass_on(request, rest)).await.unwrap_or(Err(TransportError::TimedOut))
     }
 }

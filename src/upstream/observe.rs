@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tower::{Layer, Service};
 
 use super::around::{Answer, Exchange};
+use super::terms::AttemptEnds;
 use super::{TransportError, TryNumber};
 use crate::telemetry::Telemetry;
 use crate::telemetry::measure::Exchange as Told;
@@ -75,10 +76,36 @@ impl<S: Exchange> Observe<S> {
         }
         inject(span.as_ref(), request.headers_mut());
         let labels = labels(&request, template);
+        let ends = request.extensions().get::<AttemptEnds>().map(|it| it.0);
         let began = Instant::now();
+        let open = Open { labels, span, began, ends };
+        let mut untold = Untold { telemetry: &self.telemetry, open: Some(open) };
         let answer = self.transport.call(request).await;
         let status = answer.as_ref().ok().map(Response::status);
-        let error = error_type(&answer);
+        untold.tell(status, error_type(&answer));
+        answer
+    }
+}
+
+/// A try that was begun.
+struct Open {
+    labels: [KeyValue; 4],
+    span: Option<ClientSpan>,
+    began: Instant,
+    /// When its own time is over.
+    ends: Option<Instant>,
+}
+
+/// Tells of a try once: by its answer, or when it is dropped without one, as where its time is over
+/// or its caller has gone.
+struct Untold<'a> {
+    telemetry: &'a Telemetry,
+    open: Option<Open>,
+}
+
+impl Untold<'_> {
+    fn tell(&mut self, status: Option<StatusCode>, error: Option<Cow<'static, str>>) {
+        let Some(Open { labels, span, began, .. }) = self.open.take() else { return };
         let time = began.elapsed();
         let told =
             Told { labels, status: status.map(|it| it.as_u16()), error: error.clone(), time };
@@ -88,7 +115,15 @@ impl<S: Exchange> Observe<S> {
             span.set(status.map(|it| KeyValue::new(attribute::HTTP_RESPONSE_STATUS_CODE, it)));
             span.end(error);
         }
-        answer
+    }
+}
+
+impl Drop for Untold<'_> {
+    fn drop(&mut self) {
+        let ends = self.open.as_ref().and_then(|open| open.ends);
+        // The time of a try ends outside of here, by dropping it.
+        let is_over = ends.is_some_and(|ends| Instant::now() >= ends);
+        self.tell(None, Some(if is_over { "timeout" } else { "cancelled" }.into()));
     }
 }
 

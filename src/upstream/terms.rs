@@ -85,6 +85,16 @@ impl Tries {
         self.0.count.load(Ordering::Relaxed)
     }
 
+    /// The tries of the payment that have left, the one under way and those before among them.
+    #[must_use]
+    pub fn sent(&self) -> u32 {
+        let repeated = self.repeated();
+        let left = repeated.iter().filter(|it| **it != Repeated::NotSent).count();
+        let is_under_way = u32::try_from(repeated.len()).is_ok_and(|ended| self.count() > ended);
+        let left = u32::try_from(left).unwrap_or(u32::MAX);
+        self.0.before.saturating_add(left).saturating_add(u32::from(is_under_way))
+    }
+
     /// Those that were followed by another one, in order.
     #[must_use]
     pub fn repeated(&self) -> Vec<Repeated> {
@@ -131,6 +141,10 @@ impl WaitingSince {
         self.0.get().map(Instant::elapsed)
     }
 }
+
+/// When the own time of a try is over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AttemptEnds(pub(super) Instant);
 
 /// The number of a try, from 1 on, as the transport finds it in the request's extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

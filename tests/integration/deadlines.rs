@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tokio::time::Instant;
 use tonic::Request;
 use zentra_sidecar::app::End;
 use zentra_sidecar::simulator::{Action, Fault, Route};
 
+use crate::support::logs::Logs;
 use crate::support::requests::{self, GOOD_CARD};
 use crate::support::rig::Rig;
 use crate::support::soon;
@@ -54,6 +56,27 @@ async fn a_slow_zentra_is_unknown_before_the_deadline_and_the_charge_still_lands
     rig.simulator.advance(Duration::from_hours(1));
     rig.tap.ended("POST /charges").await;
     assert_eq!(rig.simulator.ledger().charges_of("order-1").len(), 1);
+}
+
+/// Whoever reads the line asks Zentra's support by it.
+#[tokio::test]
+async fn the_line_of_a_call_whose_time_is_over_tells_what_zentra_was_sent_and_said() {
+    let rig = Rig::start().await;
+    let request = rig.charge_on(GOOD_CARD, "order-1").await;
+    let refusal =
+        Action::Status { status: 503, effect: false, code: None, body: None, retry_after: None };
+    rig.simulator.inject(Fault::on(Route::CreateCharge, refusal));
+    rig.simulator.inject(Fault::on(Route::CreateCharge, HELD).skip(1));
+    let logs = Logs::capture_own();
+    refused(rig.client().charge(within(1500, request)).await);
+    let text = logs.take();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let calls: Vec<_> =
+        lines.map(|it| it["fields"].clone()).filter(|it| it["message"] == "call").collect();
+    let [call] = &calls[..] else { panic!("{text}") };
+    assert_eq!((&call["outcome"], &call["attempts"]), (&json!("OUTCOME_UNKNOWN"), &json!(2)));
+    let told = call["provider_request_id"].as_str().unwrap_or_else(|| panic!("{call}"));
+    assert!(told.starts_with("req_"), "{call}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
@@ -210,10 +210,28 @@ async fn connections_are_told_goodbye_when_the_end_begins() {
     assert_eq!(serving.end().await.0.code(), Some(0));
 }
 
+/// What the audit log says of the one payment of a process that has ended: reason, whether money
+/// moved, whether anything was sent.
+fn accounted(audit: &std::path::Path) -> Value {
+    let text = std::fs::read_to_string(audit).unwrap();
+    let lines: Vec<Value> = text.lines().map(|it| serde_json::from_str(it).unwrap()).collect();
+    let [line] = &lines[..] else { panic!("one line: {text}") };
+    assert_eq!((&line["audit"], &line["reference"]), (&json!("payment"), &json!("order-1")));
+    json!([line["reason"], line["money_moved"], line["sent"]])
+}
+
+/// Nobody has been answered, and money may have moved.
 #[tokio::test]
-async fn a_second_signal_ends_at_once() {
+async fn a_second_signal_ends_at_once_and_what_it_cuts_off_is_on_record() {
     let (zentra, mut arrivals, _answer) = slow_zentra().await;
-    let mut serving = Serving::start(&zentra.url, &[]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let audit = folder.path().join("audit.jsonl");
+    let target = format!("--audit-log={}", audit.display());
+    let mut command = Serving::command(&zentra.url, &[&target]);
+    // Nobody is there; what waits for it is lost.
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1");
+    command.env("OTEL_BSP_SCHEDULE_DELAY", "600000");
+    let mut serving = Serving::of(command).await;
     let mut client = serving.client().await;
     let call = tokio::spawn(async move { client.charge(requests::charge("order-1")).await });
     soon(arrivals.recv()).await.unwrap();
@@ -224,12 +242,25 @@ async fn a_second_signal_ends_at_once() {
     assert_eq!(status.code(), Some(1));
     assert!(log.contains("ended at once by a second signal"), "{log}");
     assert!(soon(call).await.unwrap().is_err());
+    assert_eq!(accounted(&audit), json!(["OUTCOME_UNKNOWN", "unknown", true]));
+    assert_eq!(
+        log.matches("the last metrics were left when the process ended").count(),
+        1,
+        "{log}"
+    );
+    let left = log.lines().find(|line| line.contains("spans were left when the process ended"));
+    let left: Value = serde_json::from_str(left.unwrap_or_else(|| panic!("{log}"))).unwrap();
+    // The call's own, and those of the look-up and of the POST that was cut off.
+    assert_eq!(left["spans"], 3, "{log}");
 }
 
 #[tokio::test]
 async fn the_time_to_drain_is_bounded_and_what_was_cut_off_is_told() {
     let (zentra, mut arrivals, _answer) = slow_zentra().await;
-    let serving = Serving::start(&zentra.url, &["--drain-seconds=0"]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let audit = folder.path().join("audit.jsonl");
+    let target = format!("--audit-log={}", audit.display());
+    let serving = Serving::start(&zentra.url, &["--drain-seconds=0", &target]).await;
     let mut client = serving.client().await;
     let call = tokio::spawn(async move { client.charge(requests::charge("order-1")).await });
     soon(arrivals.recv()).await.unwrap();
@@ -238,6 +269,7 @@ async fn the_time_to_drain_is_bounded_and_what_was_cut_off_is_told() {
     assert_eq!(status.code(), Some(1));
     assert!(log.contains("calls under way were cut off"), "{log}");
     assert!(soon(call).await.unwrap().is_err());
+    assert_eq!(accounted(&audit), json!(["OUTCOME_UNKNOWN", "unknown", true]));
 }
 
 /// Kubernetes kills what is not over by then, and with it the last spans and metrics.

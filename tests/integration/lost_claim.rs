@@ -1,5 +1,7 @@
 //! A claim whose answer was lost begins nothing anew, and an outcome whose answer was counts once.
 
+mod background;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -38,8 +40,8 @@ pub(crate) struct Losing {
     is_taken: bool,
     /// That other call's claim.
     other: Mutex<Option<Claim>>,
-    /// Whether the next outcome is stored, and the answer lost.
-    loses_outcome: AtomicBool,
+    /// How many of the next outcomes are stored, and the answer lost.
+    loses_outcomes: AtomicUsize,
     /// How long each step of a payment takes.
     each_step: Duration,
 }
@@ -52,7 +54,7 @@ impl Losing {
             has_lost: AtomicBool::new(true),
             is_taken: false,
             other: Mutex::default(),
-            loses_outcome: AtomicBool::default(),
+            loses_outcomes: AtomicUsize::default(),
             each_step: Duration::ZERO,
         }
     }
@@ -105,7 +107,9 @@ impl Store for Losing {
     }
 
     fn complete<'a>(&'a self, evidence: &'a Evidence) -> Step<'a, Stamped<CompleteAnswer>> {
-        if !self.loses_outcome.swap(false, Ordering::Relaxed) {
+        let loses = |left: usize| left.checked_sub(1);
+        let left = &self.loses_outcomes;
+        if left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, loses).is_err() {
             return self.slowly(self.inner.complete(evidence));
         }
         Box::pin(async move {
@@ -266,7 +270,7 @@ async fn an_outcome_whose_answer_was_lost_counts_once() {
     let (clock, telemetry) = (Arc::new(StandingClock), Telemetry::quiet());
     let transport = BoxCloneSyncService::new(transport);
     let parts = Parts::over(transport, &settings, clock.clone(), telemetry.clone());
-    let store = Losing { loses_outcome: AtomicBool::new(true), ..Losing::nothing() };
+    let store = Losing { loses_outcomes: AtomicUsize::new(1), ..Losing::nothing() };
     store.init().await.unwrap();
     let engine = app::engine(&settings, clock, Parts { store: Arc::new(store), ..parts });
     let caller = Caller::new("local").unwrap();
@@ -312,7 +316,7 @@ async fn an_outcome_that_was_found_and_whose_answer_was_lost_is_told_once() {
     let engine = app::engine(&settings, clock, Parts { store: store.clone(), ..parts });
     assert_eq!(self::charge(&engine).await.reason(), Reason::OutcomeUnknown);
     is_there.store(true, Ordering::Relaxed);
-    store.loses_outcome.store(true, Ordering::Relaxed);
+    store.loses_outcomes.store(1, Ordering::Relaxed);
     sleep(engine.settings().reconcile_after * 2).await;
     let reconciler = Reconciler::new(engine, ReconcilerSettings::default());
     let pass = reconciler.pass().await.unwrap();

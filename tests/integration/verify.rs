@@ -11,7 +11,7 @@ use tower::util::BoxCloneSyncService;
 use zentra_sidecar::admission::{Admission, AdmissionSettings, Admitted};
 use zentra_sidecar::app::{self, Parts};
 use zentra_sidecar::domain::{Caller, ChargeStatus, Reference, VerifyCommand};
-use zentra_sidecar::error::Reason;
+use zentra_sidecar::error::{Overload, Reason};
 use zentra_sidecar::gateway::{Call, CardData, Gateway};
 use zentra_sidecar::grpc::proto::{self, ChargeStatus as Told};
 use zentra_sidecar::readiness;
@@ -155,7 +155,7 @@ async fn who_has_waited_and_finds_all_places_taken_is_refused() {
     let _other = door.enter().expect("it left its place");
     draining.begin();
     let error = waits.await.unwrap().unwrap_err();
-    assert_eq!(error.reason(), Reason::Overloaded);
+    assert_eq!((error.reason(), error.overload()), (Reason::Overloaded, Some(Overload::Wait)));
     assert_eq!(times(&exchanges), [look(0)]);
 }
 

@@ -65,7 +65,7 @@ pub async fn run(args: DevArgs) -> ExitCode {
         (Err(fault), _) => return wrong_settings(fault),
         (_, Err(fault)) => return failed(format!("cannot listen for signals: {fault}")),
     };
-    let (simulator, running, exports) = match start(&args).await {
+    let (simulator, running, mut exports) = match start(&args).await {
         Ok(started) => started,
         Err(fault) => return failed(fault),
     };
@@ -96,7 +96,7 @@ pub async fn run(args: DevArgs) -> ExitCode {
         "ready grpc={} simulator={} admin={}",
         places.grpc, places.simulator, places.admin
     ));
-    let code = until_signalled(running, signals, exports).await;
+    let code = until_signalled(running, signals, &mut exports).await;
     simulator.shutdown().await;
     code
 }

@@ -15,7 +15,7 @@ use super::mutated;
 use super::payment::{Found, Payment};
 use super::{Executed, Shared};
 use crate::domain::ExecutionPath;
-use crate::error::{Error, MoneyMoved, ProviderNote, Reason};
+use crate::error::{Error, MoneyMoved, Reason};
 use crate::failpoint::{Point, reach};
 use crate::idempotency::{Attempt as LoggedAttempt, DoubtAnswer, Work};
 use crate::mutants::{self, Mutant};
@@ -65,8 +65,6 @@ pub(super) struct Session<'a, P> {
     age: Duration,
     posts: u32,
     posts_here: u32,
-    /// What Zentra said where it told last.
-    last_told: ProviderNote,
     log: Vec<LoggedAttempt>,
 }
 
@@ -95,7 +93,6 @@ impl<'a, P: Payment> Session<'a, P> {
             age: Duration::ZERO,
             posts: 0,
             posts_here: 0,
-            last_told: ProviderNote::default(),
             log: Vec::new(),
         }
     }
@@ -104,11 +101,11 @@ impl<'a, P: Payment> Session<'a, P> {
     /// Zentra said last.
     pub(super) async fn run(mut self, start: Start) -> Result<Executed<P::Value>, Error> {
         let result = self.work(start).await;
-        result.map_err(|error| error.attempts(self.posts).last_provider(&self.last_told))
+        result.map_err(|error| self.call.progress.note(error))
     }
 
     async fn work(&mut self, start: Start) -> Result<Executed<P::Value>, Error> {
-        self.call.progress.at_zentra();
+        self.call.progress.at_zentra(start.posts);
         reach(Point::AfterClaim).await;
         self.ambiguous = start.ambiguous;
         self.is_takeover = start.is_takeover;
@@ -231,7 +228,7 @@ impl<'a, P: Payment> Session<'a, P> {
                 Next::Answer(self.give_up(error).await)
             }
             Err(trouble) => {
-                self.tells(&trouble);
+                self.call.progress.tells(&trouble.provider);
                 self.note("look-up", &trouble.detail, &trouble.provider.request_id, false);
                 let sent = self.posts_here > 0;
                 let error = answer::noted(unknown(sent, "the look-up failed"), &trouble);
@@ -247,6 +244,7 @@ impl<'a, P: Payment> Session<'a, P> {
         let no_fence = mutated::fence();
         let fence = no_fence.as_ref().unwrap_or(self.lease.send_fence());
         let tries = Tries::after(self.posts);
+        self.call.progress.posting(&tries);
         let most_tries = self.tries_without_a_look();
         let is_repeat = self.posts_here > 0;
         let attempt = Attempt { idempotency_key, fence, tries: &tries, most_tries, is_repeat };
@@ -261,7 +259,7 @@ impl<'a, P: Payment> Session<'a, P> {
             }
             Err(trouble) => trouble,
         };
-        self.tells(&trouble);
+        self.call.progress.tells(&trouble.provider);
         match trouble.kind {
             kind if kind.was_kept_back() => self.note("POST", &trouble.detail, &None, false),
             _ => self.posted(&trouble.detail, &trouble.provider.request_id),
@@ -470,13 +468,6 @@ impl<'a, P: Payment> Session<'a, P> {
         }
     }
 
-    /// Keeps what Zentra said, for whoever is told of the payment's end.
-    fn tells(&mut self, trouble: &Trouble) {
-        if trouble.provider != ProviderNote::default() {
-            self.last_told = trouble.provider.clone();
-        }
-    }
-
     fn posted(&mut self, what: &str, request_id: &Option<crate::domain::ProviderText>) {
         self.posts += 1;
         self.posts_here += 1;
@@ -493,6 +484,7 @@ impl<'a, P: Payment> Session<'a, P> {
     ) {
         let now = self.shared.clock.now();
         let epoch = self.work.fence.epoch;
+        self.call.progress.posts(self.posts);
         let number = self.log.len() + 1;
         let request_id = request_id.as_ref().map_or("-", |id| id.as_str());
         let line = format!("{now} {epoch}.{number} {what}: {result} ({request_id})");

@@ -1,12 +1,12 @@
 //! A payment as its record tells it, for lines of the audit log that no call of its own writes.
 
 use super::{KeptCommand, came};
-use crate::domain::{Caller, ProviderText};
+use crate::domain::{Caller, ProviderText, Reference};
 use crate::engine::News;
 use crate::error::MoneyMoved;
-use crate::idempotency::{Class, Outcome, Record};
-use crate::telemetry::audit::Recorded;
-use crate::telemetry::{Asked, Came, Measures, PolicyNote};
+use crate::idempotency::{Class, Outcome, Record, StoreError, Verdict};
+use crate::telemetry::audit::{Mover, Recorded};
+use crate::telemetry::{Asked, Came, Measures, PolicyNote, Telemetry};
 
 /// What the audit log is told of a record.
 pub(crate) struct Audited<'a> {
@@ -42,8 +42,34 @@ impl<'a> Audited<'a> {
         }
     }
 
+    /// Tells of what Zentra has shown where the store did not confirm that it has it. It may have:
+    /// whoever looks next then finds nothing new, and tells of nothing. Money is not counted, as it
+    /// would be twice where it has not.
+    pub(crate) fn unconfirmed(
+        &self,
+        telemetry: &Telemetry,
+        mover: Mover,
+        verdict: &Verdict,
+        request_id: Option<&ProviderText>,
+        fault: &StoreError,
+    ) {
+        let reference = self.asked.reference.as_ref().map(Reference::as_str);
+        let recorded = match verdict {
+            Verdict::Outcome(_) => {
+                tracing::error!(reference, %fault, "the outcome of a payment was not stored");
+                telemetry.measures().outcome_not_stored(self.asked.operation);
+                self.known(request_id)
+            }
+            Verdict::Contradiction(_) => {
+                tracing::error!(reference, %fault, "a contradiction was not stored");
+                self.unknown("CONFLICT", request_id)
+            }
+        };
+        telemetry.audit().moved_unconfirmed(mover, recorded);
+    }
+
     /// The line's part about the payment, as it stands now.
-    pub(crate) fn known(&self, request_id: Option<&'a ProviderText>) -> Recorded<'_> {
+    pub(crate) fn known<'b>(&'b self, request_id: Option<&'b ProviderText>) -> Recorded<'b> {
         let class = self.outcome.map(|it| it.class);
         let money_moved = match (class, &self.came) {
             (Some(Class::NotHappened), _) => MoneyMoved::No,
@@ -57,11 +83,11 @@ impl<'a> Audited<'a> {
     }
 
     /// The same, where it is not known whether money moved.
-    pub(crate) fn unknown(
-        &self,
-        outcome: &'a str,
-        request_id: Option<&'a ProviderText>,
-    ) -> Recorded<'_> {
+    pub(crate) fn unknown<'b>(
+        &'b self,
+        outcome: &'b str,
+        request_id: Option<&'b ProviderText>,
+    ) -> Recorded<'b> {
         self.recorded(outcome, request_id)
     }
 

@@ -55,6 +55,8 @@ pub(super) struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) moved_currency: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stored: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) sent: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) unsaid: Option<u64>,
@@ -72,6 +74,8 @@ pub(super) struct Line<'a> {
     pub(super) key_digest: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stop: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) until: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) by: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

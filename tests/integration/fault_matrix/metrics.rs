@@ -32,7 +32,7 @@ async fn circuit_key_places_and_rate_limit_are_shown() {
         "zentra_sidecar_retry_budget_left 10\n",
         "zentra_sidecar_zentra_places_free 256\n",
         "zentra_sidecar_call_places_free 7\n",
-        "zentra_sidecar_calls_refused_total 0\n",
+        "zentra_sidecar_calls_refused_total{at=\"door\"} 0\n",
     ] {
         assert!(text.contains(line), "{line}{text}");
     }

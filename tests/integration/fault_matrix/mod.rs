@@ -14,6 +14,7 @@ mod callers;
 mod canary;
 mod circuit;
 mod cost;
+mod counted;
 mod crashes;
 mod definitions;
 mod duplicates;

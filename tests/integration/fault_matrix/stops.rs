@@ -66,11 +66,32 @@ async fn a_stop_holds_on_every_sidecar_at_once_and_is_lifted_by_its_name() {
             ("operation", json!("charge")),
             ("currency", json!("NGN")),
             ("stop", json!(name)),
+            ("until", Value::Null),
             ("by", json!("ada")),
             ("why", json!("provider incident")),
         ] {
             assert_eq!(line[field], value, "{field}: {line:#}");
         }
+    }
+}
+
+/// Who reads the audit log alone has to know whether it still holds.
+#[tokio::test]
+async fn a_stop_for_a_while_is_told_with_its_end() {
+    let lab = Lab::start().await;
+    let printed = operate(&lab, &["stop", "--for=2h"]).await;
+    let name = printed.split([' ', ':']).find(|word| word.starts_with("stop-")).unwrap();
+    operate(&lab, &["resume", name]).await;
+    let moment = |line: &Value, field: &str| -> jiff::Timestamp {
+        line[field].as_str().unwrap_or_else(|| panic!("{field}: {line:#}")).parse().unwrap()
+    };
+    let lines = audited(&lab);
+    assert_eq!(lines.len(), 4, "{lines:#?}");
+    let set = moment(&lines[0], "time");
+    for line in &lines {
+        // By the clock of the command, or by the store's.
+        let seconds = (moment(line, "until") - set).total(jiff::Unit::Second).unwrap();
+        assert!((seconds - 7200.0).abs() < 20.0, "{seconds}: {line:#}");
     }
 }
 

@@ -68,7 +68,7 @@ async fn a_store_that_is_too_slow_is_told_as_such() {
 const PASSWORD: &str = "nobody-knows";
 
 /// From now on no sidecar gets through; the data stays.
-async fn lock(lab: &mut Lab) {
+pub(super) async fn lock(lab: &mut Lab) {
     lab.redis().ask::<()>(&["CONFIG", "SET", "requirepass", PASSWORD]).await;
     lab.redis_mut().password = PASSWORD.to_owned();
     let _killed: u32 = lab.redis().ask(&["CLIENT", "KILL", "TYPE", "normal"]).await;

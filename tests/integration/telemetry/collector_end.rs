@@ -10,6 +10,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use zentra_sidecar::telemetry::export::QueueSettings;
 use zentra_sidecar::telemetry::start::{Exports, FLUSH};
@@ -51,6 +52,7 @@ async fn end(batches: usize, limit: Duration) -> (Duration, Vec<Value>) {
     }
     let began = Instant::now();
     exports.flush(limit).await;
+    drop(exports);
     let took = began.elapsed();
     let lines = logs.take();
     let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -71,8 +73,8 @@ async fn nothing_is_told_where_all_were_taken() {
     assert_eq!(end(3, FLUSH).await, (Duration::ZERO, vec![]));
 }
 
-/// The whole way, with a collector that takes connections and never answers.
-async fn of_process(protocol: &str) -> String {
+/// A collector that takes connections and never answers.
+async fn hangs() -> (String, AbortHandle) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let hangs = tokio::spawn(async move {
@@ -81,6 +83,12 @@ async fn of_process(protocol: &str) -> String {
             streams.push(stream);
         }
     });
+    (url, hangs.abort_handle())
+}
+
+/// The whole way, with a collector that hangs.
+async fn of_process(protocol: &str) -> String {
+    let (url, hangs) = hangs().await;
     let mut command = Serving::command(NO_ZENTRA, &[]);
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", &url).env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol);
     let serving = Serving::of(command).await;
@@ -99,5 +107,36 @@ async fn a_process_tells_over_either_protocol_what_it_did_not_get_rid_of() {
     for log in futures_util::future::join_all(both).await {
         assert_eq!(log.matches(LEFT).count(), 1, "{log}");
         assert_eq!(log.matches(LAST_METRICS).count(), 1, "{log}");
+    }
+}
+
+/// A process of which one signal is exported, until it has given one sending up.
+async fn gives_up(protocol: &str, signal: &str, other: &str) {
+    let (url, hangs) = hangs().await;
+    let mut command = Serving::command(NO_ZENTRA, &[]);
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", &url).env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol);
+    let [exporter, timeout] =
+        [format!("OTEL_{other}_EXPORTER"), format!("OTEL_EXPORTER_OTLP_{signal}_TIMEOUT")];
+    command.env(exporter, "none").env(timeout, "300").env("OTEL_EXPORTER_OTLP_TIMEOUT", "3600000");
+    command.env("OTEL_BSP_SCHEDULE_DELAY", "10").env("OTEL_METRIC_EXPORT_INTERVAL", "10");
+    let mut serving = Serving::of(command).await;
+    let mut client = serving.client().await;
+    client.get_charge(requests::get_charge("order-1")).await.unwrap_err();
+    let what = if signal == "TRACES" { "spans" } else { "metrics" };
+    let given_up = format!("{what} could not be sent; calls go on without them");
+    // Metrics may be so before the sidecar serves.
+    if !serving.log.contains(&given_up) {
+        serving.logged(&given_up).await;
+    }
+    hangs.abort();
+}
+
+/// A batch, and a reading of metrics, have half a minute each; one sending has less.
+#[tokio::test]
+async fn one_sending_takes_no_longer_than_it_may_over_either_protocol() {
+    for protocol in ["grpc", "http/protobuf"] {
+        let traces = gives_up(protocol, "TRACES", "METRICS");
+        let metrics = gives_up(protocol, "METRICS", "TRACES");
+        futures_util::future::join(traces, metrics).await;
     }
 }

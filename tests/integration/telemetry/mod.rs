@@ -9,6 +9,7 @@ mod collector_tls;
 mod door;
 mod lead;
 mod moves;
+mod overload;
 mod reconciler;
 mod strangers;
 mod unwritable;

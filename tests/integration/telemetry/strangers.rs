@@ -5,7 +5,10 @@ use tonic::Request;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::support::process::Serving;
+use zentra_sidecar::grpc::proto::SubscribeRequest;
+use zentra_sidecar::grpc::proto::event_service_client::EventServiceClient;
+
+use crate::support::process::{Serving, get};
 use crate::support::requests;
 
 /// No process has it.
@@ -33,10 +36,22 @@ async fn an_operation_is_told_with_its_trace_and_other_calls_are_barely_told() {
     serving.client().await.charge(request).await.unwrap_err();
     let mut health = HealthClient::new(serving.channel().await);
     health.check(HealthCheckRequest::default()).await.unwrap_err();
+    // Health is no call; a method that there is not is one, whoever asks for it.
+    let mut events = EventServiceClient::new(serving.channel().await);
+    events.subscribe(SubscribeRequest::default()).await.unwrap_err();
+    let (_, metrics) = get(&serving.admin, "/metrics").await;
+    let counts = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("rpc_server_call_duration_seconds_count{rpc_method="));
+    let denied = "rpc_response_status_code=\"PERMISSION_DENIED\",rpc_system_name=\"grpc\"} 1";
+    let method = "\"zentra.gateway.v1.PaymentService/Charge\"";
+    let wanted = ["\"_OTHER\"", method].map(|method| format!("{method},{denied}"));
+    assert_eq!(counts.collect::<Vec<_>>(), wanted, "{metrics}");
     serving.signal("TERM").await;
     let (_, log) = serving.end().await;
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let calls: Vec<Value> = lines.filter(|line| line["message"] == "call").collect();
+    // The third is told of with the second, within a second.
     let [charge, check] = &calls[..] else { panic!("{log}") };
     let told = ["caller", "duration_ms", "operation", "outcome", "request_id", "trace_id"];
     assert_eq!(fields(charge), told, "{charge:#}");

@@ -5,6 +5,7 @@ mod deadlines;
 mod queue;
 mod repeats;
 mod storm;
+mod told;
 mod waits;
 
 use std::collections::VecDeque;
@@ -113,6 +114,14 @@ impl Rig {
     }
 
     fn with(settings: &StackSettings, steps: impl IntoIterator<Item = Step>) -> Self {
+        Self::telling(settings, steps, Telemetry::quiet())
+    }
+
+    fn telling(
+        settings: &StackSettings,
+        steps: impl IntoIterator<Item = Step>,
+        telemetry: Telemetry,
+    ) -> Self {
         let steps = Mutex::new(steps.into_iter().collect());
         let far = Arc::new(Far { steps, seen: Mutex::default(), started: Instant::now() });
         let there = far.clone();
@@ -128,7 +137,7 @@ impl Rig {
             credentials,
             clock: Arc::new(StandingClock),
             jitter,
-            telemetry: Telemetry::quiet(),
+            telemetry,
             draining: draining.clone(),
         };
         let transport = BoxCloneSyncService::new(transport);
