@@ -7,7 +7,9 @@ use clap::Args;
 
 use super::super::{say, wrong_settings};
 use super::account;
-use crate::domain::{Account, Caller, Currency, Environment};
+use crate::domain::{
+    Account, Actor, Caller, Currency, CustomerId, Environment, Fault, PaymentTokenId, Reason,
+};
 use crate::policy::{
     Action, Complaints, Decision, Files, Policy, Question, Rule, Sample, Verdict, Weighed,
 };
@@ -87,15 +89,27 @@ fn read(args: &ExplainArgs) -> Result<(Sample, Account, Environment), String> {
     let sample = Sample {
         amount: args.amount,
         currency: currency.map_err(|fault| format!("--currency {fault}"))?,
-        customer: args.customer.clone(),
-        token: args.token.clone(),
-        actor: args.actor.clone(),
-        reason: args.reason.clone(),
+        customer: as_called("--customer", args.customer.as_ref(), CustomerId::new)?,
+        token: as_called("--token", args.token.as_ref(), PaymentTokenId::new)?,
+        actor: as_called("--actor", args.actor.as_ref(), Actor::new)?,
+        reason: as_called("--reason", args.reason.as_ref(), Reason::new)?,
         charge_amount: args.charge_amount,
         charge_age_seconds: args.charge_age_seconds,
         ..Sample::new(caller, action)
     };
     Ok((sample, account, environment))
+}
+
+/// A text that a call may have in that field. Any other reaches no policy, and is not printed either: it
+/// may be a card's number.
+fn as_called<T>(
+    flag: &str,
+    text: Option<&String>,
+    field: impl Fn(&str) -> Result<T, Fault>,
+) -> Result<Option<String>, String> {
+    let Some(text) = text else { return Ok(None) };
+    field(text).map_err(|fault| format!("{flag} {fault}"))?;
+    Ok(Some(text.clone()))
 }
 
 fn tell(policy: &Policy, question: &Question<'_>, decision: &Decision<'_>) {
