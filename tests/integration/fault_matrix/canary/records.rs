@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use zentra_sidecar::grpc::proto;
-use zentra_sidecar::simulator::Route;
+use zentra_sidecar::simulator::{LedgerView, Route};
 
 use super::cards::{KEPT, card, number};
 use super::paths::{At, always_at, charge, echo, echoed_object, save_within, told};
@@ -88,12 +88,8 @@ impl Watched {
         redis.ask::<()>(&["DEL", &leader]).await;
         always_at(&self.lab, Route::GetCharge, echo(422, "invalid_format"));
         let reconciler = self.launch().flag("--reconcile-seconds", "1").reconcile().await;
-        let has_met = |fired: u32| fired > 0;
-        self.lab
-            .until("a look-up that met an echo", |ledger| {
-                ledger.faults.iter().any(|fault| has_met(fault.fired))
-            })
-            .await;
+        let has_met = |ledger: &LedgerView| ledger.faults.iter().any(|fault| fault.fired > 0);
+        self.lab.until("a look-up that met an echo", has_met).await;
         reconciler.said("open payments of the account").await;
         assert!(reconciler.end().await.success());
         self.lab.zentra.clear_faults();
@@ -129,11 +125,11 @@ impl Watched {
             self.operate(code, words).await;
         }
         self.lab.zentra.clear_faults();
-        self.explain(&["--caller=limited", "--customer=cus_1"]).await;
-        self.explain(&["--caller=limited", &format!("--customer={DENIED}")]).await;
-        for name in ["caller", "customer", "actor", "token", "reason"] {
-            let words = ["--caller=limited", &format!("--{name}={number}")];
-            self.explain(if name == "caller" { &words[1..] } else { &words }).await;
+        self.explain(0, &["--caller=limited", "--customer=cus_1"]).await;
+        self.explain(1, &["--caller=limited", &format!("--customer={DENIED}")]).await;
+        self.explain(2, &[&format!("--caller={number}")]).await;
+        for name in ["customer", "actor", "token", "reason"] {
+            self.explain(2, &["--caller=limited", &format!("--{name}={number}")]).await;
         }
     }
 
@@ -145,10 +141,12 @@ impl Watched {
         self.note(&ended);
     }
 
-    async fn explain(&self, words: &[&str]) {
+    async fn explain(&self, code: i32, words: &[&str]) {
         let policy = self.lab.folder.path().join("policy").display().to_string();
         let explain = ["policy", "explain", &policy, "--action=Tokenize"];
-        self.note(&run(command(&[&explain, words].concat())).await);
+        let ended = run(command(&[&explain, words].concat())).await;
+        assert_eq!(ended.code, Some(code), "{words:?}: {ended:?}");
+        self.note(&ended);
     }
 
     fn note(&self, ended: &Ended) {

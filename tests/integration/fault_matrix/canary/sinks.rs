@@ -129,7 +129,11 @@ impl Watched {
                 let socket = format!("unix:{}", self.lab.folder.path().join("socket").display());
                 launch.flag("--listen", &socket).flag("--unix-peer-uids", NOBODYS_UID)
             }
-            At::Storeless => launch.flag("--store", "redis://127.0.0.1:1"),
+            At::Storeless => {
+                let launch = launch.flag("--store", "redis://127.0.0.1:1");
+                // For nothing comes of a longer wait.
+                launch.flag("--store-timeout-ms", "500")
+            }
             At::Stranded => launch.flag("--zentra-url", "http://127.0.0.1:1"),
             // Longer than its calls take, so that the one it waits for is there until they are made.
             At::Ending => launch
