@@ -117,29 +117,35 @@ fn every_setting_in_the_table_is_one() {
     }
 }
 
-#[test]
-fn every_error_reason_is_documented_and_no_other() {
+/// Every reason of an error, as the code calls it.
+pub(crate) fn error_reasons() -> BTreeSet<String> {
     let code = text("src/error/reason.rs");
-    let reasons: BTreeSet<&str> = code
+    let reasons: BTreeSet<String> = code
         .lines()
         .filter_map(|line| line.trim().strip_prefix("Self::")?.split_once(" => \""))
-        .map(|(_, word)| word.trim_end_matches("\","))
+        .map(|(_, word)| word.trim_end_matches("\",").to_owned())
         .filter(|word| word.chars().all(|it| it.is_ascii_uppercase() || it == '_'))
         .collect();
     assert!(reasons.len() >= 19, "{reasons:?}");
+    reasons
+}
 
+#[test]
+fn every_error_reason_is_documented_and_no_other() {
+    let reasons = error_reasons();
     let errors = text("docs/ERRORS.md");
-    let headings: BTreeSet<&str> =
-        errors.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    let headings: BTreeSet<String> =
+        errors.lines().filter_map(|line| line.strip_prefix("### ")).map(str::to_owned).collect();
     assert_eq!(headings, reasons);
 
     let readme = rows(&text("README.md"));
-    let in_readme: BTreeSet<&str> = readme
+    let in_readme: BTreeSet<String> = readme
         .iter()
         .filter_map(|row| row.get(1))
         .flat_map(|cell| cell.split(", "))
         .filter(|word| !word.is_empty() && word.chars().all(|it| it == '_' || it.is_uppercase()))
         .filter(|word| !word.starts_with("SIDECAR_") && !word.starts_with("ZENTRA_"))
+        .map(str::to_owned)
         .collect();
     assert_eq!(in_readme, reasons);
 }

@@ -7,7 +7,10 @@ use clap::Args;
 
 use super::super::{say, wrong_settings};
 use super::account;
-use crate::domain::{Account, Caller, Currency, Environment};
+use crate::domain::{
+    Account, Actor, Caller, Currency, CustomerId, Environment, Fault, PaymentTokenId, Reason,
+    Reference,
+};
 use crate::policy::{
     Action, Complaints, Decision, Files, Limit, Policy, Question, Rule, Sample, Verdict, Weighed,
 };
@@ -106,17 +109,21 @@ fn read(args: &ExplainArgs) -> Result<(Sample, Account, Environment), String> {
         Some(_) => return Err("--method must be card or bank_account".to_owned()),
     };
     let sample = Sample {
-        reference: args.reference.clone(),
+        reference: as_called("--reference", args.reference.as_ref(), Reference::new)?,
         is_bank_account,
-        charge_reference: args.charge_reference.clone(),
+        charge_reference: as_called(
+            "--charge-reference",
+            args.charge_reference.as_ref(),
+            Reference::new,
+        )?,
         consumer_group: args.consumer_group.clone(),
         types: args.types.clone(),
         amount: args.amount,
         currency: currency.map_err(|fault| format!("--currency {fault}"))?,
-        customer: args.customer.clone(),
-        token: args.token.clone(),
-        actor: args.actor.clone(),
-        reason: args.reason.clone(),
+        customer: as_called("--customer", args.customer.as_ref(), CustomerId::new)?,
+        token: as_called("--token", args.token.as_ref(), PaymentTokenId::new)?,
+        actor: as_called("--actor", args.actor.as_ref(), Actor::new)?,
+        reason: as_called("--reason", args.reason.as_ref(), Reason::new)?,
         charge_amount: args.charge_amount,
         charge_age_seconds: args.charge_age_seconds,
         ..Sample::new(caller, action)
@@ -131,6 +138,18 @@ fn never_fits<'a>(
 ) -> impl Iterator<Item = &'a Limit> {
     let takings = policy.limits().iter().filter_map(|limit| limit.taking(question));
     takings.filter(|taking| taking.amount > taking.limit.most).map(|taking| taking.limit)
+}
+
+/// A text that a call may have in that field. Any other reaches no policy, and is not printed either: it
+/// may be a card's number.
+fn as_called<T>(
+    flag: &str,
+    text: Option<&String>,
+    field: impl Fn(&str) -> Result<T, Fault>,
+) -> Result<Option<String>, String> {
+    let Some(text) = text else { return Ok(None) };
+    field(text).map_err(|fault| format!("{flag} {fault}"))?;
+    Ok(Some(text.clone()))
 }
 
 fn tell(policy: &Policy, question: &Question<'_>, decision: &Decision<'_>) {

@@ -87,9 +87,7 @@ impl<'a> Launch<'a> {
     pub(crate) async fn reconcile(self) -> Reconciling {
         let mut command = Command::new(env!("CARGO_BIN_EXE_zentra-sidecar"));
         command.arg("reconcile").args(&self.flags).env_clear().envs(self.variables);
-        command.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut process = command.spawn().unwrap();
-        let said = Said::listen(process.stderr.take().unwrap(), None);
+        let (process, said) = spawn(command, self.lines);
         let line = said.until("\"message\":\"reconciling\"").await;
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         Reconciling { admin: line["admin"].as_str().unwrap().to_owned(), process, said }
@@ -106,16 +104,7 @@ impl<'a> Launch<'a> {
     pub(crate) async fn start(self) -> Sidecar {
         let mut command = Command::new(env!("CARGO_BIN_EXE_zentra-sidecar"));
         command.arg("serve").args(&self.flags).env_clear().envs(self.variables);
-        command.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
-        let copied = self.lines.map(|files| {
-            files.map(|file| File::options().append(true).create(true).open(file).unwrap())
-        });
-        let stderr = copied.map(|[stdout, stderr]| {
-            command.stdout(stdout);
-            stderr
-        });
-        let mut process = command.spawn().unwrap();
-        let said = Said::listen(process.stderr.take().unwrap(), stderr);
+        let (process, said) = spawn(command, self.lines);
         let line = said.until("\"message\":\"serving\"").await;
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         let address = |name: &str| format!("http://{}", line[name].as_str().unwrap());
@@ -130,6 +119,21 @@ impl<'a> Launch<'a> {
             said,
         }
     }
+}
+
+/// Starts it, with what it writes added to these files.
+fn spawn(mut command: Command, lines: Option<[std::path::PathBuf; 2]>) -> (Child, Said) {
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    let copied = lines.map(|files| {
+        files.map(|file| File::options().append(true).create(true).open(file).unwrap())
+    });
+    let stderr = copied.map(|[stdout, stderr]| {
+        command.stdout(stdout);
+        stderr
+    });
+    let mut process = command.spawn().unwrap();
+    let said = Said::listen(process.stderr.take().unwrap(), stderr);
+    (process, said)
 }
 
 /// A process that only looks up.
@@ -180,6 +184,11 @@ impl Sidecar {
     /// A connection of its own.
     pub(crate) async fn channel(&self) -> Channel {
         Endpoint::from_shared(self.grpc.clone()).unwrap().connect().await.unwrap()
+    }
+
+    /// The same, made when it is first used.
+    pub(crate) fn channel_in_time(&self) -> Channel {
+        Endpoint::from_shared(self.grpc.clone()).unwrap().connect_lazy()
     }
 
     async fn charge_over(&self, client: PaymentServiceClient<Channel>, order: &Order) -> Told {

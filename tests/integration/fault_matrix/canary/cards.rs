@@ -10,6 +10,9 @@ pub(super) const NUMBERS: &str = "4539000000";
 pub(super) const ACCOUNTS: &str = "77319700";
 pub(super) const HOLDERS: &str = "Zora Q";
 
+/// Whose data is behind the records that stand before the calls.
+pub(super) const KEPT: usize = 99_997;
+
 /// The bank code of all accounts here, which is no secret.
 const BANK_CODE: u16 = 58;
 

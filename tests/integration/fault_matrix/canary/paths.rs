@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
+use serde_json::json;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 use zentra_sidecar::grpc::proto;
@@ -11,8 +12,8 @@ use zentra_sidecar::grpc::proto::tokenize_request::PaymentMethod;
 use zentra_sidecar::simulator::{Action, Fault, Route};
 
 use super::cards::{account, card, number, secrets};
-use super::routes;
 use super::sinks::DENIED;
+use super::{reasons, routes};
 use crate::fault_matrix::lab::{CUSTOMER, Lab};
 use crate::fault_matrix::sidecar::money;
 use crate::support::raw;
@@ -20,6 +21,9 @@ use crate::support::told::everything;
 
 /// Whose data Zentra's own answers repeat.
 pub(super) const ECHOED: usize = 99_998;
+
+/// How often a fault comes about that comes now and then: more often than a way has calls.
+const HITS: u32 = 100;
 
 pub(super) type Client = PaymentServiceClient<Channel>;
 pub(super) type Told = Pin<Box<dyn Future<Output = String> + Send>>;
@@ -41,10 +45,15 @@ pub(super) enum At {
     Closed,
     /// One whose store is not there.
     Storeless,
+    /// One whose Zentra is not there.
+    Stranded,
+    /// One that is about to end, which it does after the calls of its one way.
+    Ending,
 }
 
 impl At {
-    pub(super) const ALL: [Self; 7] = [
+    /// Those that are there from the start to the end.
+    pub(super) const ALL: [Self; 8] = [
         Self::Accepting,
         Self::Refusing,
         Self::Stopped,
@@ -52,6 +61,7 @@ impl At {
         Self::Narrow,
         Self::Closed,
         Self::Storeless,
+        Self::Stranded,
     ];
 }
 
@@ -60,6 +70,8 @@ pub(super) struct Path {
     pub(super) name: &'static str,
     /// What some of its answers say.
     pub(super) told: &'static str,
+    /// What the sidecar's log then says too, of callers who see no answer.
+    pub(super) logged: Option<&'static str>,
     pub(super) at: At,
     /// Sets Zentra up.
     pub(super) prepare: fn(&Lab),
@@ -91,13 +103,17 @@ pub(super) fn save(client: Client, request: proto::TokenizeRequest) -> Told {
     save_within(Duration::from_secs(10), client, request)
 }
 
-fn save_within(time: Duration, mut client: Client, request: proto::TokenizeRequest) -> Told {
+pub(super) fn save_within(
+    time: Duration,
+    mut client: Client,
+    request: proto::TokenizeRequest,
+) -> Told {
     let mut request = Request::new(request);
     request.set_timeout(time);
     Box::pin(async move { told(client.tokenize(request).await) })
 }
 
-fn save_card(client: Client, index: usize) -> Told {
+pub(super) fn save_card(client: Client, index: usize) -> Told {
     save(client, card(index))
 }
 
@@ -129,22 +145,50 @@ fn ask_charge(mut client: Client, request: proto::ChargeRequest) -> Told {
     Box::pin(async move { told(client.charge(request).await) })
 }
 
-/// Now and then, as a row of such failures opens the circuit, and then nothing reaches Zentra.
-fn sometimes(lab: &Lab, action: Action) {
-    lab.zentra.inject(Fault::on(Route::TokenizeCard, action).probability(0.3));
+/// Of four requests the first, as a row of such failures opens the circuit, and then nothing reaches
+/// Zentra.
+fn sometimes(lab: &Lab, action: &Action) {
+    for hit in 0..HITS {
+        lab.zentra.inject(Fault::on(Route::TokenizeCard, action.clone()).skip(3 * hit));
+    }
 }
 
 fn always(lab: &Lab, action: Action) {
-    lab.zentra.inject(Fault::on(Route::TokenizeCard, action).times(0));
+    always_at(lab, Route::TokenizeCard, action);
 }
 
-/// An answer of Zentra's that repeats what nobody should.
+pub(super) fn always_at(lab: &Lab, route: Route, action: Action) {
+    lab.zentra.inject(Fault::on(route, action).times(0));
+}
+
+/// An answer of Zentra's that repeats what nobody should, as an error does.
 pub(super) fn echo(status: u16, code: &str) -> Action {
     let [number, _, name] = secrets(ECHOED);
     let body = format!(
         r#"{{"success":false,"error":{{"code":"{code}","message":"{number} of {name} {number}","field":"{number}"}},"meta":{{"requestId":"{number}"}}}}"#
     );
-    Action::Status { status, effect: false, code: None, body: Some(body), retry_after: None }
+    answer(status, false, body)
+}
+
+/// The same, as the answer does that tells of an object; nothing in it is what was asked for.
+pub(super) fn echoed_object() -> Action {
+    let [number, account, name] = secrets(ECHOED);
+    let body = json!({
+        "success": true,
+        "data": {
+            "id": number, "reference": number, "status": number, "amount_minor": 1000, "currency": "NGN",
+            "customer_id": number, "payment_token_id": number, "capture_mode": number,
+            "redirect_url": format!("https://shop.example/{number}"),
+            "card": { "brand": number, "last4": number, "number": number, "holder_name": name },
+            "account_number": account, "message": format!("{number} of {name}"),
+        },
+        "meta": { "requestId": number },
+    });
+    answer(200, false, body.to_string())
+}
+
+fn answer(status: u16, effect: bool, body: String) -> Action {
+    Action::Status { status, effect, code: None, body: Some(body), retry_after: None }
 }
 
 fn plain(status: u16, effect: bool) -> Action {
@@ -171,8 +215,25 @@ fn twice_at_once(client: Client, index: usize) -> Told {
     })
 }
 
+/// Under one key after the other, until the circuit is open.
+fn until_nothing_is_sent(client: Client, index: usize) -> Told {
+    Box::pin(async move {
+        let mut told = String::new();
+        for repeat in 0..12 {
+            let idempotency_key = format!("key-{index}-{repeat}");
+            let request = proto::TokenizeRequest { idempotency_key, ..card(index) };
+            told += &save(client.clone(), request).await;
+            if told.contains("CIRCUIT_OPEN") {
+                break;
+            }
+        }
+        told
+    })
+}
+
 pub(super) fn path(name: &'static str, told: &'static str, prepare: fn(&Lab)) -> Path {
-    Path { name, told, at: At::Accepting, prepare, call: save_card, bytes: None }
+    let at = At::Accepting;
+    Path { name, told, logged: None, at, prepare, call: save_card, bytes: None }
 }
 
 /// A way on which nobody knows what became of the card.
@@ -186,6 +247,7 @@ pub(super) fn nothing(_: &Lab) {}
 pub(super) fn paths() -> Vec<Path> {
     // Before those that open the circuit.
     let mut paths = routes::paths();
+    paths.extend(reasons::paths());
     paths.extend(upstream());
     paths.extend(own());
     paths.extend(of_other_calls());
@@ -196,10 +258,18 @@ pub(super) fn paths() -> Vec<Path> {
 fn upstream() -> Vec<Path> {
     vec![
         path("saved", "path: Direct", nothing),
+        path("saved with an echo", "path: Direct", |lab| always(lab, echoed_object())),
         Path {
             call: |client, index| save(client, account(index)),
             ..path("account", "path: Direct", nothing)
         },
+        // Before those that are doubtful again and again, which leave nothing to pay for a repeat.
+        path("cut short", "attempts: 2", |lab| {
+            sometimes(lab, &Action::Truncated { keep: Some(20) });
+        }),
+        path("reset", "attempts: 2", |lab| sometimes(lab, &Action::ResetBefore)),
+        path("server error", "attempts: 2", |lab| sometimes(lab, &plain(500, true))),
+        path("unavailable with an echo", "attempts: 2", |lab| sometimes(lab, &echo(503, "x"))),
         path("refused with an echo", "UPSTREAM_REJECTED", |lab| {
             always(lab, echo(422, "invalid_format"));
         }),
@@ -209,17 +279,12 @@ fn upstream() -> Vec<Path> {
         doubtful("an echo that is no error's", |lab| always(lab, echo(200, "x"))),
         path("key refused", "UPSTREAM_AUTH", |lab| always(lab, plain(401, false))),
         path("too many", "UPSTREAM_RATE_LIMITED", |lab| always(lab, plain(429, false))),
-        path("cut short", "attempts: 2", |lab| {
-            sometimes(lab, Action::Truncated { keep: Some(20) });
-        }),
         doubtful("not JSON", |lab| {
             always(lab, Action::NotJson { body: Some(secrets(ECHOED).join(" ")) });
         }),
-        path("reset", "attempts: 2", |lab| sometimes(lab, Action::ResetBefore)),
-        path("server error", "attempts: 2", |lab| sometimes(lab, plain(500, true))),
         path("declined", "card_declined", |lab| always(lab, coded(422, "card_declined"))),
         doubtful("a decline of a kind that no token has", |lab| {
-            sometimes(lab, echo(402, "card_declined"));
+            always(lab, echo(402, "card_declined"));
         }),
         path("nowhere", "UPSTREAM_NOT_FOUND", |lab| always(lab, echo(404, "not_found"))),
         doubtful("key in use", |lab| {
@@ -228,15 +293,17 @@ fn upstream() -> Vec<Path> {
         path("another card under the key at Zentra", "IDEMPOTENCY_KEY_REUSED", |lab| {
             always(lab, echo(409, "idempotency_key_mismatch"));
         }),
-        doubtful("a conflict of no known kind", |lab| sometimes(lab, echo(409, "x"))),
-        path("unavailable with an echo", "attempts: 2", |lab| sometimes(lab, echo(503, "x"))),
+        doubtful("a conflict of no known kind", |lab| always(lab, echo(409, "x"))),
         Path { call: another_card, ..path("another card", "IDEMPOTENCY_KEY_REUSED", nothing) },
         Path { call: twice_at_once, ..path("twice at once", "path: Replayed", nothing) },
         // Whose calls may end together, which opens the circuit.
         doubtful("no answer in time", |lab| {
-            sometimes(lab, Action::AnswerLost { close_after: None });
+            sometimes(lab, &Action::AnswerLost { close_after: None });
         }),
-        path("circuit open", "CIRCUIT_OPEN", |lab| always(lab, plain(500, false))),
+        Path {
+            call: until_nothing_is_sent,
+            ..path("circuit open", "CIRCUIT_OPEN", |lab| always(lab, plain(500, false)))
+        },
     ]
 }
 
@@ -252,7 +319,13 @@ fn own() -> Vec<Path> {
         },
         Path { at: At::Refusing, ..path("card data refused", "CARD_DATA_REFUSED", nothing) },
         Path { at: At::Stopped, ..path("stopped", "STOPPED", nothing) },
-        Path { at: At::Narrow, ..path("no place", "OVERLOADED", nothing) },
+        Path {
+            at: At::Narrow,
+            call: twice_at_once,
+            ..path("no place", "OVERLOADED", |lab| {
+                always(lab, Action::DelayBefore(Duration::from_millis(100)));
+            })
+        },
         Path { at: At::Closed, ..path("not allowed", "CALLER_NOT_ALLOWED", nothing) },
         Path { at: At::Storeless, ..path("no store", "IDEMPOTENCY_STORE_UNAVAILABLE", nothing) },
         Path {

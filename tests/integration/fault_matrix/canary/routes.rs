@@ -5,35 +5,50 @@ use prost::Message as _;
 use serde_json::json;
 use tonic::Request;
 use zentra_sidecar::grpc::proto;
-use zentra_sidecar::simulator::{Fault, Route};
+use zentra_sidecar::simulator::Route;
 
 use super::cards::{account, card, number};
-use super::paths::{At, Client, Path, Told, charge, echo, nothing, path, save, spoilt, told};
-use crate::fault_matrix::lab::{CUSTOMER, Lab, direct};
+use super::paths::{
+    At, Client, Path, Told, always_at, charge, echo, nothing, path, save, spoilt, told,
+};
+use crate::fault_matrix::lab::{CUSTOMER, Lab, direct, token};
 use crate::fault_matrix::sidecar::money;
 
 /// A charge that is there from the start, to be given back bit by bit.
-const BOUGHT: &str = "bought";
+pub(super) const BOUGHT: &str = "bought";
+/// Its amount.
+pub(super) const PRICE_MINOR: i64 = 100_000_000;
+/// A charge that is there too, and was declined.
+pub(super) const DECLINED: &str = "declined";
+const DECLINED_CARD: &str = "4000000000000002";
 
-/// Makes the charge that is given back, and verifies it, so that its card can be charged again.
+/// Makes the charge that is given back, and verifies it, so that its card can be charged again; and
+/// one that cannot be given back.
 pub(super) async fn buy(lab: &Lab) {
-    let body = json!({
-        "idempotency_key": "key-of-bought",
-        "reference": BOUGHT,
-        "amount_minor": 100_000_000,
-        "currency": "NGN",
-        "capture_mode": "customer_action_required",
-        "customer_id": CUSTOMER,
-        "payment_token_id": lab.token,
-    });
-    let answer = direct(&lab.zentra, "charges", &body).await;
+    let answer = charge_directly(lab, BOUGHT, &lab.token).await;
     assert_eq!(answer["data"]["status"], "successful", "{answer}");
+    let declined = token(&lab.zentra, DECLINED_CARD).await;
+    let answer = charge_directly(lab, DECLINED, &declined).await;
+    assert_eq!(answer["data"]["status"], "failed", "{answer}");
     let verified = direct(&lab.zentra, &format!("charges/{BOUGHT}/verify"), &json!({})).await;
     assert_eq!(verified["success"], true, "{verified}");
 }
 
+async fn charge_directly(lab: &Lab, reference: &str, token: &str) -> serde_json::Value {
+    let body = json!({
+        "idempotency_key": format!("key-of-{reference}"),
+        "reference": reference,
+        "amount_minor": PRICE_MINOR,
+        "currency": "NGN",
+        "capture_mode": "customer_action_required",
+        "customer_id": CUSTOMER,
+        "payment_token_id": token,
+    });
+    direct(&lab.zentra, "charges", &body).await
+}
+
 fn echo_at(lab: &Lab, route: Route) {
-    lab.zentra.inject(Fault::on(route, echo(422, "invalid_format")).times(0));
+    always_at(lab, route, echo(422, "invalid_format"));
 }
 
 /// A way on which Zentra refuses with an echo.
@@ -46,7 +61,7 @@ fn refused(name: &'static str, call: fn(Client, usize) -> Told) -> Path {
     Path { call, ..path(name, "INVALID_REQUEST", nothing) }
 }
 
-fn renewal(index: usize) -> proto::RenewRequest {
+pub(super) fn renewal(index: usize) -> proto::RenewRequest {
     proto::RenewRequest {
         idempotency_key: format!("renew-key-{index}"),
         reference: format!("renewal-{index}"),
@@ -57,7 +72,7 @@ fn renewal(index: usize) -> proto::RenewRequest {
     }
 }
 
-fn refund(index: usize) -> proto::RefundRequest {
+pub(super) fn refund(index: usize) -> proto::RefundRequest {
     proto::RefundRequest {
         idempotency_key: format!("refund-key-{index}"),
         reference: format!("refund-{index}"),
@@ -224,14 +239,20 @@ fn beside_the_message() -> Vec<Path> {
 
 /// Saves a card within a trace, with its number in all else that comes along.
 fn save_traced(mut client: Client, index: usize, parent: &str) -> Told {
+    let mut request = noted(index, card(index));
+    request.metadata_mut().insert("traceparent", parent.parse().unwrap());
+    Box::pin(async move { told(client.tokenize(request).await) })
+}
+
+/// A call with a card's number in all that comes along with its message.
+pub(super) fn noted<T>(index: usize, message: T) -> Request<T> {
     let number = number(index);
-    let mut request = Request::new(card(index));
+    let mut request = Request::new(message);
     let metadata = request.metadata_mut();
-    metadata.insert("traceparent", parent.parse().unwrap());
     metadata.insert("tracestate", format!("shop={number}").parse().unwrap());
     metadata.insert("baggage", format!("card={number}").parse().unwrap());
     metadata.insert("x-note", number.parse().unwrap());
-    Box::pin(async move { told(client.tokenize(request).await) })
+    request
 }
 
 /// A card whose number ends in a byte that no text has.

@@ -1,22 +1,32 @@
 //! Everything that a sidecar leaves behind: what it wrote, sent, showed and stored.
 
 use std::collections::HashMap;
-use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use redis::Value;
 use zentra_sidecar::grpc::proto::GetChargeRequest;
 
-use super::paths::{At, Path};
+use super::paths::At;
+use super::reasons::save_kept;
 use super::routes;
 use super::scanner::Sinks;
-use crate::fault_matrix::lab::{KEY, Lab};
+use crate::fault_matrix::lab::Lab;
 use crate::fault_matrix::metrics::shown;
-use crate::fault_matrix::sidecar::Sidecar;
+use crate::fault_matrix::sidecar::{Launch, Sidecar};
+use crate::support::process::get;
 use crate::support::rotel::Rotel;
 
 /// Whose cards are not saved.
 pub(super) const DENIED: &str = "cus_denied";
+
+/// The password of the store.
+pub(super) const STORE_PASSWORD: &str = "canary-of-the-store-b6yT2w";
+/// What collectors want to be told.
+pub(super) const COLLECTOR_TOKEN: &str = "canary-of-the-collector-Xq90Lm";
+
+/// What there is at the admin port beside the metrics, and what is looked for there in vain.
+const PAGES: [&str; 4] = ["/livez", "/readyz", "/healthz", "/policy"];
 
 /// No process has it.
 const NOBODYS_UID: &str = "4294967294";
@@ -43,62 +53,113 @@ pub(super) struct Watched {
     pub(super) lab: Lab,
     pub(super) rotel: Rotel,
     pub(super) metrics: Rotel,
-    sidecars: HashMap<At, Sidecar>,
-    lines: [PathBuf; 2],
+    pub(super) sidecars: HashMap<At, Sidecar>,
+    /// Standard output, standard error, and the audit log of operators' commands.
+    pub(super) lines: [PathBuf; 3],
+    /// What operators' commands said.
+    pub(super) operated: Mutex<String>,
+    /// What those sidecars showed last that have ended.
+    pub(super) ended: Mutex<Pages>,
+    /// The levels of log lines.
+    levels: &'static str,
+}
+
+/// What a sidecar shows at its admin port.
+#[derive(Clone, Default)]
+pub(super) struct Pages {
+    metrics: String,
+    others: String,
 }
 
 impl Watched {
     /// With log lines at these levels.
-    pub(super) async fn start(levels: &str) -> Self {
-        let (lab, rotel) = (Lab::start().await, Rotel::start().await);
+    pub(super) async fn start(levels: &'static str) -> Self {
+        let (mut lab, rotel) = (Lab::start().await, Rotel::start().await);
         let metrics = Rotel::printing("metrics").await;
-        let policy = lab.folder.path().join("policy");
-        std::fs::create_dir(&policy).unwrap();
-        std::fs::write(policy.join("rules.cedar"), POLICY).unwrap();
-        std::fs::write(policy.join("limits.toml"), LIMITS).unwrap();
+        write_files(&lab);
+        lab.redis().ask::<()>(&["CONFIG", "SET", "requirepass", STORE_PASSWORD]).await;
+        STORE_PASSWORD.clone_into(&mut lab.redis_mut().password);
         routes::buy(&lab).await;
-        let lines = ["stdout", "stderr"].map(|name| lab.folder.path().join(name));
-        let launch = || {
-            lab.sidecar()
-                .variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &format!("http://{}", rotel.grpc))
-                .variable(
-                    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
-                    &format!("http://{}", metrics.grpc),
-                )
-                .variable("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
-                .variable("OTEL_METRIC_EXPORT_INTERVAL", "1000")
-                .flag("--policy", &policy.display().to_string())
-                // An answer that is due leaves in time on a machine with other things to do.
-                .flag("--deadline-margin-ms", "500")
-                .variable("OTEL_BSP_SCHEDULE_DELAY", "100")
-                .variable("OTEL_BSP_MAX_QUEUE_SIZE", "200000")
-                .variable("SIDECAR_LOG", levels)
-                .lines_to(&lines[0], &lines[1])
-        };
+        let lines = ["stdout", "stderr", "audit"].map(|name| lab.folder.path().join(name));
+        let (operated, ended) = (Mutex::default(), Mutex::default());
+        let sidecars = HashMap::new();
+        let mut watched = Self { lab, rotel, metrics, sidecars, lines, operated, ended, levels };
         let stop = ["stop", "--by=ada", "--reason=a story", "--only-caller=stopped"];
-        let ended = lab.sidecar().operate(&stop).await;
-        assert_eq!(ended.code, Some(0), "{ended:?}");
-        let socket = format!("unix:{}", lab.folder.path().join("socket").display());
-        let mut sidecars = HashMap::new();
+        watched.operate(0, &stop).await;
         for at in At::ALL {
-            let launch = match at {
-                At::Accepting => launch(),
-                At::Refusing => launch().flag("--card-data", "refuse"),
-                At::Stopped => launch().flag("--caller", "stopped"),
-                At::Limited => launch().flag("--caller", "limited"),
-                At::Narrow => launch().flag("--calls-in-flight", "1"),
-                At::Closed => {
-                    launch().flag("--listen", &socket).flag("--unix-peer-uids", NOBODYS_UID)
-                }
-                At::Storeless => launch().flag("--store", "redis://127.0.0.1:1"),
-            };
-            sidecars.insert(at, launch.start().await);
+            let sidecar = watched.launch_at(at).start().await;
+            watched.sidecars.insert(at, sidecar);
         }
-        Self { rotel, metrics, sidecars, lines, lab }
+        watched.keep_records().await;
+        watched
     }
 
-    pub(super) fn sidecar_for(&self, path: &Path) -> &Sidecar {
-        &self.sidecars[&path.at]
+    /// A process of which all is seen.
+    pub(super) fn launch(&self) -> Launch<'_> {
+        let file = |name: &str| self.lab.folder.path().join(name).display().to_string();
+        self.lab
+            .sidecar()
+            .variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &format!("http://{}", self.rotel.grpc))
+            .variable(
+                "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+                &format!("http://{}", self.metrics.grpc),
+            )
+            .variable("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+            .variable("OTEL_METRIC_EXPORT_INTERVAL", "1000")
+            .flag("--otlp-headers-file", &file("headers"))
+            .flag("--store-password-file", &file("password"))
+            .flag("--policy", &file("policy"))
+            // An answer that is due leaves in time on a machine with other things to do.
+            .flag("--deadline-margin-ms", "500")
+            .variable("OTEL_BSP_SCHEDULE_DELAY", "100")
+            .variable("OTEL_BSP_MAX_QUEUE_SIZE", "200000")
+            .variable("SIDECAR_LOG", self.levels)
+            .lines_to(&self.lines[0], &self.lines[1])
+    }
+
+    fn launch_at(&self, at: At) -> Launch<'_> {
+        let launch = self.launch();
+        match at {
+            At::Accepting => launch,
+            At::Refusing => launch.flag("--card-data", "refuse"),
+            At::Stopped => launch.flag("--caller", "stopped"),
+            At::Limited => launch.flag("--caller", "limited"),
+            At::Narrow => launch.flag("--calls-in-flight", "1"),
+            At::Closed => {
+                let socket = format!("unix:{}", self.lab.folder.path().join("socket").display());
+                launch.flag("--listen", &socket).flag("--unix-peer-uids", NOBODYS_UID)
+            }
+            At::Storeless => {
+                let launch = launch.flag("--store", "redis://127.0.0.1:1");
+                // For nothing comes of a longer wait.
+                launch.flag("--store-timeout-ms", "500")
+            }
+            At::Stranded => launch.flag("--zentra-url", "http://127.0.0.1:1"),
+            // Longer than its calls take, so that the one it waits for is there until they are made.
+            At::Ending => launch
+                .failpoint("before_send:wait")
+                .flag("--attempt-timeout-seconds", "60")
+                .flag("--drain-seconds", "120"),
+        }
+    }
+
+    /// A sidecar that is about to end, and does once it is released.
+    pub(super) async fn ending(&self) -> Sidecar {
+        let sidecar = self.launch_at(At::Ending).start().await;
+        tokio::spawn(save_kept(sidecar.client.clone(), "held"));
+        sidecar.reached("before_send").await;
+        sidecar.signal("TERM").await;
+        sidecar.said("\"message\":\"draining\"").await;
+        sidecar
+    }
+
+    /// Keeps what a sidecar shows that is about to end, and waits for its end.
+    pub(super) async fn end(&self, mut sidecar: Sidecar, signal: &str) {
+        let pages = pages(&sidecar).await;
+        assert!(has_every_line(&pages), "lines were lost that were to be looked at");
+        self.ended.lock().unwrap().add(pages);
+        sidecar.signal(signal).await;
+        assert!(sidecar.ended().await.success());
     }
 
     /// Makes a last call at each, whose span comes behind all others, and waits for the metrics
@@ -119,33 +180,24 @@ impl Watched {
         self.metrics.printed_again("zentra_sidecar.payments", 2 * self.sidecars.len()).await;
     }
 
-    /// Whether the queues of the log and of the audit log have taken every line.
-    pub(super) async fn has_every_line(&self) -> bool {
-        for sidecar in self.sidecars.values() {
-            let shown = shown(sidecar).await;
-            for target in ["log", "audit"] {
-                let lost =
-                    format!("zentra_sidecar_telemetry_lines_dropped_total{{target=\"{target}\"}}");
-                if !shown.contains(&format!("{lost} 0\n")) {
-                    return false;
-                }
-            }
-        }
-        true
-    }
-
     /// All of it, as of now.
     pub(super) async fn sinks(&self) -> Sinks {
-        let mut metrics = String::new();
+        let mut shown = self.ended.lock().unwrap().clone();
         for sidecar in self.sidecars.values() {
-            metrics += &shown(sidecar).await;
+            let pages = pages(sidecar).await;
+            assert!(has_every_line(&pages), "lines were lost that were to be looked at");
+            shown.add(pages);
         }
-        let [stdout, stderr] = &self.lines;
+        let [stdout, stderr, audit] =
+            self.lines.each_ref().map(|file| std::fs::read(file).unwrap());
         Sinks::from([
-            ("stdout", std::fs::read(stdout).unwrap()),
-            ("stderr", std::fs::read(stderr).unwrap()),
+            ("stdout", stdout),
+            ("stderr", stderr),
+            ("operators' audit", audit),
+            ("operators", self.operated.lock().unwrap().clone().into_bytes()),
+            ("pages", shown.others.into_bytes()),
             ("spans", self.rotel.text().into_bytes()),
-            ("metrics", metrics.into_bytes()),
+            ("metrics", shown.metrics.into_bytes()),
             ("otlp metrics", self.metrics.text().into_bytes()),
             ("store", self.store().await),
             ("headers", self.headers()),
@@ -158,21 +210,6 @@ impl Watched {
         let seen = ledger.posts.iter().chain(&ledger.reads);
         let headers = seen.map(|seen| format!("{:?} {:?}\n", seen.traceparent, seen.headers));
         headers.flat_map(String::into_bytes).collect()
-    }
-
-    /// Tells Zentra in a header what a sidecar might have told it.
-    pub(super) async fn plant_in_headers(&self, secret: &str) {
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let url = format!("{}/api/v1/payments/charges/planted", self.lab.zentra.url());
-        client.get(url).bearer_auth(KEY).header("tracestate", secret).send().await.unwrap();
-    }
-
-    /// Writes into both files what a process might have written.
-    pub(super) fn plant_in_lines(&self, secret: &str) {
-        for file in &self.lines {
-            let mut file = std::fs::OpenOptions::new().append(true).open(file).unwrap();
-            writeln!(file, "{{\"note\":\"{secret}\"}}").unwrap();
-        }
     }
 
     /// Every key of the store with all that is under it.
@@ -194,6 +231,44 @@ impl Watched {
             bytes.push(b' ');
         }
         bytes
+    }
+}
+
+impl Pages {
+    fn add(&mut self, pages: Self) {
+        self.metrics += &pages.metrics;
+        self.others += &pages.others;
+    }
+}
+
+async fn pages(sidecar: &Sidecar) -> Pages {
+    let mut pages = Pages { metrics: shown(sidecar).await, ..Pages::default() };
+    for path in PAGES {
+        let (status, text) = get(sidecar.admin.trim_start_matches("http://"), path).await;
+        pages.others += &format!("{path} {status}\n{text}");
+    }
+    pages
+}
+
+/// Whether the queues of the log and of the audit log have taken every line.
+fn has_every_line(pages: &Pages) -> bool {
+    ["log", "audit"].into_iter().all(|target| {
+        let lost = format!("zentra_sidecar_telemetry_lines_dropped_total{{target=\"{target}\"}}");
+        pages.metrics.contains(&format!("{lost} 0\n"))
+    })
+}
+
+fn write_files(lab: &Lab) {
+    let folder = lab.folder.path();
+    std::fs::create_dir(folder.join("policy")).unwrap();
+    let headers = format!("authorization=Bearer%20{COLLECTOR_TOKEN}\nx-tenant=shop\n");
+    for (name, text) in [
+        ("policy/rules.cedar", POLICY),
+        ("policy/limits.toml", LIMITS),
+        ("password", STORE_PASSWORD),
+        ("headers", &headers),
+    ] {
+        std::fs::write(folder.join(name), text).unwrap();
     }
 }
 
