@@ -73,11 +73,10 @@ impl Telemetry {
     /// `/metrics`.
     #[must_use]
     pub fn new<R: MetricReader>(tracer: Tracer, audit: Audit, readers: Vec<R>) -> Self {
-        let (scrape, reader) =
-            Scrape::new().map_or((None, None), |(scrape, reader)| (Some(scrape), Some(reader)));
+        let scrape = Scrape::new();
         let mut builder = SdkMeterProvider::builder().with_resource(export::resource());
-        if let Some(reader) = reader {
-            builder = builder.with_reader(reader);
+        if let Some(scrape) = &scrape {
+            builder = builder.with_reader(scrape.reader());
         }
         for reader in readers {
             builder = builder.with_reader(reader);
@@ -111,6 +110,12 @@ impl Telemetry {
     #[must_use]
     pub fn meter(&self) -> &Meter {
         &self.shared.meter
+    }
+
+    /// What reads the instruments for `/metrics`, for whoever wants sums from the start on too: each
+    /// reader more would count each event once more.
+    fn cumulative(&self) -> Option<SharedReader> {
+        self.shared.scrape.as_ref().map(Scrape::reader)
     }
 
     /// All instruments in Prometheus' text form.

@@ -15,12 +15,17 @@ use super::settings::PushSettings;
 
 /// A reader that can be given to a meter provider and read from here.
 #[derive(Clone, Debug)]
-pub(super) struct SharedReader(Arc<ManualReader>);
+pub(super) struct SharedReader(Arc<dyn MetricReader>);
 
 impl SharedReader {
     /// Sums are as `temporality` says.
     pub(super) fn new(temporality: Temporality) -> Self {
-        Self(Arc::new(ManualReader::builder().with_temporality(temporality).build()))
+        Self::of(ManualReader::builder().with_temporality(temporality).build())
+    }
+
+    /// Shares this one.
+    pub(super) fn of(reader: impl MetricReader) -> Self {
+        Self(Arc::new(reader))
     }
 }
 

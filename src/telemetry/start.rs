@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
 use opentelemetry_otlp::{WithHttpConfig as _, WithTonicConfig as _};
+use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanExporter};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -62,12 +63,15 @@ pub fn start(
             Tracer::of(&provider)
         }
     };
-    let mut readers = Vec::new();
-    if let Some(protocol) = settings.metrics {
+    let is_cumulative = settings.push.temporality == Temporality::Cumulative;
+    let own = (settings.metrics.is_some() && !is_cumulative)
+        .then(|| SharedReader::new(settings.push.temporality));
+    let telemetry = Telemetry::new(tracer, audit, Vec::from_iter(own.clone()));
+    if let Some(protocol) = settings.metrics
+        && let Some(reader) = own.or_else(|| telemetry.cumulative())
+    {
         let timeout = settings.push.timeout.min(settings.sending.metrics);
         let push = PushSettings { timeout, ..settings.push };
-        let reader = SharedReader::new(push.temporality);
-        readers.push(reader.clone());
         let (exporter, end) = (metric_exporter(protocol, push, headers)?, exports.end.clone());
         let pushing = push::run(reader, exporter, push, end);
         let is_sent = Arc::<AtomicBool>::default();
@@ -77,7 +81,6 @@ pub fn start(
             is_sent.store(true, Ordering::Relaxed);
         });
     }
-    let telemetry = Telemetry::new(tracer, audit, readers);
     show_losses(&telemetry, exports.dropped.clone(), lines);
     exports._telemetry = Some(telemetry.clone());
     Ok((telemetry, exports))
