@@ -91,6 +91,7 @@ impl Watched {
         let has_met = |ledger: &LedgerView| ledger.faults.iter().any(|fault| fault.fired > 0);
         self.lab.until("a look-up that met an echo", has_met).await;
         reconciler.said("open payments of the account").await;
+        self.keep_pages(&reconciler.admin).await;
         assert!(reconciler.end().await.success());
         self.lab.zentra.clear_faults();
     }

@@ -12,7 +12,6 @@ use super::reasons::save_kept;
 use super::routes;
 use super::scanner::Sinks;
 use crate::fault_matrix::lab::Lab;
-use crate::fault_matrix::metrics::shown;
 use crate::fault_matrix::sidecar::{Launch, Sidecar};
 use crate::support::process::get;
 use crate::support::rotel::Rotel;
@@ -153,11 +152,15 @@ impl Watched {
         sidecar
     }
 
+    /// Keeps what a process shows that is about to end.
+    pub(super) async fn keep_pages(&self, admin: &str) {
+        let pages = pages(admin).await;
+        self.ended.lock().unwrap().add(&pages);
+    }
+
     /// Keeps what a sidecar shows that is about to end, and waits for its end.
     pub(super) async fn end(&self, mut sidecar: Sidecar, signal: &str) {
-        let pages = pages(&sidecar).await;
-        assert!(has_every_line(&pages), "lines were lost that were to be looked at");
-        self.ended.lock().unwrap().add(pages);
+        self.keep_pages(&sidecar.admin).await;
         sidecar.signal(signal).await;
         assert!(sidecar.ended().await.success());
     }
@@ -184,17 +187,16 @@ impl Watched {
     pub(super) async fn sinks(&self) -> Sinks {
         let mut shown = self.ended.lock().unwrap().clone();
         for sidecar in self.sidecars.values() {
-            let pages = pages(sidecar).await;
-            assert!(has_every_line(&pages), "lines were lost that were to be looked at");
-            shown.add(pages);
+            shown.add(&pages(&sidecar.admin).await);
         }
         let [stdout, stderr, audit] =
             self.lines.each_ref().map(|file| std::fs::read(file).unwrap());
+        let operated = self.operated.lock().unwrap().clone().into_bytes();
         Sinks::from([
             ("stdout", stdout),
             ("stderr", stderr),
             ("operators' audit", audit),
-            ("operators", self.operated.lock().unwrap().clone().into_bytes()),
+            ("operators", operated),
             ("pages", shown.others.into_bytes()),
             ("spans", self.rotel.text().into_bytes()),
             ("metrics", shown.metrics.into_bytes()),
@@ -235,18 +237,21 @@ impl Watched {
 }
 
 impl Pages {
-    fn add(&mut self, pages: Self) {
+    fn add(&mut self, pages: &Self) {
         self.metrics += &pages.metrics;
         self.others += &pages.others;
     }
 }
 
-async fn pages(sidecar: &Sidecar) -> Pages {
-    let mut pages = Pages { metrics: shown(sidecar).await, ..Pages::default() };
+/// What is shown at this address.
+async fn pages(admin: &str) -> Pages {
+    let admin = admin.trim_start_matches("http://");
+    let mut pages = Pages { metrics: get(admin, "/metrics").await.1, ..Pages::default() };
     for path in PAGES {
-        let (status, text) = get(sidecar.admin.trim_start_matches("http://"), path).await;
+        let (status, text) = get(admin, path).await;
         pages.others += &format!("{path} {status}\n{text}");
     }
+    assert!(has_every_line(&pages), "lines were lost that were to be looked at");
     pages
 }
 
