@@ -88,7 +88,6 @@ fn common_conditions_need_no_evaluator() {
         r#"context has actor && context.actor like "a*""#,
         r#"resource.environment != "sandbox" && context.initiator == "customer""#,
         "3 > -context.amount * 2 + 7 - context.amount",
-    ];
         r#"if context.amount > 1 then principal is Service else context.currency == "NGN""#,
         r#"principal == Service::"shop" || context.amount > 1"#,
         r#"!(principal in [Namespace::"shop", Service::"other"]) && context.amount > 1"#,
