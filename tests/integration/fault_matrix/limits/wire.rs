@@ -9,6 +9,7 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 /// Of so many rounds one has losses in it.
 const ROUNDS_A_LOSS: u64 = 3;
@@ -43,6 +44,8 @@ pub(super) struct Wire {
     /// Where they find it.
     pub(super) url: String,
     plan: Arc<Mutex<Plan>>,
+    /// Counts the ends of rounds.
+    ends: watch::Sender<u64>,
 }
 
 impl Wire {
@@ -51,18 +54,19 @@ impl Wire {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("redis://{}", listener.local_addr().unwrap());
         let plan = Arc::<Mutex<Plan>>::default();
+        let (ends, round) = watch::channel(0);
         let shared = plan.clone();
         tokio::spawn(async move {
             while let Ok((sidecar, _)) = listener.accept().await {
-                let plan = shared.clone();
+                let (plan, round) = (shared.clone(), round.clone());
                 // A connection that breaks is what this is for.
                 tokio::spawn(async move {
                     let store = TcpStream::connect(("127.0.0.1", port)).await?;
-                    carry(sidecar, store, &plan).await
+                    carry(sidecar, store, &plan, round).await
                 });
             }
         });
-        Self { url, plan }
+        Self { url, plan, ends }
     }
 
     /// Whether something is lost in the round of a seed.
@@ -85,9 +89,10 @@ impl Wire {
         (plan.sent, plan.losses) = (0, losses);
     }
 
-    /// Nothing is lost from now on.
+    /// Nothing is lost from now on: what has fallen silent breaks.
     pub(super) fn lose_nothing(&self) {
         lock(&self.plan).losses.clear();
+        self.ends.send_modify(|count| *count += 1);
     }
 
     /// How much was lost, over all rounds.
@@ -111,7 +116,12 @@ fn next_loss(plan: &Mutex<Plan>) -> Option<Loss> {
 }
 
 /// Carries one connection until either end, or a loss, ends it.
-async fn carry(mut sidecar: TcpStream, mut store: TcpStream, plan: &Mutex<Plan>) -> Result<()> {
+async fn carry(
+    mut sidecar: TcpStream,
+    mut store: TcpStream,
+    plan: &Mutex<Plan>,
+    mut round: watch::Receiver<u64>,
+) -> Result<()> {
     let (mut request, mut answer) = (vec![0; PACKET], vec![0; PACKET]);
     let mut is_silent = false;
     loop {
@@ -127,8 +137,12 @@ async fn carry(mut sidecar: TcpStream, mut store: TcpStream, plan: &Mutex<Plan>)
                     let _lost = store.read(&mut answer).await?;
                     return Ok(());
                 }
-                is_silent |= loss.is_some();
+                if loss.is_some() {
+                    is_silent = true;
+                    round.mark_unchanged();
+                }
             }
+            _ = round.changed(), if is_silent => return Ok(()),
             length = store.read(&mut answer) => {
                 let length @ 1.. = length? else { return Ok(()) };
                 if !is_silent {
