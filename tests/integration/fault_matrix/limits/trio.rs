@@ -16,8 +16,8 @@ const POINTS: [&str; 5] =
     ["before_claim", "after_claim", "before_send", "after_answer", "after_complete"];
 /// So many of the others have been told at most when it is killed.
 const MOST_TOLD: usize = 16;
-/// As short as in production: a step whose answer is lost in silence lasts so long.
-const STORE_TIMEOUT_MS: &str = "500";
+/// A step whose answer is lost in silence lasts so long; patient with a machine under load.
+const STORE_TIMEOUT_MS: &str = "1000";
 
 /// Three sidecars, and how each of them is started again.
 pub(super) struct Trio<'a> {
