@@ -43,6 +43,9 @@ pub struct SimulateArgs {
     /// Whether a refund keeps the caller's reference or gets an own one
     #[arg(long, env = "SIMULATOR_REFUND_REFERENCE", value_enum, default_value_t)]
     pub refund_reference: RefundReference,
+    /// Whether a refund of more than is left of its charge is refused
+    #[arg(long, env = "SIMULATOR_CHECK_REFUNDS", default_value_t = true, action = clap::ArgAction::Set)]
+    pub check_refunds: bool,
     /// Where redirect_url points, such as http://simulator:8089 (default: the bound address)
     #[arg(long, env = "SIMULATOR_PUBLIC_URL")]
     pub public_url: Option<String>,
@@ -89,6 +92,7 @@ impl From<SimulateArgs> for Options {
             requests_per_minute: args.requests_per_minute,
             declines: args.declines,
             refund_reference: args.refund_reference,
+            check_refunds: args.check_refunds,
             public_url: args.public_url,
             webhook_url: args.webhook_url.filter(|url| !url.is_empty()),
             webhook_secret: args.webhook_secret,

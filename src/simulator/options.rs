@@ -26,6 +26,8 @@ pub struct Options {
     pub declines: DeclineForm,
     /// Which reference a refund is known by. Default: the caller's.
     pub refund_reference: RefundReference,
+    /// Whether a refund of more than is left of its charge is refused. Default true.
+    pub check_refunds: bool,
     /// Where `redirect_url` points, such as `http://simulator:8089`. Default: the bound address.
     pub public_url: Option<String>,
     /// Where events are sent. Default none: no deliveries.
@@ -60,6 +62,7 @@ impl Default for Options {
             requests_per_minute: settings.requests_per_minute,
             declines: settings.declines,
             refund_reference: settings.refund_reference,
+            check_refunds: settings.check_refunds,
             public_url: None,
             webhook_url: settings.webhook_url,
             webhook_secret: settings.webhook_secret,
@@ -90,6 +93,7 @@ impl Options {
             requests_per_minute: self.requests_per_minute,
             declines: self.declines,
             refund_reference: self.refund_reference,
+            check_refunds: self.check_refunds,
             public_url: self.public_url.clone().unwrap_or_else(here),
             webhook_url: self.webhook_url.clone(),
             webhook_secret: self.webhook_secret.clone(),

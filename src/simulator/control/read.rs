@@ -89,6 +89,7 @@ pub(super) fn settings(body: &Map<String, Value>) -> Result<SettingsChange> {
         requests_per_minute: number(&mut fields, "requests_per_minute", BILLION),
         declines: fields.word("declines", &declines),
         refund_reference: fields.word("refund_reference", &references),
+        check_refunds: fields.flag("check_refunds"),
         webhook_url: webhook_url(&mut fields),
         webhook_secret: fields.text("webhook_secret", Text::LONG),
         webhook_signature: fields.word("webhook_signature", &signatures),

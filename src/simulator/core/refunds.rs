@@ -24,7 +24,8 @@ impl Zentra {
         let (Some(row), Some(charge)) = (row, charge) else {
             return Err(Self::not_found("charge").with(Some("charge_reference"), None));
         };
-        let amount_minor = refundable(charge, new.amount_minor, new.currency.as_deref())?;
+        let checks = self.settings.check_refunds;
+        let amount_minor = refundable(charge, new.amount_minor, new.currency.as_deref(), checks)?;
         let (charge_id, currency) = (charge.id.clone(), charge.currency.clone());
         let id = self.ids.next("rfd");
         let refund = Refund {
@@ -62,8 +63,14 @@ impl Zentra {
     }
 }
 
-/// The amount to give back: what was asked, or all that is left.
-fn refundable(charge: &Charge, asked: Option<i64>, currency: Option<&str>) -> Result<i64, Answer> {
+/// The amount to give back: what was asked, or all that is left. Where that is not checked, what was
+/// asked may be more; all that is left is what it is either way, and nothing is no refund.
+fn refundable(
+    charge: &Charge,
+    asked: Option<i64>,
+    currency: Option<&str>,
+    checks: bool,
+) -> Result<i64, Answer> {
     let refuse = |field, message: &str, details| {
         Err(Answer::problem(422, "validation_error", message).with(Some(field), Some(details)))
     };
@@ -77,7 +84,7 @@ fn refundable(charge: &Charge, asked: Option<i64>, currency: Option<&str>) -> Re
     }
     let remaining = charge.amount_minor - charge.refunded_minor;
     let amount = asked.unwrap_or(remaining);
-    if amount > remaining || remaining == 0 {
+    if amount <= 0 || (checks && amount > remaining) {
         let details = json!({"remaining_minor": remaining});
         return refuse("amount_minor", "More than is left of the charge", details);
     }

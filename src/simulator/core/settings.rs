@@ -74,6 +74,8 @@ pub struct Settings {
     pub declines: DeclineForm,
     /// Which reference a refund is known by.
     pub refund_reference: RefundReference,
+    /// Whether a refund of more than is left of its charge is refused.
+    pub check_refunds: bool,
     /// Where `redirect_url` points: scheme, host and port, without a slash at the end.
     pub public_url: String,
     /// Where events are sent; none, no deliveries.
@@ -108,6 +110,7 @@ impl Default for Settings {
             requests_per_minute: 0,
             declines: DeclineForm::default(),
             refund_reference: RefundReference::default(),
+            check_refunds: true,
             public_url: "http://127.0.0.1:8089".to_owned(),
             webhook_url: None,
             webhook_secret: DEFAULT_WEBHOOK_SECRET.to_owned(),
@@ -155,6 +158,8 @@ pub struct SettingsChange {
     pub declines: Option<DeclineForm>,
     /// See [`Settings::refund_reference`].
     pub refund_reference: Option<RefundReference>,
+    /// See [`Settings::check_refunds`].
+    pub check_refunds: Option<bool>,
     /// See [`Settings::webhook_url`]; an empty text switches deliveries off.
     pub webhook_url: Option<String>,
     /// See [`Settings::webhook_secret`].
@@ -185,6 +190,7 @@ impl Settings {
         set(&mut self.requests_per_minute, change.requests_per_minute);
         set(&mut self.declines, change.declines);
         set(&mut self.refund_reference, change.refund_reference);
+        set(&mut self.check_refunds, change.check_refunds);
         if let Some(url) = change.webhook_url {
             self.webhook_url = Some(url).filter(|url| !url.is_empty());
         }

@@ -195,15 +195,20 @@ fn payments<'a>(ledger: &'a LedgerView, reference: &'a str) -> impl Iterator<Ite
 
 /// A saved card, made at Zentra directly.
 pub(crate) async fn token(zentra: &Simulator, number: &str) -> String {
-    another_token(zentra, number, &format!("key-{number}")).await
+    token_of(zentra, CUSTOMER, number, &format!("key-{number}")).await
 }
 
-/// The same card, saved under a key of its own.
-pub(crate) async fn another_token(zentra: &Simulator, number: &str, key: &str) -> String {
+/// A customer's card, saved under a key of its own.
+pub(crate) async fn token_of(
+    zentra: &Simulator,
+    customer: &str,
+    number: &str,
+    key: &str,
+) -> String {
     let card = json!({"number": number, "expiry_month": 12, "expiry_year": 2090});
     let body = json!({
         "idempotency_key": key,
-        "customer_id": CUSTOMER,
+        "customer_id": customer,
         "card": card,
     });
     let answer = direct(zentra, "tokens/card", &body).await;

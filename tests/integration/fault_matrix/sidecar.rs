@@ -214,7 +214,7 @@ impl Sidecar {
             reference: order.reference.clone(),
             amount: Some(money(order.amount_minor)),
             customer_id: order.customer.clone(),
-            payment_token_id: self.token.clone(),
+            payment_token_id: order.token.clone().unwrap_or_else(|| self.token.clone()),
             actor: String::new(),
         });
         request.set_timeout(order.deadline);

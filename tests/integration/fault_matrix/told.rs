@@ -15,6 +15,8 @@ pub(crate) struct Order {
     pub(crate) reference: String,
     pub(crate) amount_minor: i64,
     pub(crate) customer: String,
+    /// Another card than the sidecar's.
+    pub(crate) token: Option<String>,
     pub(crate) deadline: Duration,
 }
 
@@ -25,6 +27,7 @@ pub(crate) fn order(reference: &str) -> Order {
         reference: reference.to_owned(),
         amount_minor: 1000,
         customer: CUSTOMER.to_owned(),
+        token: None,
         deadline: Duration::from_secs(20),
     }
 }
@@ -36,6 +39,11 @@ impl Order {
 
     pub(crate) fn amount(self, amount_minor: i64) -> Self {
         Self { amount_minor, ..self }
+    }
+
+    /// On this card of this customer.
+    pub(crate) fn on(self, customer: &str, token: &str) -> Self {
+        Self { customer: customer.to_owned(), token: Some(token.to_owned()), ..self }
     }
 
     pub(crate) fn within_ms(self, deadline_ms: u64) -> Self {
@@ -72,6 +80,8 @@ pub(crate) struct Fault {
     pub(crate) reason: String,
     pub(crate) money_moved: String,
     pub(crate) sent: String,
+    /// The rule or the limit that refused.
+    pub(crate) rule: String,
     /// The wait of `RetryInfo`.
     pub(crate) retry_after: Option<Duration>,
 }
@@ -120,6 +130,7 @@ impl Told {
             code: status.code(),
             money_moved: word("money_moved"),
             sent: word("sent"),
+            rule: word("rule_id"),
             reason: info.reason,
             retry_after: status.get_details_retry_info().and_then(|info| info.retry_delay),
         })

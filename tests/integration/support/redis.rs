@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use redis::{FromRedisValue, RedisResult};
+use redis::{AsyncConnectionConfig, FromRedisValue, RedisResult};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
@@ -133,7 +133,10 @@ impl Server {
     pub(crate) async fn try_ask<T: FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
         let (password, port) = (&self.password, self.port);
         let client = redis::Client::open(format!("redis://:{password}@127.0.0.1:{port}/"))?;
-        let mut connection = client.get_multiplexed_async_connection().await?;
+        // As patient with a machine under load as the tests are.
+        let patient = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+        let patient = patient.set_connection_timeout(Some(PATIENCE));
+        let mut connection = client.get_multiplexed_async_connection_with_config(&patient).await?;
         let mut command = redis::cmd(words[0]);
         for word in &words[1..] {
             command.arg(word);

@@ -95,11 +95,17 @@ local function expire(key, at)
   end
 end
 
--- The reference points here, unless it points at another record; it lives as long as this one.
-local function keep_reference(record, index, changed)
+-- The reference's key and what it points at, where the save may have to write it. Read before anything
+-- is written: not every step declares the key, and where the slot moves it may be gone already.
+local function reference_entry(record, index, changed)
   local key = reference_key(record)
-  if not key or not (index or changed) then return end
-  local entry = redis.call('GET', key)
+  if not key or not (index or changed) then return nil end
+  return key, redis.call('GET', key)
+end
+
+-- The reference points here, unless it points at another record; it lives as long as this one.
+local function keep_reference(record, key, entry, index, changed)
+  if not key then return end
   if not entry and index then
     redis.call('SET', key, digest)
     entry, changed = digest, record.expires ~= nil
@@ -133,11 +139,12 @@ local function save(record, index)
   for field in pairs(old) do
     if record[field] == nil then gone[#gone + 1] = field end
   end
+  local changed = record.expires ~= old.expires
+  local key, entry = reference_entry(record, index, changed)
   if #set > 0 then redis.call('HSET', KEYS[1], unpack(set)) end
   if #gone > 0 then redis.call('HDEL', KEYS[1], unpack(gone)) end
-  local changed = record.expires ~= old.expires
   if changed then expire(KEYS[1], record.expires) end
-  keep_reference(record, index, changed)
+  keep_reference(record, key, entry, index, changed)
   keep_indices(record, old.state)
   if due_at == 'NEVER' then
     redis.call('ZREM', KEYS[4], digest)

@@ -27,6 +27,25 @@ fn refunds_may_be_partial_and_repeated_but_never_beyond_the_charge() {
     assert_eq!(given, 1000);
 }
 
+/// What a sidecar keeps by itself can only be seen where Zentra would take more.
+#[test]
+fn without_the_check_amounts_go_beyond_the_charge_and_all_that_is_left_does_not() {
+    let mut account = paid();
+    let check_refunds = Some(false);
+    account.zentra.configure(SettingsChange { check_refunds, ..Default::default() });
+    account.post("refunds", &refund("a", "r", Some(900)));
+    let (status, body) = account.post("refunds", &refund("b", "r", None));
+    assert_eq!((status, &body["data"]["amount_minor"]), (201, &json!(100)));
+    let (status, body) = account.post("refunds", &refund("c", "r", None));
+    assert_eq!((status, code(&body)), (422, "validation_error"));
+    assert_eq!(account.post("refunds", &refund("d", "r", Some(700))).0, 201);
+    assert_eq!(account.post("refunds", &refund("e", "r", None)).0, 422);
+    assert_eq!(account.get("charges/r").1["data"]["status"], "refunded");
+
+    let given: i64 = account.ledger().refunds_of("r").iter().map(|r| r.amount_minor).sum();
+    assert_eq!(given, 1700);
+}
+
 #[test]
 fn only_a_paid_charge_can_be_refunded() {
     let mut account = Account::new();

@@ -1,13 +1,22 @@
 //! Limits under concurrency, over real processes: sixty-four callers at three sidecars with one
-//! Redis, while Zentra breaks, a sidecar is killed, and windows turn over. The sums fit the ledger,
-//! and no limit is exceeded by one unit.
+//! Redis, while Zentra breaks, answers of the store are lost, a sidecar is killed, and windows turn
+//! over. The sums fit the ledger and the store's counters, and no limit is exceeded by one unit.
+//!
+//! What may be counted although nobody knows whether it was made (doubt) is what the record of a
+//! payment holds whose caller was told `UPSTREAM_REJECTED` with `unknown`: refused after an attempt
+//! that may have arrived. Nothing else is left in doubt when a round is over: whoever was told an
+//! outcome asks once more then, and finds the same, also where the store never heard of it.
 
 mod charges;
+mod counted;
 mod refunds;
+mod trio;
 mod windows;
+mod wire;
 
+use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -18,123 +27,37 @@ use tokio::time::sleep;
 use tonic::Code;
 use zentra_sidecar::simulator::{Action, Fault, Route};
 
+use self::counted::Snapshot;
+use self::trio::{Kill, Trio};
 use super::answers::status;
 use super::lab::Lab;
-use super::sidecar::Sidecar;
 use super::told::Told;
 
 const CALLERS: usize = 64;
 /// Tries of one caller; each finds out, or makes the payment.
 const TRIES: usize = 40;
-/// Of so many rounds one has a sidecar killed in it.
-const ROUNDS_A_KILL: u64 = 4;
-/// Where a call is held while the others go on, until its process is killed.
-const POINTS: [&str; 5] =
-    ["before_claim", "after_claim", "before_send", "after_answer", "after_complete"];
-/// So many of the others have been told at most when it is killed.
-const MOST_TOLD: usize = 16;
-
 /// So many callers who find a limit full ask again and again until the one whose process was killed
 /// knows: what it has taken is not theirs to take.
 const PERSISTENT: usize = 8;
+/// So often an outcome that was told is stored, at most.
+const TRIES_TO_STORE: usize = 5;
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long its look-up takes then.
 const SLOW: Duration = Duration::from_millis(300);
 
-/// Three sidecars, and how each of them is started again.
-struct Trio<'a> {
-    lab: &'a Lab,
-    flags: Vec<(&'static str, String)>,
-    callers: [&'static str; 3],
-    sidecars: Vec<Sidecar>,
-}
-
-impl<'a> Trio<'a> {
-    /// Each has these flags beside its own, and these callers.
-    async fn start(
-        lab: &'a Lab,
-        flags: &[(&'static str, String)],
-        callers: [&'static str; 3],
-    ) -> Self {
-        let mut trio = Self { lab, flags: flags.to_vec(), callers, sidecars: Vec::new() };
-        let (one, two, three) =
-            tokio::join!(trio.launch(0, ""), trio.launch(1, ""), trio.launch(2, ""));
-        trio.sidecars = vec![one, two, three];
-        trio
-    }
-
-    async fn launch(&self, number: usize, failpoint: &str) -> Sidecar {
-        let launch = self.lab.sidecar().flag("--calls-in-flight", "200");
-        let launch = launch.flag("--caller", self.callers[number]).failpoint(failpoint);
-        self.flags
-            .iter()
-            .fold(launch, |launch, (flag, value)| launch.flag(flag, value))
-            .start()
-            .await
-    }
-
-    /// The sidecar that a caller asks at a try: those of one name take turns, as its key is one of
-    /// that name.
-    fn at(&self, number: usize, attempt: usize) -> &Sidecar {
-        let first = number % 3;
-        let same: Vec<usize> =
-            (0..3).filter(|it| self.callers[*it] == self.callers[first]).collect();
-        let turn = same.iter().position(|it| *it == first).unwrap_or_default();
-        &self.sidecars[same[(turn + attempt) % same.len()]]
-    }
-
-    /// Puts a process in the first one's place that holds a call at a point.
-    async fn arm(&mut self, kill: &Kill) {
-        let mut armed = self.launch(0, &format!("{}:wait", kill.point)).await;
-        armed.token.clone_from(&self.sidecars[0].token);
-        self.sidecars[0] = armed;
-    }
-
-    /// And one that holds none in its place again.
-    async fn restart(&mut self) {
-        let fresh = self.launch(0, "").await;
-        let mut killed = std::mem::replace(&mut self.sidecars[0], fresh);
-        assert!(!killed.ended().await.success());
-    }
-}
-
-/// Where, and after how many answers, the first sidecar is killed.
-struct Kill {
-    point: &'static str,
-    after: usize,
-}
-
-impl Kill {
-    /// What the seed has in mind for its round.
-    fn of(seed: u64, chance: &mut StdRng) -> Option<Self> {
-        let point = POINTS[chance.random_range(0..POINTS.len())];
-        let after = chance.random_range(1..=MOST_TOLD);
-        seed.is_multiple_of(ROUNDS_A_KILL).then_some(Self { point, after })
-    }
-}
-
-/// What sixty-four callers are told at once, each asking until it knows. Where a sidecar is killed,
-/// the first caller's call is held in it at a point before any other begins.
-async fn all_told<F: Future<Output = Told>>(
+/// What sixty-four callers are told at once. Where a sidecar is killed, the first caller's call is held
+/// in it at a point before any other begins.
+async fn all_at_once<F: Future<Output = Told>>(
     trio: &Trio<'_>,
     kill: Option<&Kill>,
     faults: impl FnOnce(),
-    ask: impl Fn(usize, usize) -> F,
+    caller: impl Fn(usize) -> F,
 ) -> Vec<Told> {
     let answered = watch::Sender::new(0);
-    let first_knows = AtomicBool::new(kill.is_none());
     let told = |number: usize| {
-        let (ask, answered, first_knows) = (&ask, &answered, &first_knows);
+        let (told, answered) = (caller(number), &answered);
         async move {
-            let told = loop {
-                let told = until_known(|attempt| ask(number, attempt)).await;
-                let is_over = number > PERSISTENT || first_knows.load(Ordering::SeqCst);
-                if is_over || number == 0 || !is_full(&told) {
-                    break told;
-                }
-                sleep(PAUSE).await;
-            };
-            first_knows.fetch_or(number == 0, Ordering::SeqCst);
+            let told = told.await;
             answered.send_modify(|count| *count += 1);
             told
         }
@@ -145,7 +68,12 @@ async fn all_told<F: Future<Output = Told>>(
     };
     let victim = &trio.sidecars[0];
     let others = async {
-        victim.reached(kill.point).await;
+        let mut count = answered.subscribe();
+        tokio::select! {
+            () = victim.reached(kill.point) => {}
+            // Where the store is too slow for it, another sidecar has answered it.
+            _ = count.wait_for(|count| *count > 0) => {}
+        }
         faults();
         join_all((1..CALLERS).map(&told)).await
     };
@@ -158,8 +86,70 @@ async fn all_told<F: Future<Output = Told>>(
     [vec![first], others].concat()
 }
 
+/// The same, each asking until it knows.
+async fn all_told<F: Future<Output = Told>>(
+    trio: &Trio<'_>,
+    kill: Option<&Kill>,
+    faults: impl FnOnce(),
+    ask: impl Fn(usize, usize) -> F,
+) -> Vec<Told> {
+    let first_knows = &AtomicBool::new(kill.is_none());
+    let ask = &ask;
+    let caller = |number: usize| async move {
+        let told = loop {
+            let told = until_known(|attempt| ask(number, attempt)).await;
+            let is_over = number > PERSISTENT || first_knows.load(Ordering::SeqCst);
+            if is_over || number == 0 || !is_full(&told) {
+                break told;
+            }
+            sleep(PAUSE).await;
+        };
+        first_knows.fetch_or(number == 0, Ordering::SeqCst);
+        told
+    };
+    all_at_once(trio, kill, faults, caller).await
+}
+
 fn is_full(told: &Told) -> bool {
     matches!(told.fault_reason(), Some("LIMIT_EXCEEDED" | "REFUND_EXCEEDS_CHARGE"))
+}
+
+/// In the quiet after a round whoever was told an outcome asks once more, and is told the same; and
+/// again while the store does not know of it, as it may be too slow to be told. Gives what the store has
+/// then of the payments with `name` in their references.
+async fn told_the_same<F: Future<Output = Told>>(
+    lab: &Lab,
+    name: &str,
+    heard: &[(String, Told)],
+    ask: impl Fn(usize, usize) -> F,
+) -> Snapshot {
+    let ask = &ask;
+    let again = |number: usize| async move {
+        let (reference, told) = &heard[number];
+        let again = until_known(|attempt| ask(number, attempt)).await;
+        let (told, now) = (told.outcome(), again.outcome());
+        let same = (&told.id, told.amount_minor, told.status);
+        assert_eq!((&now.id, now.amount_minor, now.status), same, "{reference}: {again:?}");
+    };
+    let is_outcome = |number: &usize| matches!(heard[*number].1, Told::Outcome(_));
+    let mut asking: Vec<usize> = (0..heard.len()).filter(is_outcome).collect();
+    for _ in 0..TRIES_TO_STORE {
+        join_all(asking.iter().map(|number| again(*number))).await;
+        let snapshot = Snapshot::of(lab, name).await;
+        asking.retain(|number| !snapshot.record(&heard[*number].0).unwrap().is_done());
+        if asking.is_empty() {
+            return snapshot;
+        }
+    }
+    panic!("{name}: told and never stored: {:?}", heard[asking[0]]);
+}
+
+/// Those who know that nobody knows, and those of whom the store does not know, are the same.
+#[track_caller]
+fn doubt_is_told(seed: u64, heard: &[(String, Told)], snapshot: &Snapshot) {
+    let unknown = heard.iter().filter(|(_, told)| !matches!(told, Told::Outcome(_)));
+    let unknown: BTreeSet<&str> = unknown.map(|(reference, _)| reference.as_str()).collect();
+    assert_eq!(snapshot.doubt().1, unknown, "seed {seed}: what is in doubt, and who was told so");
 }
 
 /// The look-up of what the first caller wants takes a while, once.
@@ -168,7 +158,7 @@ fn look_up_slowly(lab: &Lab, route: Route, reference: &str) {
 }
 
 /// From now on this part of the requests breaks, each in one of two ways that the seed picks: with
-/// an effect, and without one.
+/// an effect, and without one; and this part is refused, which gives back what it has taken.
 fn break_some(lab: &Lab, route: Route, chance: &mut StdRng) {
     let without = [status(500, None, false), status(503, None, false), Action::ResetBefore];
     let with = [status(500, None, true), Action::ResetAfter, Action::Truncated { keep: None }];
@@ -176,6 +166,8 @@ fn break_some(lab: &Lab, route: Route, chance: &mut StdRng) {
         let action = actions[chance.random_range(0..actions.len())].clone();
         lab.zentra.inject(Fault::on(route, action).probability(0.04));
     }
+    let refused = status(422, Some("validation_error"), false);
+    lab.zentra.inject(Fault::on(route, refused).probability(0.04));
 }
 
 /// Tries the same key until the caller knows.
@@ -208,9 +200,20 @@ fn rounds() -> u64 {
     std::env::var("LIMIT_ROUNDS").map_or(20, |text| text.parse().unwrap())
 }
 
-/// A lab of its own for every hundred rounds, as the ledger forgets what is very old.
-fn hundreds() -> impl Iterator<Item = Range<u64>> {
-    (0..rounds()).step_by(100).map(|first| first..rounds().min(first + 100))
+/// Plays the rounds of a kind: in a lab of its own for every `rounds_of_a_lab`, as the ledger forgets
+/// what is very old, and in so many labs at once.
+fn play(labs_at_once: u64, rounds_of_a_lab: u64, in_a_lab: impl AsyncFn(Range<u64>) + Sync) {
+    let next = AtomicU64::new(0);
+    let player = || loop {
+        let first = next.fetch_add(rounds_of_a_lab, Ordering::Relaxed);
+        if first >= rounds() {
+            return;
+        }
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let seeds = first..rounds().min(first + rounds_of_a_lab);
+        runtime.enable_all().build().unwrap().block_on(in_a_lab(seeds));
+    };
+    std::thread::scope(|scope| (0..labs_at_once).for_each(|_| drop(scope.spawn(player))));
 }
 
 fn chance_of(seed: u64) -> StdRng {
