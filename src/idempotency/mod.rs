@@ -19,8 +19,8 @@ mod waiters;
 pub use digest::{KeyDigest, Scope};
 pub use fingerprint::{FingerprintKeys, KeyFault, Match, compare};
 pub use limit::{
-    AfterLoss, Binding, Counter, CounterId, Full, LimitName, MAX_STOPS, MAX_SUM, MAX_TAKES, Quantity,
-    REFUNDED_KEPT_MS, Reservation, Stop, StopScope, Take, Taken,
+    AfterLoss, Binding, Counter, CounterId, Full, LimitName, MAX_STOPS, MAX_SUM, MAX_TAKES,
+    Quantity, REFUNDED_KEPT_MS, Reservation, Stop, StopScope, Take, Taken,
 };
 pub use memory::{MemoryStore, Snapshot, StoreClock};
 pub use observed::{ObservedStore, ServerAddress};

@@ -8,9 +8,7 @@
 
 use std::sync::Arc;
 
-use cedar_policy_core::ast::{
-    BinaryOp, EntityUID, Expr, ExprKind, Literal, Pattern, UnaryOp, Var,
-};
+use cedar_policy_core::ast::{BinaryOp, EntityUID, Expr, ExprKind, Literal, Pattern, UnaryOp, Var};
 
 use super::decide::namespace;
 use super::question::{ALL_THAT_IS_LEFT, Number, Text};

@@ -274,11 +274,8 @@ impl Measures {
 
     /// A limit that is not enforced had no room for a payment. `role` is that of its policy.
     pub fn limit_over(&self, role: &'static str, operation: Operation, limit: String) {
-        let labels = [
-            of(operation),
-            KeyValue::new(label::ROLE, role),
-            KeyValue::new(label::LIMIT, limit),
-        ];
+        let labels =
+            [of(operation), KeyValue::new(label::ROLE, role), KeyValue::new(label::LIMIT, limit)];
         self.over.add(1, &labels);
     }
 

@@ -4,7 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use zentra_sidecar::idempotency::{Binding, ClaimAnswer, Class, CounterId, InitAnswer, LimitName, MemoryStore, Quantity, Store, Take};
+use zentra_sidecar::idempotency::{
+    Binding, ClaimAnswer, Class, CounterId, InitAnswer, LimitName, MemoryStore, Quantity, Store,
+    Take,
+};
 
 use crate::support::payment::{Payment, charge, outcome};
 

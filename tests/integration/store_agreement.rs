@@ -11,7 +11,11 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 use zentra_sidecar::domain::{Actor, Caller, Currency, Operation, Reason, Reference};
 use zentra_sidecar::idempotency::machine::Format;
 use zentra_sidecar::idempotency::redis::RedisStore;
-use zentra_sidecar::idempotency::{Advance, AfterLoss, Binding, Claim, Class, CounterId, Doubt, Evidence, LimitName, Lookup, MemoryStore, Outcome, PendingKind, PendingPage, Quantity, Release, Renew, SetStop, Settle, SettleBegin, Stamped, Stop, StopScope, Store, Take, Verdict};
+use zentra_sidecar::idempotency::{
+    Advance, AfterLoss, Binding, Claim, Class, CounterId, Doubt, Evidence, LimitName, Lookup,
+    MemoryStore, Outcome, PendingKind, PendingPage, Quantity, Release, Renew, SetStop, Settle,
+    SettleBegin, Stamped, Stop, StopScope, Store, Take, Verdict,
+};
 
 use crate::support::payment::{LONG_MS, Payment, fence, outcome, owner};
 use crate::support::redis::{Program, Server, settings};

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use zentra_sidecar::domain::{Actor, Operation, Reason, Reference};
 use zentra_sidecar::engine::EngineSettings;
-use zentra_sidecar::idempotency::{Binding, Class, CounterId, FingerprintKeys, LimitName, Quantity, ReconcilerLease, SetStop, Stop, StopScope, Store, Take};
+use zentra_sidecar::idempotency::{
+    Binding, Class, CounterId, FingerprintKeys, LimitName, Quantity, ReconcilerLease, SetStop,
+    Stop, StopScope, Store, Take,
+};
 
 use crate::support::payment::{LONG_MS, Payment, charge, key_line, outcome, owner};
 use crate::support::redis::{Program, Server, open};

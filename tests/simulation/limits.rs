@@ -5,7 +5,10 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use zentra_sidecar::domain::{Actor, Operation, Reason, Reference};
-use zentra_sidecar::idempotency::{Binding, Claim, ClaimAnswer, Class, CounterId, Evidence, KeyDigest, LimitName, Quantity, Release, SetStop, Settle, Stamped, Stop, StopScope, Take, Verdict};
+use zentra_sidecar::idempotency::{
+    Binding, Claim, ClaimAnswer, Class, CounterId, Evidence, KeyDigest, LimitName, Quantity,
+    Release, SetStop, Settle, Stamped, Stop, StopScope, Take, Verdict,
+};
 
 use super::history::{Event, Step};
 use super::ledger::Kind;

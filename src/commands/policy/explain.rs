@@ -132,10 +132,7 @@ fn read(args: &ExplainArgs) -> Result<(Sample, Account, Environment), String> {
 }
 
 /// The limits that have no room for the call even where nothing has been taken yet.
-fn never_fits<'a>(
-    policy: &'a Policy,
-    question: &Question<'_>,
-) -> impl Iterator<Item = &'a Limit> {
+fn never_fits<'a>(policy: &'a Policy, question: &Question<'_>) -> impl Iterator<Item = &'a Limit> {
     let takings = policy.limits().iter().filter_map(|limit| limit.taking(question));
     takings.filter(|taking| taking.amount > taking.limit.most).map(|taking| taking.limit)
 }

@@ -26,6 +26,9 @@ impl<P: Payment> Session<'_, P> {
             stop.covers(told.now_ms, operation, &call.subject.caller, currency)
         };
         let stop = told.answer.iter().find(covers)?;
-        Some(unknown(sent, format!("{} covers it: it was looked up, and not sent", stop.id.as_str())))
+        Some(unknown(
+            sent,
+            format!("{} covers it: it was looked up, and not sent", stop.id.as_str()),
+        ))
     }
 }

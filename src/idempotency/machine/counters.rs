@@ -4,7 +4,8 @@
 use super::canary::Canary;
 use super::{CounterWrite, View};
 use crate::idempotency::limit::{
-    AfterLoss, Binding, Counter, Full, MAX_SUM, Quantity, REFUNDED_KEPT_MS, Reservation, Take, Taken,
+    AfterLoss, Binding, Counter, Full, MAX_SUM, Quantity, REFUNDED_KEPT_MS, Reservation, Take,
+    Taken,
 };
 use crate::idempotency::record::{Class, Record};
 use crate::idempotency::step::Claim;

@@ -32,7 +32,7 @@ const ANYWHERE: [&str; 9] = [
     r#"resource.environment == "live""#,
     r#"principal == Service::"shop/cart""#,
     r#"principal in Namespace::"shop" || action == Action::"Charge""#,
-    r#"principal in [Service::"shop/cart", Namespace::"billing"] || principal in Service::"shop""#,
+    r#"principal in [Namespace::"shop", Namespace::"billing"] || principal in Service::"shop""#,
     r#"if principal in Namespace::"shop" then principal == Service::"shop/cart" else principal is Service"#,
     r#"!(resource.environment like "s*")"#,
     r#"if principal == Service::"shop" then resource.environment == "live" else true"#,
@@ -90,15 +90,15 @@ fn common_conditions_need_no_evaluator() {
         "3 > -context.amount * 2 + 7 - context.amount",
         r#"if context.amount > 1 then principal is Service else context.currency == "NGN""#,
         r#"principal == Service::"shop" || context.amount > 1"#,
-        r#"!(principal in [Namespace::"shop", Service::"other"]) && context.amount > 1"#,
+        r#"!(principal in [Service::"shop", Service::"other"]) && context.amount > 1"#,
     ];
     let mixed = [
-        r#"context.amount < 3 && context == {customer: "one"} && context.amount + 1 >= 1"#,
+        r#"context.amount < 3 && [context.currency].containsAll(["NGN"]) && context.amount + 1 >= 1"#,
     ];
     let cedars = [
-        r#"principal == resource || context.amount > 1"#,
+        r#"resource == Account::"default" || context.amount > 1"#,
         r#"action == Action::"Charge" || context.amount > 1"#,
-        r#"[context.currency].containsAll(["NGN"])"#,
+        r#"["NGN", "EUR"].containsAny([context.currency])"#,
     ];
     let rule = |condition: &&str| {
         format!(

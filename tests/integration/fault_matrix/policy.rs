@@ -170,13 +170,14 @@ async fn a_limit_that_is_not_enforced_is_counted_and_told() {
              \"31d\"\nby = [\"caller\"]\nactions = [\"Charge\"]\n"
         )
     };
-    let folders = [("active", limit(2)), ("candidate", limit(2) + &limit(1))].map(|(name, limits)| {
-        let folder = lab.folder.path().join(name);
-        std::fs::create_dir(&folder).unwrap();
-        std::fs::write(folder.join("rules.cedar"), OPEN).unwrap();
-        std::fs::write(folder.join("limits.toml"), limits).unwrap();
-        folder.display().to_string()
-    });
+    let folders =
+        [("active", limit(2)), ("candidate", limit(2) + &limit(1))].map(|(name, limits)| {
+            let folder = lab.folder.path().join(name);
+            std::fs::create_dir(&folder).unwrap();
+            std::fs::write(folder.join("rules.cedar"), OPEN).unwrap();
+            std::fs::write(folder.join("limits.toml"), limits).unwrap();
+            folder.display().to_string()
+        });
     let [active, candidate] = &folders;
     let enforcing = lab.sidecar().flag("--policy", active).flag("--policy-candidate", candidate);
     let enforcing = enforcing.start().await;

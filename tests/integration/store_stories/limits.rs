@@ -2,7 +2,10 @@
 
 use futures_util::future::join_all;
 use zentra_sidecar::domain::{Actor, Caller, Currency, Operation, Reason, Reference};
-use zentra_sidecar::idempotency::{AfterLoss, Binding, Claim, ClaimAnswer, Class, CompleteAnswer, CounterId, Evidence, LimitName, Quantity, Record, ReleaseAnswer, SetStop, SetStopAnswer, Stop, StopScope, Take};
+use zentra_sidecar::idempotency::{
+    AfterLoss, Binding, Claim, ClaimAnswer, Class, CompleteAnswer, CounterId, Evidence, LimitName,
+    Quantity, Record, ReleaseAnswer, SetStop, SetStopAnswer, Stop, StopScope, Take,
+};
 
 use super::Stage;
 use super::operating::{begin, settle};

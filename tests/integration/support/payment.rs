@@ -4,7 +4,11 @@ use bytes::Bytes;
 use zentra_sidecar::domain::{
     Account, Caller, Currency, Environment, IdempotencyKey, Operation, Reference,
 };
-use zentra_sidecar::idempotency::{AfterLoss, Attempt, Binding, Claim, Class, CounterId, Doubt, Evidence, Fence, Fingerprint, FingerprintKeys, KeyDigest, LimitName, MAX_SUM, Outcome, OwnerId, Periods, Quantity, Release, Scope, Source, Subject, Take, Verdict, Work};
+use zentra_sidecar::idempotency::{
+    AfterLoss, Attempt, Binding, Claim, Class, CounterId, Doubt, Evidence, Fence, Fingerprint,
+    FingerprintKeys, KeyDigest, LimitName, MAX_SUM, Outcome, OwnerId, Periods, Quantity, Release,
+    Scope, Source, Subject, Take, Verdict, Work,
+};
 
 /// A lease or retention that outlasts every test.
 pub(crate) const LONG_MS: u64 = 3_600_000;
