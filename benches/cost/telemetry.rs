@@ -18,7 +18,8 @@ pub(crate) async fn run(program: &str, quick: bool) {
     let told = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
-        ("OTEL_METRIC_EXPORT_INTERVAL", "1000"),
+        // The standard's default is a minute, which is longer than most rounds.
+        ("OTEL_METRIC_EXPORT_INTERVAL", "10000"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "65536"),
     ];
     let sampler = ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio");

@@ -59,7 +59,7 @@ impl Ruler {
         let question = Question { caller, action, fields };
         let span = self.telemetry.tracer().internal(span::POLICY);
         let decision = policy.decide(&question);
-        if let Some(span) = span {
+        if let Some(mut span) = span {
             let rule_id = decision.rule_id().unwrap_or_default().to_owned();
             span.set([
                 KeyValue::new(attribute::POLICY_EFFECT, decision.verdict.as_str()),

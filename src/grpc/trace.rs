@@ -98,23 +98,26 @@ pub(super) fn end(context: &Context, came: &Came<'_>, code: Code, end: End<'_>) 
         return;
     }
     let text = |name: &'static str, value: &str| KeyValue::new(name, value.to_owned());
-    span.set_attribute(KeyValue::new(attribute::RPC_SYSTEM_NAME, "grpc"));
-    span.set_attribute(KeyValue::new(attribute::RPC_METHOD, came.method));
-    span.set_attribute(KeyValue::new(attribute::RPC_RESPONSE_STATUS_CODE, code_name(code)));
-    span.set_attribute(text(attribute::CALLER, came.caller));
-    span.set_attribute(text(attribute::REQUEST_ID, came.request_id));
-    if let Some(reference) = came.reference {
-        span.set_attribute(text(attribute::REFERENCE, reference));
-    }
+    let mut attributes = Vec::with_capacity(9);
+    attributes.push(KeyValue::new(attribute::RPC_SYSTEM_NAME, "grpc"));
+    attributes.push(KeyValue::new(attribute::RPC_METHOD, came.method));
+    attributes.push(KeyValue::new(attribute::RPC_RESPONSE_STATUS_CODE, code_name(code)));
+    attributes.push(text(attribute::CALLER, came.caller));
+    attributes.push(text(attribute::REQUEST_ID, came.request_id));
+    attributes.extend(came.reference.map(|it| text(attribute::REFERENCE, it)));
     if let End::Answered(told) = end {
         let path = told.path.map(|path| path.as_str());
-        span.set_attributes(path.map(|it| KeyValue::new(attribute::EXECUTION_PATH, it)));
+        attributes.extend(path.map(|it| KeyValue::new(attribute::EXECUTION_PATH, it)));
     }
-    if let Some(error) = end.error() {
-        span.set_attribute(KeyValue::new(attribute::REASON, error.reason().as_str()));
+    let reason = end.error().map(|error| error.reason().as_str());
+    attributes.extend(reason.map(|it| KeyValue::new(attribute::REASON, it)));
+    let is_failure = is_server_error(code);
+    if is_failure {
+        attributes.push(KeyValue::new(attribute::ERROR_TYPE, code_name(code)));
     }
-    if is_server_error(code) {
-        span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, code_name(code)));
+    // At once: each setting takes the span's lock.
+    span.set_attributes(attributes);
+    if is_failure {
         span.set_status(Status::error(end.word()));
     }
     span.end();

@@ -104,10 +104,12 @@ impl ObservedStore {
         what: What,
         step: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let span = self.telemetry.tracer().client(|| what.span_name());
-        if let Some(span) = &span {
-            span.set(what.labels());
-        }
+        let span = self.telemetry.tracer().client(|| {
+            // With room for the server and for what went wrong.
+            let mut attributes = Vec::with_capacity(6);
+            attributes.extend(what.labels());
+            (what.span_name(), attributes)
+        });
         let mut untold = Untold { store: self, what, open: Some((span, Instant::now())) };
         let result = step.await;
         untold.tell(result.as_ref().err().map(kind));
@@ -129,11 +131,12 @@ impl Untold<'_> {
         let time = began.elapsed();
         // Known by now, where the step had to connect first.
         let server = self.store.server.labels();
-        if let Some(span) = span {
+        if let Some(mut span) = span {
             span.set(server.clone());
             span.end(error.map(Into::into));
         }
-        let labels = self.what.labels().chain(server).collect();
+        let mut labels = Vec::with_capacity(6);
+        labels.extend(self.what.labels().chain(server));
         self.store.telemetry.measures().store_step(labels, error, time);
     }
 }

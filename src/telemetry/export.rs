@@ -160,7 +160,7 @@ impl<E: SpanExporter> SpanSender<E> {
 
     async fn send_all(&mut self) {
         loop {
-            let mut batch = Vec::new();
+            let mut batch = Vec::with_capacity(self.receiver.len().min(self.settings.batch));
             while batch.len() < self.settings.batch
                 && let Ok(span) = self.receiver.try_recv()
             {

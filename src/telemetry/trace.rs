@@ -8,10 +8,11 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::trace::{
-    SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _,
+    Span as _, SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _,
+    TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span};
 
 use super::names::attribute;
 use super::trace_context::{self, TRACEPARENT, TRACESTATE};
@@ -47,7 +48,11 @@ impl Tracer {
         let Some(tracer) = &self.0 else { return outside };
         let builder = tracer.span_builder(method).with_kind(SpanKind::Server);
         let span = tracer.build_with_context(builder, &outside);
-        outside.with_span(span)
+        match span.is_recording() {
+            true => outside.with_span(span),
+            // Its ids are all that anybody asks of it.
+            false => outside.with_remote_span_context(span.span_context().clone()),
+        }
     }
 
     /// The context of work that no call asked for, with a span of its own.
@@ -62,70 +67,79 @@ impl Tracer {
     /// A span of work of our own below the current one; none where that is not sampled.
     #[must_use]
     pub fn internal(&self, name: &'static str) -> Option<ClientSpan> {
-        self.below(SpanKind::Internal, || Cow::Borrowed(name))
+        self.below(SpanKind::Internal, || (Cow::Borrowed(name), Vec::new()))
     }
 
-    /// A span of a request below the current one; none where that is not sampled.
-    pub fn client(&self, name: impl FnOnce() -> Cow<'static, str>) -> Option<ClientSpan> {
-        self.below(SpanKind::Client, name)
+    /// A span of a request below the current one, of this name and with what is known of it; none
+    /// where that one is not sampled.
+    pub fn client(
+        &self,
+        describe: impl FnOnce() -> (Cow<'static, str>, Vec<KeyValue>),
+    ) -> Option<ClientSpan> {
+        self.below(SpanKind::Client, describe)
     }
 
     fn below(
         &self,
         kind: SpanKind,
-        name: impl FnOnce() -> Cow<'static, str>,
+        describe: impl FnOnce() -> (Cow<'static, str>, Vec<KeyValue>),
     ) -> Option<ClientSpan> {
         let tracer = self.0.as_ref()?;
-        if !Context::map_current(|current| current.span().span_context().is_sampled()) {
-            return None;
-        }
-        let current = Context::current();
-        let builder = tracer.span_builder(name()).with_kind(kind);
-        let span = tracer.build_with_context(builder, &current);
-        Some(ClientSpan(current.with_span(span)))
+        Context::map_current(|current| {
+            if !current.span().span_context().is_sampled() {
+                return None;
+            }
+            let (name, attributes) = describe();
+            let builder = tracer.span_builder(name).with_kind(kind).with_attributes(attributes);
+            Some(ClientSpan(tracer.build_with_context(builder, current)))
+        })
     }
 }
 
 /// The span of a request to somebody else. It ends when dropped, as cancelled where nobody said
 /// what came of it.
-pub struct ClientSpan(Context);
+///
+/// In no context, as nothing is below it here: that would be three allocations and a lock more.
+pub struct ClientSpan(Span);
 
 impl ClientSpan {
     /// Adds what is known.
-    pub fn set(&self, attributes: impl IntoIterator<Item = KeyValue>) {
-        self.0.span().set_attributes(attributes);
+    pub fn set(&mut self, attributes: impl IntoIterator<Item = KeyValue>) {
+        self.0.set_attributes(attributes);
     }
 
     /// It came to this; `error` is what went wrong, by its kind.
-    pub fn end(self, error: Option<Cow<'static, str>>) {
+    pub fn end(mut self, error: Option<Cow<'static, str>>) {
         if let Some(error) = error {
-            fail(&self.0, error);
+            self.fail(error);
         }
-        self.0.span().end();
+        self.0.end();
     }
 
-    /// The context with this span in it.
-    #[must_use]
-    pub fn context(&self) -> &Context {
-        &self.0
+    fn fail(&mut self, error: Cow<'static, str>) {
+        self.0.set_status(failed());
+        self.0.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error));
     }
 }
 
 impl Drop for ClientSpan {
     fn drop(&mut self) {
-        let span = self.0.span();
-        if span.is_recording() {
-            fail(&self.0, Cow::Borrowed("cancelled"));
-            span.end();
+        if self.0.is_recording() {
+            self.fail(Cow::Borrowed("cancelled"));
+            self.0.end();
         }
     }
+}
+
+/// Without a text: the kind and the status say it all.
+fn failed() -> Status {
+    Status::error("")
 }
 
 /// Marks the context's span as failed.
 pub fn fail(context: &Context, error: Cow<'static, str>) {
     let span = context.span();
-    // Without a text: the kind and the status say it all.
-    span.set_status(Status::error(""));
+    span.set_status(failed());
     span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error));
 }
 
@@ -133,14 +147,14 @@ pub fn fail(context: &Context, error: Cow<'static, str>) {
 /// headers. Baggage stays here: it may hold anything.
 pub fn inject(span: Option<&ClientSpan>, headers: &mut HeaderMap) {
     match span {
-        Some(span) => inject_context(span.context(), headers),
-        None => Context::map_current(|current| inject_context(current, headers)),
+        Some(span) => inject_context(span.0.span_context(), headers),
+        None => Context::map_current(|current| {
+            inject_context(current.span().span_context(), headers);
+        }),
     }
 }
 
-fn inject_context(context: &Context, headers: &mut HeaderMap) {
-    let span = context.span();
-    let span = span.span_context();
+fn inject_context(span: &SpanContext, headers: &mut HeaderMap) {
     if !span.is_valid() {
         return;
     }
@@ -170,7 +184,7 @@ pub fn current_trace_id() -> String {
 pub fn trace_id(context: &Context) -> String {
     let span = context.span();
     let span = span.span_context();
-    if span.is_valid() { span.trace_id().to_string() } else { String::new() }
+    if span.is_valid() { hex::encode(span.trace_id().to_bytes()) } else { String::new() }
 }
 
 /// Our id of the call that the current work is for; empty where no call asked for it.

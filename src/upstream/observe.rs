@@ -70,12 +70,12 @@ impl<S: Exchange> Service<Request<Bytes>> for Observe<S> {
 impl<S: Exchange> Observe<S> {
     async fn told(&mut self, mut request: Request<Bytes>) -> Answer {
         let template = request.extensions().get::<RouteTemplate>().map_or("", |route| route.0);
-        let span = self.telemetry.tracer().client(|| name(request.method(), template));
-        if let Some(span) = &span {
-            describe(span, &request, template);
-        }
-        inject(span.as_ref(), request.headers_mut());
         let labels = labels(&request, template);
+        let span = self
+            .telemetry
+            .tracer()
+            .client(|| (name(request.method(), template), described(&request, &labels)));
+        inject(span.as_ref(), request.headers_mut());
         let ends = request.extensions().get::<AttemptEnds>().map(|it| it.0);
         let began = Instant::now();
         let open = Open { labels, span, began, ends };
@@ -110,7 +110,7 @@ impl Untold<'_> {
         let told =
             Told { labels, status: status.map(|it| it.as_u16()), error: error.clone(), time };
         self.telemetry.measures().exchange(told);
-        if let Some(span) = span {
+        if let Some(mut span) = span {
             let status = status.map(|it| i64::from(it.as_u16()));
             span.set(status.map(|it| KeyValue::new(attribute::HTTP_RESPONSE_STATUS_CODE, it)));
             span.end(error);
@@ -131,14 +131,17 @@ fn name(method: &Method, template: &'static str) -> Cow<'static, str> {
     format!("{method} {template}").into()
 }
 
-fn describe(span: &ClientSpan, request: &Request<Bytes>, template: &'static str) {
-    let uri = request.uri();
+/// What is known of a request when it leaves, with room for what comes of it.
+fn described(request: &Request<Bytes>, labels: &[KeyValue]) -> Vec<KeyValue> {
     let try_number = request.extensions().get::<TryNumber>().map_or(1, |number| number.0);
-    let repeat = (try_number > 1)
-        .then(|| KeyValue::new(attribute::HTTP_REQUEST_RESEND_COUNT, i64::from(try_number) - 1));
-    span.set(labels(request, template));
-    span.set([KeyValue::new(attribute::URL_FULL, uri.to_string())]);
-    span.set(repeat);
+    let mut attributes = Vec::with_capacity(labels.len() + 4);
+    attributes.extend_from_slice(labels);
+    attributes.push(KeyValue::new(attribute::URL_FULL, request.uri().to_string()));
+    if try_number > 1 {
+        let resent = i64::from(try_number) - 1;
+        attributes.push(KeyValue::new(attribute::HTTP_REQUEST_RESEND_COUNT, resent));
+    }
+    attributes
 }
 
 fn labels(request: &Request<Bytes>, template: &'static str) -> [KeyValue; 4] {
