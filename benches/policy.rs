@@ -3,9 +3,10 @@
 //! store is asked.
 //!
 //! `cargo bench --bench policy`. Each policy is asked by the same caller for the same charge: a
-//! team's with 5 rules, a company's with 50 rules and 10 limits, and two where all of 50 rules are
-//! for this very caller and action: with conditions that need no evaluator, and with such as only
-//! Cedar's evaluates. Machines differ: compare within one run.
+//! team's with 5 rules, a company's with 50 rules and 10 limits, alone and beside another of the same
+//! size on trial, and two where all of 50 rules are for this very caller and action: with conditions
+//! that need no evaluator, and with such as only Cedar's evaluates. Machines differ: compare within
+//! one run.
 
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up has nothing to say")]
 
@@ -73,8 +74,8 @@ fn limits(count: usize) -> String {
     })
 }
 
-/// The policy in force, as a sidecar has read it from a folder.
-fn ruler(rules: &str, limits: Option<&str>) -> Ruler {
+/// A policy, as a sidecar has read it from a folder.
+fn watched(role: Role, rules: &str, limits: Option<&str>) -> Watched {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text);
     write("rules.cedar", rules).expect("a file");
@@ -83,20 +84,33 @@ fn ruler(rules: &str, limits: Option<&str>) -> Ruler {
     }
     let account = Account::new("default").expect("an account");
     let place = (account, Environment::Live);
-    let watched = Watched::load(Role::Active, folder.path(), place).expect("a policy");
-    let policies = Policies::new(Some(watched), None, Mode::Enforce);
+    Watched::load(role, folder.path(), place).expect("a policy")
+}
+
+fn ruler(rules: &str, limits: Option<&str>) -> Ruler {
+    asks(watched(Role::Active, rules, limits), None)
+}
+
+fn asks(active: Watched, candidate: Option<Watched>) -> Ruler {
+    let policies = Policies::new(Some(active), candidate, Mode::Enforce);
     Ruler::new(Arc::new(policies), Telemetry::quiet())
 }
 
 fn calls(criterion: &mut Criterion) {
     let simple = |number| format!(r#"context.currency == "USD" && context.amount > {number}"#);
     let cedars = |number| {
-        format!(r#"if context.amount > {number} then context.currency == "USD" else false"#)
+        let sets = r#"["USD"].containsAll([context.currency])"#;
+        format!("context.amount > {number} && {sets}")
     };
-    let ten = limits(10);
+    let (ten, others) = (limits(10), limits(10).replace("limit-", "other-"));
+    let on_trial = watched(Role::Candidate, &company(50), Some(&others));
     let rulers = [
         ("5 rules", ruler(&company(5), None)),
         ("50 rules, 10 limits", ruler(&company(50), Some(&ten))),
+        (
+            "50 rules, 10 limits, as many on trial",
+            asks(watched(Role::Active, &company(50), Some(&ten)), Some(on_trial)),
+        ),
         ("50 in scope, 10 limits", ruler(&all_in_scope(50, simple), Some(&ten))),
         ("50 in scope for Cedar, 10 limits", ruler(&all_in_scope(50, cedars), Some(&ten))),
     ];
@@ -114,7 +128,11 @@ fn calls(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("policy");
     for (name, ruler) in &rulers {
         let ruling = ruler.rule(&caller, Action::Charge, fields);
-        let takes = if name.contains("limits") { 10 } else { 0 };
+        let takes = match name {
+            it if it.contains("trial") => 20,
+            it if it.contains("limits") => 10,
+            _ => 0,
+        };
         assert!(ruling.refusal.is_none() && ruling.takes.len() == takes, "{name}");
         group.bench_function(*name, |bencher| {
             bencher.iter(|| {

@@ -1,5 +1,9 @@
 //! Any bytes as the files of a policy, for the fuzzers.
 
+use std::str::FromStr as _;
+
+use cedar_policy::PolicySet;
+
 use super::scenarios::{self, Scenario};
 use super::{Action, Fields, Files, Policy, Question, Sample};
 use crate::domain::{Account, Caller, Currency, Environment};
@@ -14,7 +18,7 @@ const MOST_CALLS: u64 = 100;
 /// the same decision a second time.
 ///
 /// # Panics
-/// Where a complaint says nothing, or a decision differs.
+/// Where a complaint says nothing, a decision differs, or there are not as many rules as Cedar counts.
 pub fn policy(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let mut parts = text.splitn(3, BREAK);
@@ -28,6 +32,8 @@ pub fn policy(bytes: &[u8]) {
     };
     match Policy::new(&files, (account.clone(), Environment::Live)) {
         Ok(policy) => {
+            let counted = PolicySet::from_str(&files.rules[0].1).map(|rules| rules.num_of_policies());
+            assert_eq!(counted.ok(), Some(policy.rules().len()), "a rule is lost");
             for action in Action::ALL {
                 decide(&policy, &caller, action);
             }
