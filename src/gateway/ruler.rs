@@ -83,10 +83,14 @@ impl Ruler {
             takes.extend(taken(&policy, &question, binding));
         }
         if let Some(candidate) = candidate.filter(|_| !is_refused) {
-            let tried: Vec<_> = taken(&candidate, &question, Binding::OnTrial).collect();
-            // A limit that both have is counted once, and says the same of both.
-            let is_new = |tried: &Take| takes.iter().all(|it: &Take| it.counter != tried.counter);
-            let tried: Vec<_> = tried.into_iter().filter(is_new).collect();
+            // A limit that both have says the same of both; with another `most` it is asked too,
+            // while what it counts is counted once.
+            let is_known = |tried: &Take| {
+                let same = |it: &Take| (it.counter, it.most) == (tried.counter, tried.most);
+                takes.iter().any(same)
+            };
+            let tried = taken(&candidate, &question, Binding::OnTrial);
+            let tried: Vec<_> = tried.filter(|it| !is_known(it)).collect();
             takes.extend(tried);
         }
         Ruling { refusal, takes, note: Some(note), policy: Some(policy) }

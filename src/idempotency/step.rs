@@ -54,8 +54,9 @@ pub struct Claim {
     /// True where the payment would be refused (policy, breaker, charge): an existing record
     /// beats that, and without one nothing is written.
     pub refused: bool,
-    /// What it takes from counters where its record is born, at most [`super::MAX_TAKES`], each
-    /// counter once. One that is full refuses it where it is enforced, and nothing is written.
+    /// What it takes from counters where its record is born, at most [`super::MAX_TAKES`]. One
+    /// that is full refuses it where it is enforced, and nothing is written. A counter that comes
+    /// twice counts once, as the first says.
     pub takes: Vec<Take>,
     /// The payment's currency, for stops; none where it moves no money.
     pub currency: Option<Currency>,

@@ -32,7 +32,8 @@ pub fn policy(bytes: &[u8]) {
     };
     match Policy::new(&files, (account.clone(), Environment::Live)) {
         Ok(policy) => {
-            let counted = PolicySet::from_str(&files.rules[0].1).map(|rules| rules.num_of_policies());
+            let counted =
+                PolicySet::from_str(&files.rules[0].1).map(|rules| rules.num_of_policies());
             assert_eq!(counted.ok(), Some(policy.rules().len()), "a rule is lost");
             for action in Action::ALL {
                 decide(&policy, &caller, action);

@@ -96,10 +96,7 @@ fn takes() -> impl Strategy<Value = Vec<Take>> {
         most: 8,
         binding: *[Binding::Observed, Binding::OnTrial].get(binding).unwrap_or(&Binding::Enforced),
     });
-    prop::collection::vec(take, 0..3).prop_map(|mut takes| {
-        takes.dedup_by_key(|take| take.counter);
-        takes
-    })
+    prop::collection::vec(take, 0..4)
 }
 
 fn stop() -> impl Strategy<Value = SetStop> {

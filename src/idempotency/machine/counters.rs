@@ -43,6 +43,10 @@ pub(super) fn take(view: &View<'_>, canary: &Canary, claim: &Claim) -> Result<Bo
         if amount > left {
             born.over.push(place);
         }
+        // A counter that comes twice, as with another most on trial, counts once.
+        if born.reservations.iter().any(|it| it.counter == take.counter) {
+            continue;
+        }
         let sum = counter.sum.saturating_add(amount).min(MAX_SUM);
         born.writes.push(CounterWrite { id: take.counter, counter: Counter { sum, ..counter } });
         born.reservations.push(Reservation {

@@ -164,20 +164,21 @@ async fn a_full_limit_refuses_new_payments_and_no_repeats() {
 #[tokio::test]
 async fn a_limit_that_is_not_enforced_is_counted_and_told() {
     let lab = Lab::start().await;
-    let limit = |most: u32| {
+    let limit = |name: &str, most: u32| {
         format!(
-            "[[limit]]\nname = \"most-{most}\"\nmeasure = \"count\"\nmost = {most}\nwindow = \
+            "[[limit]]\nname = \"{name}\"\nmeasure = \"count\"\nmost = {most}\nwindow = \
              \"31d\"\nby = [\"caller\"]\nactions = [\"Charge\"]\n"
         )
     };
     let folders =
-        [("active", limit(2)), ("candidate", limit(2) + &limit(1))].map(|(name, limits)| {
-            let folder = lab.folder.path().join(name);
-            std::fs::create_dir(&folder).unwrap();
-            std::fs::write(folder.join("rules.cedar"), OPEN).unwrap();
-            std::fs::write(folder.join("limits.toml"), limits).unwrap();
-            folder.display().to_string()
-        });
+        [("active", limit("in-force", 2)), ("candidate", limit("in-force", 1) + &limit("new", 1))]
+            .map(|(name, limits)| {
+                let folder = lab.folder.path().join(name);
+                std::fs::create_dir(&folder).unwrap();
+                std::fs::write(folder.join("rules.cedar"), OPEN).unwrap();
+                std::fs::write(folder.join("limits.toml"), limits).unwrap();
+                folder.display().to_string()
+            });
     let [active, candidate] = &folders;
     let enforcing = lab.sidecar().flag("--policy", active).flag("--policy-candidate", candidate);
     let enforcing = enforcing.start().await;
@@ -195,17 +196,19 @@ async fn a_limit_that_is_not_enforced_is_counted_and_told() {
     assert_eq!(over(&enforcing).await, [""; 0]);
     enforcing.charge(&order("order-2")).await.is_paid("DIRECT");
     let line = enforcing.said("a limit that is not enforced has no room for a payment").await;
-    assert!(line.contains(r#""role":"candidate","limit":"most-1""#), "{line}");
+    assert!(line.contains(r#""role":"candidate","limit":"in-force""#), "{line}");
+    enforcing.said(r#""role":"candidate","limit":"new""#).await;
     let full = enforcing.charge(&order("order-3")).await;
     full.is_fault(Code::ResourceExhausted, "LIMIT_EXCEEDED", "no");
-    // Told once of the payment that both let pass, and of no limit that both have.
-    assert_eq!(over(&enforcing).await, [told("candidate", "most-1", 1)]);
+    // Told once, of the payment that both let pass.
+    let both = [told("candidate", "in-force", 1), told("candidate", "new", 1)];
+    assert_eq!(over(&enforcing).await, both);
 
     let observing = lab.sidecar().flag("--policy", active).flag("--policy-mode", "observe");
     let observing = observing.start().await;
     observing.charge(&order("order-3")).await.is_paid("DIRECT");
     observing.charge(&order("order-3")).await.is_paid("REPLAYED");
-    assert_eq!(over(&observing).await, [told("active", "most-2", 1)]);
+    assert_eq!(over(&observing).await, [told("active", "in-force", 1)]);
 }
 
 /// Rows 33 and 37 for limits: what was begun gets its truth, and after a loss nobody hears `no`.

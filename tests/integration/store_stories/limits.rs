@@ -91,6 +91,18 @@ pub(crate) async fn a_limit_that_is_not_enforced_counts_on_and_refuses_nothing(s
     assert_eq!(left(&stage.claim(&enforced(5, 1).claim(5)).await), Some(0));
     stage.store.complete(&declined(1, 60, Binding::Observed)).await.unwrap();
     assert_eq!(left(&stage.claim(&enforced(5, 60).claim(5)).await), Some(59));
+    // Another most of the same counter is asked, and counts no second time.
+    let twice = numbered(7).takes(vec![
+        daily(10, 100),
+        Take { binding: Binding::OnTrial, ..daily(10, 50) },
+        Take { binding: Binding::OnTrial, ..daily(10, 51) },
+    ]);
+    let ClaimAnswer::Run { over, .. } = stage.claim(&twice.claim(7)).await else { panic!() };
+    assert_eq!(over, [1]);
+    assert_eq!(stage.record(&twice).await.unwrap().reservations.len(), 1);
+    assert_eq!(left(&stage.claim(&enforced(5, 60).claim(5)).await), Some(49));
+    let failed = outcome(Class::Failed, "chg_7", 1);
+    stage.store.complete(&twice.evidence(7, 1, failed)).await.unwrap();
     // Beside one that is enforced and full, nothing is taken from it.
     let both = numbered(6).takes(vec![
         watched(10, Binding::Observed),

@@ -82,7 +82,7 @@ end
 -- What is taken: for the record, and for the counters, and the places of what had no room and refuses
 -- nothing; or the limit that stays full for longest.
 local function take()
-  local lines, writes, over, full, place = {}, {}, {}, nil, -1
+  local lines, writes, over, counted, full, place = {}, {}, {}, {}, nil, -1
   for line in string.gmatch(ARGV[15], '[^\n]+') do
     local limit, counter, length, kind, amount, most =
       string.match(line, '^(%S+) (%x+) (%d+) (%a) (%d+) (%d+)$')
@@ -109,8 +109,12 @@ local function take()
       end
     else
       if amount > left then over[#over + 1] = text(place) end
-      lines[#lines + 1] = counter .. ' ' .. text(window) .. ' ' .. kind .. ' ' .. text(amount)
-      writes[#writes + 1] = { key, text(window), text(math.min(sum + amount, 9007199254740991)), text(ends) }
+      -- A counter that comes twice, as with another most on trial, counts once.
+      if not counted[counter] then
+        counted[counter] = true
+        lines[#lines + 1] = counter .. ' ' .. text(window) .. ' ' .. kind .. ' ' .. text(amount)
+        writes[#writes + 1] = { key, text(window), text(math.min(sum + amount, 9007199254740991)), text(ends) }
+      end
     end
   end
   return table.concat(lines, '\n'), writes, full, table.concat(over, ' ')
