@@ -25,8 +25,7 @@ pub struct Periods {
     pub retention_ms: u64,
     /// How long a record is kept after an outcome that is not final.
     pub open_retention_ms: u64,
-    /// How long after a store loss look-ups come before every first send: the longer of the
-    /// retention and the time for which Zentra remembers keys.
+    /// How long look-ups come first after a store loss: as long as we or Zentra remember keys.
     pub look_up_first_ms: u64,
 }
 
@@ -51,12 +50,10 @@ pub struct Claim {
     pub fingerprints: Vec<Fingerprint>,
     /// The call that asks.
     pub owner: OwnerId,
-    /// True where the payment would be refused (policy, breaker, charge): an existing record
-    /// beats that, and without one nothing is written.
+    /// The payment would be refused (policy, breaker, charge): a record beats that.
     pub refused: bool,
-    /// What it takes from counters where its record is born, at most [`super::MAX_TAKES`]. One
-    /// that is full refuses it where it is enforced, and nothing is written. A counter that comes
-    /// twice counts once, as the first says.
+    /// What it takes from counters where its record is born, at most [`super::MAX_TAKES`]; a counter
+    /// that comes twice counts once. One that is full and enforced refuses it: nothing is written.
     pub takes: Vec<Take>,
     /// The payment's currency, for stops; none where it moves no money.
     pub currency: Option<Currency>,
@@ -77,8 +74,7 @@ pub enum ClaimAnswer {
         look_up_first: bool,
         /// When it was first claimed.
         first_sent_ms: u64,
-        /// Which of [`Claim::takes`], by their places, had no room and refuse nothing. Told once: a
-        /// repeated claim of the same owner hears of none.
+        /// The places in [`Claim::takes`] that had no room and refuse nothing; of a repeated claim none.
         over: Vec<usize>,
     },
     /// The payment was another call's and is this one's now: look up before anything else.
