@@ -102,8 +102,16 @@ async fn a_charge_that_needed_a_retry_is_one_trace_from_its_caller_to_zentra() {
     let mut below: Vec<&Span> = spans.iter().filter(|span| span.parent_id == server.id).collect();
     below.sort_by_key(|span| span.start);
     let names: Vec<&str> = below.iter().map(|span| &*span.name).collect();
-    let steps =
-        ["policy", "EVALSHA claim", POST, "EVALSHA doubt", LOOK_UP, POST, "EVALSHA complete"];
+    let steps = [
+        "policy",
+        "EVALSHA claim",
+        POST,
+        "EVALSHA doubt",
+        LOOK_UP,
+        "EVALSHA stops",
+        POST,
+        "EVALSHA complete",
+    ];
     assert_eq!(names, steps);
     for span in &below {
         let kind = if span.name == "policy" { "SPAN_KIND_INTERNAL" } else { "SPAN_KIND_CLIENT" };
