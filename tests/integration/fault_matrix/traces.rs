@@ -128,7 +128,7 @@ async fn a_charge_that_needed_a_retry_is_one_trace_from_its_caller_to_zentra() {
     assert_eq!(says(below[0], "server.address"), "127.0.0.1");
     assert!(lab.store_url.contains(&format!(":{}", says(below[0], "server.port"))));
     for (at, code, error, resends) in
-        [(1, "503", "503", ""), (3, "404", "404", ""), (4, "201", "", "1")]
+        [(1, "503", "503", ""), (3, "404", "404", ""), (5, "201", "", "1")]
     {
         let span = below[at];
         assert_eq!(says(span, "http.response.status_code"), code, "{span:?}");
@@ -147,7 +147,7 @@ async fn a_charge_that_needed_a_retry_is_one_trace_from_its_caller_to_zentra() {
         .filter(|seen| seen.route == Route::CreateCharge)
         .map(|seen| (seen.traceparent.clone().unwrap(), seen.headers.clone()))
         .collect();
-    let parents = [below[1], below[4]].map(|span| format!("00-{trace}-{}-01", span.id));
+    let parents = [below[1], below[5]].map(|span| format!("00-{trace}-{}-01", span.id));
     assert_eq!(posts.iter().map(|(parent, _)| parent.clone()).collect::<Vec<_>>(), parents);
     for (_, headers) in &posts {
         assert_eq!(headers.get("tracestate").map(String::as_str), Some("shop=basket"));
