@@ -183,7 +183,7 @@ class World(Fleet):
 
 
 def policies(folder: pathlib.Path) -> list[str]:
-    """A policy that denies one amount, and one on trial beside it."""
+    """A policy that denies one amount, and one on trial beside it with a limit that has no room."""
     rules = 'permit(principal, action, resource);'
     denial = f'@id("odd") forbid(principal, action == Action::"Charge", resource) when {{ context.amount == {DENIED_AMOUNT} }};'
     flags = []
@@ -191,6 +191,8 @@ def policies(folder: pathlib.Path) -> list[str]:
         (folder / flag).mkdir()
         (folder / flag / "rules.cedar").write_text(text)
         flags.append(f"--{flag}={folder / flag}")
+    limit = '[[limit]]\nname = "none"\nmeasure = "amount"\nmost = 1\nwindow = "1h"\nactions = ["Charge"]\ncurrencies = ["NGN"]\n'
+    (folder / "policy-candidate" / "limits.toml").write_text(limit)
     return flags
 
 
