@@ -15,6 +15,17 @@ pub(super) const CHARGE: &str = "zentra.gateway.v1.PaymentService/Charge";
 const GET_CHARGE: &str = "zentra.gateway.v1.PaymentService/GetCharge";
 const POST: &str = "POST /api/v1/payments/charges";
 const LOOK_UP: &str = "GET /api/v1/payments/charges/{reference}";
+/// What a charge takes that was doubtful once.
+const STEPS: [&str; 8] = [
+    "policy",
+    "EVALSHA claim",
+    POST,
+    "EVALSHA doubt",
+    LOOK_UP,
+    "EVALSHA stops",
+    POST,
+    "EVALSHA complete",
+];
 /// The spans of callers: the trace, and the span within it.
 const FIRST: (&str, &str) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
 const SECOND: (&str, &str) = ("1bf7651916cd43dd8448eb211c80319c", "c7ad6b7169203331");
@@ -102,17 +113,7 @@ async fn a_charge_that_needed_a_retry_is_one_trace_from_its_caller_to_zentra() {
     let mut below: Vec<&Span> = spans.iter().filter(|span| span.parent_id == server.id).collect();
     below.sort_by_key(|span| span.start);
     let names: Vec<&str> = below.iter().map(|span| &*span.name).collect();
-    let steps = [
-        "policy",
-        "EVALSHA claim",
-        POST,
-        "EVALSHA doubt",
-        LOOK_UP,
-        "EVALSHA stops",
-        POST,
-        "EVALSHA complete",
-    ];
-    assert_eq!(names, steps);
+    assert_eq!(names, STEPS);
     for span in &below {
         let kind = if span.name == "policy" { "SPAN_KIND_INTERNAL" } else { "SPAN_KIND_CLIENT" };
         assert_eq!((&*span.trace_id, &*span.kind), (trace, kind), "{span:?}");
