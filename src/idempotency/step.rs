@@ -25,7 +25,7 @@ pub struct Periods {
     pub retention_ms: u64,
     /// How long a record is kept after an outcome that is not final.
     pub open_retention_ms: u64,
-    /// How long look-ups come first after a store loss: as long as we or Zentra remember keys.
+    /// How long look-ups come first after a store loss: the longer of our and Zentra's memory of keys.
     pub look_up_first_ms: u64,
 }
 

@@ -247,3 +247,6 @@ impl fmt::Display for Outcome {
         formatter.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests;

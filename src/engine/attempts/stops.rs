@@ -5,6 +5,7 @@ use crate::engine::answer::unknown;
 use crate::engine::payment::Payment;
 use crate::engine::steps::repeated;
 use crate::error::Error;
+use crate::idempotency::Stop;
 
 impl<P: Payment> Session<'_, P> {
     /// Why nothing more may be sent, where a stop says so by now.
@@ -21,10 +22,8 @@ impl<P: Payment> Session<'_, P> {
             Err(fault) => return Some(unknown(sent, format!("stops could not be read: {fault}"))),
         };
         let (operation, currency) = (call.subject.operation, call.payment.currency());
-        let covers = |stop: &&_| {
-            let stop: &crate::idempotency::Stop = stop;
-            stop.covers(told.now_ms, operation, &call.subject.caller, currency)
-        };
+        let covers =
+            |stop: &&Stop| stop.covers(told.now_ms, operation, &call.subject.caller, currency);
         let stop = told.answer.iter().find(covers)?;
         Some(unknown(
             sent,

@@ -1,6 +1,6 @@
 -- ARGV[15]: what is taken from counters, a line each: limit, counter, window's length (ms), kind
--- (n: one, a: an amount, r: the rest; a capital where it refuses nothing), amount, most. ARGV from 18: refused; currency; counters that
--- were lost are full. Fingerprints from ARGV[21].
+-- (n: one, a: an amount, r: the rest; a capital where it refuses nothing), amount, most. ARGV from 18:
+-- refused; currency; counters that were lost are full. Fingerprints from ARGV[21].
 local refused = ARGV[18] == '1'
 local look_ups_first, used, lost_at = canary()
 
@@ -113,7 +113,8 @@ local function take()
       if not counted[counter] then
         counted[counter] = true
         lines[#lines + 1] = counter .. ' ' .. text(window) .. ' ' .. kind .. ' ' .. text(amount)
-        writes[#writes + 1] = { key, text(window), text(math.min(sum + amount, 9007199254740991)), text(ends) }
+        local becomes = math.min(sum + amount, 9007199254740991)
+        writes[#writes + 1] = { key, text(window), text(becomes), text(ends) }
       end
     end
   end
