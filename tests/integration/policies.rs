@@ -110,6 +110,25 @@ mod commands {
         }
     }
 
+    /// What rules permit may be more than a limit ever has room for.
+    #[tokio::test]
+    async fn a_call_that_no_window_has_room_for_is_told_to_be_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name, text| std::fs::write(folder.path().join(name), text).unwrap();
+        write("rules.cedar", "permit(principal, action, resource);");
+        let limit = "[[limit]]\nname = \"small\"\nmeasure = \"amount\"\nmost = 100\nwindow = \"1h\"\n\
+                     actions = [\"Charge\"]\ncurrencies = [\"NGN\"]\n";
+        write("limits.toml", limit);
+        let folder = folder.path().display().to_string();
+        for (amount, code, never_fits) in [("100", Some(0), false), ("101", Some(1), true)] {
+            let mut explain = command(&["policy", "explain", &folder, "--caller=shop/checkout"]);
+            explain.args(["--action=Charge", "--currency=NGN", "--amount", amount]);
+            let ended = run(explain).await;
+            let said = ended.stdout.contains("never fits: small has room for 100");
+            assert_eq!((ended.code, said), (code, never_fits), "{ended:?}");
+        }
+    }
+
     #[tokio::test]
     async fn a_failing_scenario_ends_with_1_and_a_wrong_policy_with_2() {
         let copy = tempfile::tempdir().unwrap();
