@@ -125,9 +125,11 @@ impl Stage {
         serve.args(["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"]);
         let mut process = Process(serve.stderr(Stdio::piped()).spawn().unwrap());
         let mut lines = BufReader::new(process.0.stderr.take().unwrap()).lines();
+        let mut told = String::new();
         let address = loop {
-            let line = lines.next().unwrap().unwrap();
-            let line: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+            let Some(line) = lines.next() else { panic!("{name} does not serve: {told}") };
+            told = line.unwrap();
+            let line: serde_json::Value = serde_json::from_str(&told).unwrap_or_default();
             if line["message"] == "serving" {
                 break line["grpc"].as_str().unwrap().to_owned();
             }

@@ -56,8 +56,8 @@ async fn contestants(
         ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
     ];
     let with = |more: (&'static str, &'static str)| [&told[..], &[more]].concat();
-    let off = with(("OTEL_SDK_DISABLED", "true"));
     let [few, every] = ["0.01", "1"].map(|part| with(("OTEL_TRACES_SAMPLER_ARG", part)));
+    let off = [&every[..], &[("OTEL_SDK_DISABLED", "true")]].concat();
     let contestants = [
         stage.sidecar_with(NAMES[0], &off).await,
         stage.sidecar_with(NAMES[1], &off).await,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::Settings;
 use crate::gateway::CardData;
 use crate::policy::{Policies, Role};
-use crate::telemetry::settings::Protocol;
+use crate::telemetry::settings::{Destination, Protocol};
 
 /// One line a setting, `name = value`.
 #[must_use]
@@ -63,8 +63,8 @@ pub fn show(settings: &Settings) -> String {
         ("drain-seconds", settings.drain.as_secs().to_string()),
         ("audit-log", settings.audit.to_string()),
         ("otlp-headers", headers),
-        ("otel-traces", exported(settings.otel.traces)),
-        ("otel-metrics", exported(settings.otel.metrics)),
+        ("otel-traces", exported(settings.otel.traces.as_ref())),
+        ("otel-metrics", exported(settings.otel.metrics.as_ref())),
     ];
     let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     lines.iter().fold(String::new(), |mut text, (name, value)| {
@@ -85,10 +85,10 @@ fn joined(values: &[impl ToString]) -> String {
     values.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
-fn exported(protocol: Option<Protocol>) -> String {
-    match protocol {
+fn exported(to: Option<&Destination>) -> String {
+    match to.map(|to| to.protocol) {
         None => "none",
-        Some(Protocol::Grpc { .. }) => "otlp, grpc",
+        Some(Protocol::Grpc) => "otlp, grpc",
         Some(Protocol::Http) => "otlp, http/protobuf",
     }
     .to_owned()

@@ -2,20 +2,35 @@
 //!
 //! Not the SDK's batch processor: that has a thread of its own which blocks on the exporter, and
 //! does not tell how many spans it dropped. This one lives on the runtime, so that its end can be
-//! waited for with a limit, and a test can let simulated minutes pass.
+//! waited for with a limit, and a test can let simulated minutes pass; and what waits in it is
+//! written where the span ends, in the form in which it leaves.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use opentelemetry::{Context, KeyValue};
-use opentelemetry_sdk::Resource;
+use opentelemetry::Context;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc};
-use tokio::time::{Instant, sleep_until, timeout};
+use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
+
+use super::otlp::spans::{self, Head};
+use super::otlp::{Again, Batch, Deliver, Taken};
+use super::resource::resource;
+
+/// What most spans take, in bytes: about 400.
+const SPAN_BYTES: usize = 512;
+
+/// The pause before a batch is sent again where the collector asks for none, which doubles up to the
+/// longest: for as long as one sending may take.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(1600);
+
+/// Which refusal of a batch is told, though it may be taken yet: some 200 milliseconds after the first.
+const COMPLAINT: u32 = 3;
 
 /// How spans wait and leave; OpenTelemetry's `OTEL_BSP_*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +41,7 @@ pub struct QueueSettings {
     pub batch: usize,
     /// How long a span waits at most before it leaves.
     pub delay: Duration,
-    /// How long one sending may take.
+    /// How long the sending of a batch may take, what is sent again included.
     pub export_timeout: Duration,
 }
 
@@ -52,7 +67,7 @@ impl Dropped {
         self.0[0].load(Ordering::Relaxed)
     }
 
-    /// Those whose sending failed.
+    /// Those whose sending failed, and those that the collector rejected.
     #[must_use]
     pub fn export_failed(&self) -> u64 {
         self.0[1].load(Ordering::Relaxed)
@@ -73,61 +88,68 @@ impl Dropped {
     }
 }
 
-/// The queue's near end, which the SDK puts ended spans into. It never waits.
+/// The queue's near end, which the SDK puts ended spans into. It never waits for the far end.
 #[derive(Debug)]
-pub struct SpanQueue {
-    sender: mpsc::Sender<SpanData>,
-    batch: usize,
-    full_batch: Arc<Notify>,
-    dropped: Dropped,
-}
+pub struct SpanQueue(Arc<Queue>);
 
 /// The queue's far end.
-pub struct SpanSender<E> {
-    receiver: mpsc::Receiver<SpanData>,
-    exporter: E,
-    settings: QueueSettings,
-    full_batch: Arc<Notify>,
-    dropped: Dropped,
+pub struct SpanSender<D> {
+    queue: Arc<Queue>,
+    collector: D,
+    head: Head,
     failing: bool,
 }
 
-/// Makes a queue before `exporter`.
-pub fn queue<E: SpanExporter>(
-    exporter: E,
+#[derive(Debug)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    full_batch: Notify,
     settings: QueueSettings,
     dropped: Dropped,
-) -> (SpanQueue, SpanSender<E>) {
-    let (sender, receiver) = mpsc::channel(settings.spans);
-    let full_batch = Arc::new(Notify::new());
-    let near = SpanQueue {
-        sender,
-        batch: settings.batch,
-        full_batch: full_batch.clone(),
-        dropped: dropped.clone(),
-    };
-    (near, SpanSender { receiver, exporter, settings, full_batch, dropped, failing: false })
+}
+
+/// Spans that wait, in the form in which they leave.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Batches that no more fits into, the oldest first.
+    full: VecDeque<Encoded>,
+    /// The one that the next span comes into.
+    last: Encoded,
+    /// Spans in all of them.
+    spans: usize,
+}
+
+/// Spans one after the other.
+#[derive(Debug, Default)]
+struct Encoded {
+    spans: usize,
+    bytes: Vec<u8>,
+}
+
+/// Makes a queue before `collector`, for spans of our own scope in this process.
+pub fn queue<D: Deliver>(
+    collector: D,
+    settings: QueueSettings,
+    dropped: Dropped,
+) -> (SpanQueue, SpanSender<D>) {
+    let (waiting, full_batch) = (Mutex::default(), Notify::new());
+    let queue = Arc::new(Queue { waiting, full_batch, settings, dropped });
+    let head = Head::new(&resource(), &super::scope());
+    (SpanQueue(queue.clone()), SpanSender { queue, collector, head, failing: false })
 }
 
 impl SpanProcessor for SpanQueue {
     fn on_start(&self, _: &mut Span, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        // Counted first: the far end may have sent it before this goes on.
-        self.dropped.add(2, 1);
-        match self.sender.try_send(span) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_)) => {
-                self.dropped.take(2, 1);
-                self.dropped.add(0, 1);
-                return;
-            }
-            // The far end is gone, and with it the process soon: it stays among those that are left.
-            Err(TrySendError::Closed(_)) => return,
-        }
-        // The task sleeps between batches: most spans wake nobody.
-        if self.sender.max_capacity() - self.sender.capacity() >= self.batch {
-            self.full_batch.notify_one();
+        let mut encoded = Vec::with_capacity(SPAN_BYTES);
+        spans::add(&mut encoded, &span);
+        let added = self.0.waiting().add(&encoded, &self.0.settings, &self.0.dropped);
+        match added {
+            // The task sleeps between batches: most spans wake nobody.
+            Added::Fills => self.0.full_batch.notify_one(),
+            Added::Waits => {}
+            Added::NoRoom => self.0.dropped.add(0, 1),
         }
     }
 
@@ -141,87 +163,131 @@ impl SpanProcessor for SpanQueue {
     }
 }
 
-impl<E: SpanExporter> SpanSender<E> {
+impl Queue {
+    /// What is in there holds after every step of those who have it.
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What became of a span at the near end.
+enum Added {
+    Waits,
+    /// It is the last of its batch.
+    Fills,
+    NoRoom,
+}
+
+impl Waiting {
+    fn add(&mut self, span: &[u8], settings: &QueueSettings, dropped: &Dropped) -> Added {
+        if self.spans >= settings.spans {
+            return Added::NoRoom;
+        }
+        // While the far end cannot take it yet.
+        dropped.add(2, 1);
+        self.spans += 1;
+        self.last.bytes.extend_from_slice(span);
+        self.last.spans += 1;
+        if self.last.spans < settings.batch {
+            return Added::Waits;
+        }
+        let filled = self.take_last();
+        self.full.push_back(filled);
+        Added::Fills
+    }
+
+    /// The oldest batch, full or not; its spans wait no longer.
+    fn take(&mut self) -> Option<Encoded> {
+        let batch = match self.full.pop_front() {
+            Some(full) => full,
+            None if self.last.spans > 0 => self.take_last(),
+            None => return None,
+        };
+        self.spans -= batch.spans;
+        Some(batch)
+    }
+
+    /// The next one will have about as much in it.
+    fn take_last(&mut self) -> Encoded {
+        let bytes = Vec::with_capacity(self.last.bytes.len());
+        std::mem::replace(&mut self.last, Encoded { spans: 0, bytes })
+    }
+}
+
+impl<D: Deliver> SpanSender<D> {
     /// Sends batches until `end`, then what is left, for as long as whoever waits for it lets it.
     pub async fn run(mut self, end: CancellationToken) {
         loop {
-            let next = Instant::now() + self.settings.delay;
+            let next = Instant::now() + self.queue.settings.delay;
             let ended = tokio::select! {
                 () = end.cancelled() => true,
-                () = self.full_batch.notified() => false,
+                () = self.queue.full_batch.notified() => false,
                 () = sleep_until(next) => false,
             };
-            self.send_all().await;
+            loop {
+                let Some(encoded) = self.queue.waiting().take() else { break };
+                self.send(encoded).await;
+            }
             if ended {
                 return;
             }
         }
     }
 
-    async fn send_all(&mut self) {
-        loop {
-            let mut batch = Vec::with_capacity(self.receiver.len().min(self.settings.batch));
-            while batch.len() < self.settings.batch
-                && let Ok(span) = self.receiver.try_recv()
-            {
-                batch.push(span);
-            }
-            if batch.is_empty() {
-                return;
-            }
-            self.send(batch).await;
-        }
-    }
-
-    async fn send(&mut self, batch: Vec<SpanData>) {
+    async fn send(&mut self, encoded: Encoded) {
+        let (spans, dropped) = (encoded.spans, self.queue.dropped.clone());
+        let head = self.head.before(encoded.bytes.len()).into();
+        let batch = Batch { spans, head, encoded: encoded.bytes.into() };
         // Counted first, and taken back where all went well: a sending may be cut off.
-        let spans = batch.len();
-        self.dropped.add(1, spans);
-        let sent = timeout(self.settings.export_timeout, self.exporter.export(batch)).await;
-        let fault = match sent {
-            Ok(Ok(())) => None,
-            Ok(Err(fault)) => Some(fault.to_string()),
-            Err(_) => Some("no answer in time".to_owned()),
+        dropped.add(1, spans);
+        let mut fault = "no answer in time".to_owned();
+        let limit = self.queue.settings.export_timeout;
+        let taken = timeout(limit, self.until_taken(batch, &mut fault)).await.ok().flatten();
+        dropped.take(2, spans);
+        let lost = match taken {
+            Some(taken) if taken.rejected == 0 => 0,
+            Some(taken) => {
+                fault = format!("the collector rejected them: {}", taken.why);
+                usize::try_from(taken.rejected).unwrap_or(spans).min(spans)
+            }
+            None => spans,
         };
-        self.dropped.take(2, spans);
-        match &fault {
-            None => {
-                self.dropped.take(1, spans);
-                if self.failing {
-                    tracing::info!("spans can be sent again");
-                }
-            }
-            // Once, and not every few seconds for as long as nobody listens.
-            Some(fault) if !self.failing => {
-                tracing::warn!(fault, spans, "spans could not be sent; calls go on without them");
-            }
-            Some(_) => {}
+        dropped.take(1, spans - lost);
+        if lost > 0 {
+            self.complain(&fault, lost);
+        } else if std::mem::take(&mut self.failing) {
+            tracing::info!("spans can be sent again");
         }
-        self.failing = fault.is_some();
     }
-}
 
-/// Who tells: the service's name and this process, as `OTEL_SERVICE_NAME` and
-/// `OTEL_RESOURCE_ATTRIBUTES` say where they say anything.
-#[must_use]
-pub fn resource() -> Resource {
-    use std::sync::LazyLock;
-    static INSTANCE: LazyLock<String> =
-        LazyLock::new(|| format!("{:032x}", rand::random::<u128>()));
-    let told = Resource::builder().build();
-    let has = |key: &'static str| {
-        told.get(&key.into()).is_some_and(|it| !it.as_str().starts_with("unknown_service"))
-    };
-    let mut builder = Resource::builder();
-    if !has("service.name") {
-        builder = builder.with_service_name("zentra-sidecar");
+    /// Sends a batch until it is taken, none where it never will be; `fault` is what went wrong last.
+    async fn until_taken(&mut self, batch: Batch, fault: &mut String) -> Option<Taken> {
+        let mut pause = FIRST_PAUSE;
+        for refusals in 1.. {
+            let refused = match self.collector.deliver(batch.clone()).await {
+                Ok(taken) => return Some(taken),
+                Err(refused) => refused,
+            };
+            *fault = refused.fault;
+            let asked = match refused.again {
+                Again::Never => return None,
+                Again::Later => Duration::ZERO,
+                Again::After(asked) => asked,
+            };
+            if refusals == COMPLAINT {
+                self.complain(fault, batch.spans);
+            }
+            // Between half of it and all: those who lost the same collector do not come back as one.
+            sleep(asked.max(pause.mul_f64(rand::random_range(0.5..1.0)))).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        None
     }
-    if !has("service.version") {
-        builder =
-            builder.with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
+
+    /// Once, and not every few seconds for as long as nobody listens.
+    fn complain(&mut self, fault: &str, spans: usize) {
+        if !std::mem::replace(&mut self.failing, true) {
+            tracing::warn!(fault, spans, "spans could not be sent; calls go on without them");
+        }
     }
-    if !has("service.instance.id") {
-        builder = builder.with_attribute(KeyValue::new("service.instance.id", INSTANCE.clone()));
-    }
-    builder.build()
 }

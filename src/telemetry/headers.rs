@@ -9,8 +9,9 @@ use percent_encoding::percent_decode_str;
 pub const FORM: &str = "must be NAME=VALUE, separated by commas or lines, with names and values \
                         that HTTP takes; what HTTP or the form does not take is written as %XX";
 
-/// Headers for collectors. They have no `Debug`, as they may be secrets.
-#[derive(Clone, Default)]
+/// Headers for collectors. They may be secrets: their values are marked as such, so that `Debug` has
+/// their names only.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers(HeaderMap);
 
 impl Headers {
@@ -37,12 +38,23 @@ impl Headers {
         if headers.is_empty() { Err(FORM) } else { Ok(Self(headers)) }
     }
 
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Their names, in order.
     #[must_use]
     pub fn names(&self) -> Vec<&str> {
         let mut names: Vec<_> = self.0.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         names
+    }
+
+    /// As HTTP has them.
+    pub(super) fn map(&self) -> &HeaderMap {
+        &self.0
     }
 
     /// As gRPC has them.
@@ -74,6 +86,8 @@ mod tests {
             assert_eq!((&*by_name["authorization"], &*by_name["x-tenant"]), ("Bearer a1", "shop"));
             assert_eq!(headers.metadata().get("authorization").unwrap(), "Bearer a1");
         }
+        let shown = format!("{:?}", Headers::parse("authorization=a1"));
+        assert!(shown.contains("authorization") && !shown.contains("a1"), "{shown}");
         let equals = Headers::parse("authorization=Basic YTpi==").ok().unwrap();
         assert_eq!(equals.by_name()["authorization"], "Basic YTpi==");
     }

@@ -12,8 +12,10 @@ pub mod lines;
 pub mod logs;
 pub mod measure;
 pub mod names;
+pub mod otlp;
 mod prometheus;
 mod push;
+pub mod resource;
 pub mod seldom;
 pub mod settings;
 pub mod start;
@@ -74,7 +76,7 @@ impl Telemetry {
     #[must_use]
     pub fn new<R: MetricReader>(tracer: Tracer, audit: Audit, readers: Vec<R>) -> Self {
         let scrape = Scrape::new();
-        let mut builder = SdkMeterProvider::builder().with_resource(export::resource());
+        let mut builder = SdkMeterProvider::builder().with_resource(resource::resource());
         if let Some(scrape) = &scrape {
             builder = builder.with_reader(scrape.reader());
         }

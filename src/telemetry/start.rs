@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
-use opentelemetry_otlp::{WithHttpConfig as _, WithTonicConfig as _};
+use opentelemetry_otlp::{
+    Compression, MetricExporter, WithExportConfig as _, WithHttpConfig as _, WithTonicConfig as _,
+};
 use opentelemetry_sdk::metrics::Temporality;
-use opentelemetry_sdk::trace::{SdkTracerProvider, SpanExporter};
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -17,8 +19,10 @@ use super::export::{self, Dropped, QueueSettings, SpanQueue};
 use super::headers::Headers;
 use super::lines::Lines;
 use super::names::{label, metric};
+use super::otlp::{Deliver, Grpc, Http};
 use super::push::{self, SharedReader};
-use super::settings::{OtelSettings, Protocol, PushSettings};
+use super::resource::resource;
+use super::settings::{Destination, OtelSettings, Protocol, PushSettings};
 use super::trace::Tracer;
 
 /// How long what is left may take to leave at the end, unless less is allowed.
@@ -49,15 +53,18 @@ pub fn start(
     lines: &Lines,
 ) -> Result<(Telemetry, Exports), String> {
     let mut exports = Exports::default();
-    let tracer = match settings.traces {
+    let settings = match headers.is_empty() {
+        true => settings.clone(),
+        false => settings.clone().with_headers(headers),
+    };
+    let tracer = match &settings.traces {
         None => Tracer::off(),
-        Some(protocol) => {
-            let exporter = span_exporter(protocol, headers)?;
-            let export_timeout = settings.queue.export_timeout.min(settings.sending.traces);
-            let queue = QueueSettings { export_timeout, ..settings.queue };
-            let queue = exports.send_spans(exporter, queue);
+        Some(to) => {
+            let export_timeout = settings.queue.export_timeout.min(to.timeout);
+            let queue = spans_to(to, QueueSettings { export_timeout, ..settings.queue }, &mut exports)
+                .map_err(|fault| format!("spans cannot be exported: {fault}"))?;
             let provider = SdkTracerProvider::builder()
-                .with_resource(export::resource())
+                .with_resource(resource())
                 .with_span_processor(queue)
                 .build();
             Tracer::of(&provider)
@@ -67,12 +74,14 @@ pub fn start(
     let own = (settings.metrics.is_some() && !is_cumulative)
         .then(|| SharedReader::new(settings.push.temporality));
     let telemetry = Telemetry::new(tracer, audit, Vec::from_iter(own.clone()));
-    if let Some(protocol) = settings.metrics
+    if let Some(to) = &settings.metrics
         && let Some(reader) = own.or_else(|| telemetry.cumulative())
     {
-        let timeout = settings.push.timeout.min(settings.sending.metrics);
+        let timeout = settings.push.timeout.min(to.timeout);
         let push = PushSettings { timeout, ..settings.push };
-        let (exporter, end) = (metric_exporter(protocol, push, headers)?, exports.end.clone());
+        let exporter = metric_exporter(to, push.temporality)
+            .map_err(|fault| format!("metrics cannot be exported: {fault}"))?;
+        let end = exports.end.clone();
         let pushing = push::run(reader, exporter, push, end);
         let is_sent = Arc::<AtomicBool>::default();
         exports.last_metrics = Some(is_sent.clone());
@@ -87,12 +96,10 @@ pub fn start(
 }
 
 impl Exports {
-    /// Has spans leave by `exporter`, until the end; gives the queue that takes them. Needs a runtime.
-    pub fn send_spans<E>(&mut self, exporter: E, settings: QueueSettings) -> SpanQueue
-    where
-        E: SpanExporter + 'static,
-    {
-        let (queue, sender) = export::queue(exporter, settings, self.dropped.clone());
+    /// Has spans leave to `collector`, until the end; gives the queue that takes them. Needs a
+    /// runtime.
+    pub fn send_spans<D: Deliver>(&mut self, collector: D, settings: QueueSettings) -> SpanQueue {
+        let (queue, sender) = export::queue(collector, settings, self.dropped.clone());
         self.tasks.spawn(sender.run(self.end.clone()));
         queue
     }
@@ -119,41 +126,36 @@ impl Drop for Exports {
     }
 }
 
-fn span_exporter(
-    protocol: Protocol,
-    headers: &Headers,
-) -> Result<opentelemetry_otlp::SpanExporter, String> {
-    let builder = opentelemetry_otlp::SpanExporter::builder();
-    match protocol {
-        Protocol::Grpc { tls } => {
-            let builder = builder.with_tonic().with_metadata(headers.metadata());
-            if tls { builder.with_tls_config(system_roots()) } else { builder }.build()
-        }
-        Protocol::Http => {
-            let builder = builder.with_http().with_http_client(http_client()?);
-            builder.with_headers(headers.by_name()).build()
-        }
-    }
-    .map_err(|fault| format!("spans cannot be exported: {fault}"))
+fn spans_to(
+    to: &Destination,
+    queue: QueueSettings,
+    exports: &mut Exports,
+) -> Result<SpanQueue, String> {
+    Ok(match to.protocol {
+        Protocol::Grpc => exports.send_spans(Grpc::new(to)?, queue),
+        Protocol::Http => exports.send_spans(Http::new(http_client()?, to), queue),
+    })
 }
 
-fn metric_exporter(
-    protocol: Protocol,
-    push: PushSettings,
-    headers: &Headers,
-) -> Result<opentelemetry_otlp::MetricExporter, String> {
-    let builder = opentelemetry_otlp::MetricExporter::builder().with_temporality(push.temporality);
-    match protocol {
-        Protocol::Grpc { tls } => {
-            let builder = builder.with_tonic().with_metadata(headers.metadata());
-            if tls { builder.with_tls_config(system_roots()) } else { builder }.build()
+/// All that the library would read from the variables by itself is given to it: what it makes of them is
+/// not always what the standard says.
+fn metric_exporter(to: &Destination, temporality: Temporality) -> Result<MetricExporter, String> {
+    let builder = MetricExporter::builder().with_temporality(temporality);
+    match to.protocol {
+        Protocol::Grpc => {
+            let builder = builder.with_tonic().with_endpoint(&to.endpoint);
+            let builder = builder.with_metadata(to.headers.metadata());
+            let builder = if to.gzip { builder.with_compression(Compression::Gzip) } else { builder };
+            if to.is_tls() { builder.with_tls_config(system_roots()) } else { builder }.build()
         }
         Protocol::Http => {
-            let builder = builder.with_http().with_http_client(http_client()?);
-            builder.with_headers(headers.by_name()).build()
+            let builder = builder.with_http().with_endpoint(&to.endpoint);
+            let builder = if to.gzip { builder.with_compression(Compression::Gzip) } else { builder };
+            let builder = builder.with_http_client(http_client()?);
+            builder.with_headers(to.headers.by_name()).build()
         }
     }
-    .map_err(|fault| format!("metrics cannot be exported: {fault}"))
+    .map_err(|fault| fault.to_string())
 }
 
 /// The library's own choice for https trusts nobody at all.

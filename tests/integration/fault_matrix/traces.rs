@@ -222,6 +222,36 @@ async fn spans_leave_over_http_too_and_at_the_end_of_the_process() {
     assert_eq!(only(&spans, CHARGE, FIRST.0).parent_id, FIRST.1);
 }
 
+/// Without it a backend cannot tell whose spans they are.
+#[tokio::test]
+async fn spans_and_metrics_say_which_service_they_come_from() {
+    let lab = Lab::start().await;
+    for signal in ["traces", "metrics"] {
+        let rotel = Rotel::printing(signal).await;
+        let mut sidecar = lab
+            .sidecar()
+            .variable("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{}", rotel.grpc))
+            .variable("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+            .variable("OTEL_SERVICE_NAME", "shop-payments")
+            .variable("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=a%2Cb,service.name=x")
+            .start()
+            .await;
+        charge(&sidecar, FIRST).await.unwrap();
+        sidecar.signal("TERM").await;
+        assert!(sidecar.ended().await.success());
+        let about = [
+            "-> service.name: Str(shop-payments)",
+            "-> deployment.environment.name: Str(a,b)",
+            concat!("-> service.version: Str(", env!("CARGO_PKG_VERSION"), ")"),
+            "-> service.instance.id: Str(",
+            "-> telemetry.sdk.language: Str(rust)",
+        ];
+        for attribute in about {
+            rotel.printed(attribute).await;
+        }
+    }
+}
+
 /// The other temporality is obeyed: what is sent counts from the last sending.
 #[tokio::test]
 async fn metrics_leave_as_sums_since_the_last_time_where_that_is_asked_for() {

@@ -156,15 +156,17 @@ fn bare(value: &str) -> &str {
 /// Reads what was printed. The last span may be there in part only.
 fn parse(text: &str) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
-    let mut in_link = false;
+    let (mut in_link, mut in_span) = (false, false);
     for line in text.lines() {
         let line = line.trim();
+        // What comes before the spans of the next batch.
+        in_span &= !line.starts_with("Resource");
         if line.starts_with("Span #") {
             spans.push(Span::default());
-            in_link = false;
+            (in_link, in_span) = (false, true);
             continue;
         }
-        let Some(span) = spans.last_mut() else { continue };
+        let Some(span) = spans.last_mut().filter(|_| in_span) else { continue };
         if line.starts_with("SpanLink #") {
             span.links.push(<(String, String, String)>::default());
             in_link = true;

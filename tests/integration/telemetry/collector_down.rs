@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use opentelemetry::Context;
-use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::ManualReader;
-use opentelemetry_sdk::trace::{SdkTracerProvider, Span, SpanData, SpanExporter, SpanProcessor};
+use opentelemetry_sdk::trace::{SdkTracerProvider, Span, SpanData, SpanProcessor};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,7 @@ use zentra_sidecar::grpc::proto::ChargeStatus;
 use zentra_sidecar::telemetry::Telemetry;
 use zentra_sidecar::telemetry::audit::Audit;
 use zentra_sidecar::telemetry::export::{Dropped, QueueSettings, queue};
+use zentra_sidecar::telemetry::otlp::{Again, Batch, Deliver, Refused, Taken};
 use zentra_sidecar::telemetry::trace::Tracer;
 use zentra_sidecar::upstream::{TransportError, Upstream};
 
@@ -46,23 +47,29 @@ impl Collector {
     }
 }
 
-impl SpanExporter for Collector {
-    fn export(&self, batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
-        let collector = self.clone();
+/// Spans that are on their way, until they have come or are given up.
+struct Held(Collector, usize);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.held.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
+impl Deliver for Collector {
+    fn deliver(&self, batch: Batch) -> impl Future<Output = Result<Taken, Refused>> + Send {
+        let (collector, spans) = (self.clone(), batch.spans);
         async move {
-            let held = collector.held.fetch_add(batch.len(), Ordering::Relaxed) + batch.len();
+            let held = collector.held.fetch_add(spans, Ordering::Relaxed) + spans;
+            let _held = Held(collector.clone(), spans);
             collector.most_held.fetch_max(held, Ordering::Relaxed);
-            let is_down = Instant::now() < collector.down_until;
-            if is_down {
+            if Instant::now() < collector.down_until {
                 // As a connection that nobody answers on.
                 sleep(Duration::from_secs(10)).await;
+                return Err(Refused { fault: "down".to_owned(), again: Again::Later });
             }
-            collector.held.fetch_sub(batch.len(), Ordering::Relaxed);
-            if is_down {
-                return Err(OTelSdkError::InternalFailure("down".to_owned()));
-            }
-            collector.taken.fetch_add(batch.len(), Ordering::Relaxed);
-            Ok(())
+            collector.taken.fetch_add(spans, Ordering::Relaxed);
+            Ok(Taken::default())
         }
     }
 }

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use opentelemetry::trace::TraceContextExt as _;
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use zentra_sidecar::telemetry::export::QueueSettings;
+use zentra_sidecar::telemetry::otlp::{Batch, Deliver, Refused, Taken};
 use zentra_sidecar::telemetry::start::{Exports, FLUSH};
 use zentra_sidecar::telemetry::trace::Tracer;
 
@@ -29,11 +29,11 @@ const LAST_METRICS: &str = "the last metrics were left when the process ended";
 #[derive(Clone, Debug)]
 struct Collector(Arc<AtomicUsize>);
 
-impl SpanExporter for Collector {
-    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+impl Deliver for Collector {
+    async fn deliver(&self, _: Batch) -> Result<Taken, Refused> {
         let takes = |left: usize| left.checked_sub(1);
         match self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, takes) {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(Taken::default()),
             Err(_) => pending().await,
         }
     }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod calls;
+mod collector_answers;
 mod collector_down;
 mod collector_end;
 mod collector_headers;

@@ -1,0 +1,54 @@
+//! What collectors answer, over gRPC and HTTP alike.
+
+use std::time::Duration;
+
+use super::{Again, Refused, Taken};
+
+/// The longest time that a collector can ask for; what it asks beyond it is not waited for.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// The longest text of a collector's that is told to operators, in characters.
+const TEXT: usize = 200;
+
+/// `ExportTraceServiceResponse`
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Answer {
+    #[prost(message, optional, tag = "1")]
+    partial_success: Option<PartialSuccess>,
+}
+
+/// `ExportTracePartialSuccess`
+#[derive(Clone, PartialEq, prost::Message)]
+struct PartialSuccess {
+    #[prost(int64, tag = "1")]
+    rejected_spans: i64,
+    #[prost(string, tag = "2")]
+    error_message: String,
+}
+
+impl Answer {
+    pub(super) fn taken(self) -> Taken {
+        let PartialSuccess { rejected_spans, error_message } =
+            self.partial_success.unwrap_or_default();
+        Taken {
+            rejected: u64::try_from(rejected_spans).unwrap_or_default(),
+            why: shortened(&error_message),
+        }
+    }
+}
+
+impl Refused {
+    pub(super) fn never(fault: impl Into<String>) -> Self {
+        Self { fault: fault.into(), again: Again::Never }
+    }
+
+    pub(super) fn later(fault: impl Into<String>, asked: Option<Duration>) -> Self {
+        let again = asked.map_or(Again::Later, |asked| Again::After(asked.min(LONGEST)));
+        Self { fault: fault.into(), again }
+    }
+}
+
+/// The beginning of a collector's text.
+pub(super) fn shortened(text: &str) -> String {
+    text.chars().take(TEXT).collect()
+}

@@ -1,0 +1,101 @@
+//! OTLP over HTTP, as protobuf.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use prost::Message as _;
+use reqwest::{Client, Response};
+
+use super::answer::Answer;
+use super::{Batch, Deliver, Refused, Taken};
+use crate::telemetry::settings::Destination;
+
+/// What we are called at collectors.
+pub(super) const USER_AGENT: &str = concat!("zentra-sidecar/", env!("CARGO_PKG_VERSION"));
+
+/// The longest answer of a collector that is read, in bytes.
+const ANSWER_BYTES: usize = 16 * 1024;
+
+/// A collector over HTTP.
+#[derive(Clone)]
+pub struct Http {
+    client: Client,
+    endpoint: String,
+    headers: HeaderMap,
+    gzip: bool,
+}
+
+impl Http {
+    /// Sends by `client`.
+    #[must_use]
+    pub fn new(client: Client, to: &Destination) -> Self {
+        let mut headers = to.headers.map().clone();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+        headers.insert(http::header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        if to.gzip {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        Self { client, endpoint: to.endpoint.clone(), headers, gzip: to.gzip }
+    }
+
+    fn body(&self, batch: &Batch) -> Result<Vec<u8>, std::io::Error> {
+        if !self.gzip {
+            return Ok(batch.message());
+        }
+        // Fast: it is done where calls are served.
+        let mut out = GzEncoder::new(Vec::new(), Compression::fast());
+        out.write_all(&batch.head)?;
+        out.write_all(&batch.encoded)?;
+        out.finish()
+    }
+}
+
+impl Deliver for Http {
+    async fn deliver(&self, batch: Batch) -> Result<Taken, Refused> {
+        let body = self.body(&batch).map_err(|fault| Refused::never(fault.to_string()))?;
+        let request = self.client.post(&self.endpoint).headers(self.headers.clone()).body(body);
+        let broken = |fault: reqwest::Error| Refused::later(told(fault), None);
+        let answer = request.send().await.map_err(broken)?;
+        let status = answer.status();
+        if status.is_success() {
+            let body = read(answer).await;
+            // One that says nothing that can be read has taken it all the same.
+            return Ok(Answer::decode(&body[..]).unwrap_or_default().taken());
+        }
+        let fault = format!("answered {status}");
+        // Which statuses may pass is OTLP's to say.
+        Err(match status.as_u16() {
+            429 | 502 | 503 | 504 => Refused::later(fault, asked(&answer)),
+            _ => Refused::never(fault),
+        })
+    }
+}
+
+/// The time that the collector asks for; dates are not read.
+fn asked(answer: &Response) -> Option<Duration> {
+    let text = answer.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    text.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// Nothing of an answer that breaks off or is too long: the batch was taken all the same.
+async fn read(mut answer: Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = answer.chunk().await {
+        if body.len() + chunk.len() > ANSWER_BYTES {
+            return Vec::new();
+        }
+        body.extend_from_slice(&chunk);
+    }
+    body
+}
+
+/// Without the address, which may hold a token.
+fn told(fault: reqwest::Error) -> String {
+    let fault = fault.without_url();
+    let causes = std::iter::successors(Some(&fault as &dyn std::error::Error), |it| it.source());
+    let texts: Vec<_> = causes.map(ToString::to_string).collect();
+    super::answer::shortened(&texts.join(": "))
+}

@@ -1,0 +1,269 @@
+//! What collectors answer: batches are sent again where that may help, and what is lost is counted.
+
+use std::collections::VecDeque;
+use std::io::Read as _;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use flate2::read::GzDecoder;
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use prost::Message as _;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::codec::CompressionEncoding;
+use tonic::{Code, Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+use zentra_sidecar::telemetry::export::{Dropped, QueueSettings, queue};
+use zentra_sidecar::telemetry::headers::Headers;
+use zentra_sidecar::telemetry::otlp::{Again, Batch, Deliver, Grpc, Http, Refused, Taken};
+use zentra_sidecar::telemetry::settings::{Destination, Protocol};
+use zentra_sidecar::telemetry::trace::Tracer;
+
+use crate::support::logs::Logs;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Sends five spans as one batch; gives what was counted as lost on the way, and the log.
+async fn send<D: Deliver>(collector: D) -> (u64, String) {
+    let logs = Logs::capture_own();
+    let dropped = Dropped::default();
+    let (near, far) = queue(collector, QueueSettings::default(), dropped.clone());
+    let provider = SdkTracerProvider::builder().with_span_processor(near).build();
+    for _ in 0..5 {
+        Tracer::of(&provider).server(None, "a call").span().end();
+    }
+    let end = CancellationToken::new();
+    end.cancel();
+    far.run(end).await;
+    assert_eq!(dropped.left(), 0);
+    (dropped.export_failed(), logs.take())
+}
+
+/// Gives one answer after the other, and notes when it was asked and for what.
+#[derive(Clone)]
+struct Scripted {
+    answers: Arc<Mutex<VecDeque<Said>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+type Said = Result<Taken, Refused>;
+/// When, and the message.
+type Asked = (Instant, Vec<u8>);
+
+impl Scripted {
+    fn new(answers: impl Into<VecDeque<Said>>) -> Self {
+        Self { answers: Arc::new(Mutex::new(answers.into())), asked: Arc::default() }
+    }
+
+    /// The pauses between what it was asked, which was the same each time.
+    fn pauses(&self) -> Vec<Duration> {
+        let asked = self.asked.lock().unwrap();
+        assert!(asked.iter().all(|(_, message)| *message == asked[0].1));
+        asked.windows(2).map(|two| two[1].0 - two[0].0).collect()
+    }
+}
+
+impl Deliver for Scripted {
+    async fn deliver(&self, batch: Batch) -> Said {
+        self.asked.lock().unwrap().push((Instant::now(), batch.message()));
+        let next = self.answers.lock().unwrap().pop_front();
+        next.unwrap_or_else(|| refuses(Again::Later))
+    }
+}
+
+fn refuses(again: Again) -> Said {
+    Err(Refused { fault: "busy".to_owned(), again })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_help_is_sent_again_after_the_pause_that_the_collector_asks_for() {
+    let (later, after) = (refuses(Again::Later), refuses(Again::After(3 * SECOND)));
+    let collector = Scripted::new([later.clone(), later, after, Ok(Taken::default())]);
+    let (lost, log) = send(collector.clone()).await;
+    assert_eq!((lost, log.lines().count()), (0, 2), "that it was refused, and that it was not: {log}");
+    let pauses = collector.pauses();
+    let [first, second, third] = pauses[..] else { panic!("{pauses:?}") };
+    let millis = Duration::from_millis;
+    assert!((millis(50)..=millis(101)).contains(&first), "{pauses:?}");
+    assert!((millis(100)..=millis(201)).contains(&second), "{pauses:?}");
+    assert!((3 * SECOND..=3 * SECOND + millis(1)).contains(&third), "{pauses:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stays_refused_is_given_up_when_its_time_is_over() {
+    let collector = Scripted::new([]);
+    let began = Instant::now();
+    let (lost, log) = send(collector.clone()).await;
+    assert_eq!((lost, began.elapsed()), (5, QueueSettings::default().export_timeout));
+    assert!(log.contains("spans could not be sent") && log.contains(r#""fault":"busy""#), "{log}");
+    let longest = collector.pauses().into_iter().max().unwrap();
+    assert!(longest <= Duration::from_millis(1601), "{longest:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_will_not_help_is_not_sent_again() {
+    let collector = Scripted::new([refuses(Again::Never)]);
+    let (lost, log) = send(collector.clone()).await;
+    assert_eq!((lost, collector.pauses()), (5, vec![]));
+    assert!(log.contains(r#""fault":"busy""#), "{log}");
+}
+
+/// A real collector's side of either protocol, by the library's own types.
+#[derive(Clone, Default)]
+struct Receiver {
+    says: Arc<Mutex<VecDeque<Says>>>,
+    got: Arc<Mutex<Vec<(Instant, ExportTraceServiceRequest)>>>,
+}
+
+#[derive(Clone, Copy)]
+enum Says {
+    /// Not now, and for how many seconds it is to be left alone.
+    Later(Option<u64>),
+    Never,
+    /// It takes all but so many.
+    Takes(i64),
+}
+
+impl Receiver {
+    fn saying(says: impl Into<VecDeque<Says>>) -> Self {
+        Self { says: Arc::new(Mutex::new(says.into())), ..Self::default() }
+    }
+
+    fn next(&self, request: ExportTraceServiceRequest) -> Says {
+        self.got.lock().unwrap().push((Instant::now(), request));
+        self.says.lock().unwrap().pop_front().unwrap()
+    }
+
+    async fn serve(&self, protocol: Protocol) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        match protocol {
+            Protocol::Grpc => {
+                let service = TraceServiceServer::new(self.clone())
+                    .accept_compressed(CompressionEncoding::Gzip);
+                let serving = tonic::transport::Server::builder().add_service(service);
+                tokio::spawn(serving.serve_with_incoming(TcpListenerStream::new(listener)));
+                format!("http://{address}")
+            }
+            Protocol::Http => {
+                let router = Router::new().route("/v1/traces", post(over_http));
+                let router = router.with_state(self.clone());
+                tokio::spawn(async move { axum::serve(listener, router).await });
+                format!("http://{address}/v1/traces")
+            }
+        }
+    }
+}
+
+fn answer(rejected_spans: i64) -> ExportTraceServiceResponse {
+    let why = ExportTracePartialSuccess { rejected_spans, error_message: "too old".to_owned() };
+    ExportTraceServiceResponse { partial_success: Some(why).filter(|it| it.rejected_spans > 0) }
+}
+
+#[tonic::async_trait]
+impl TraceService for Receiver {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        match self.next(request.into_inner()) {
+            Says::Takes(rejected) => Ok(Response::new(answer(rejected))),
+            Says::Never => Err(Status::invalid_argument("no such thing")),
+            Says::Later(None) => Err(Status::unavailable("busy")),
+            Says::Later(Some(seconds)) => {
+                let delay = Some(Duration::from_secs(seconds));
+                let details = ErrorDetails::with_retry_info(delay);
+                Err(Status::with_error_details(Code::ResourceExhausted, "busy", details))
+            }
+        }
+    }
+}
+
+async fn over_http(
+    State(receiver): State<Receiver>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, HeaderMap, Vec<u8>) {
+    assert_eq!(headers["content-type"], "application/x-protobuf");
+    let mut message = Vec::new();
+    match headers.get("content-encoding") {
+        Some(encoding) => {
+            assert_eq!(encoding, "gzip");
+            GzDecoder::new(&body[..]).read_to_end(&mut message).unwrap();
+        }
+        None => message.extend_from_slice(&body),
+    }
+    let request = ExportTraceServiceRequest::decode(&message[..]).unwrap();
+    let mut told = HeaderMap::new();
+    match receiver.next(request) {
+        Says::Takes(rejected) => (StatusCode::OK, told, answer(rejected).encode_to_vec()),
+        Says::Never => (StatusCode::BAD_REQUEST, told, Vec::new()),
+        Says::Later(seconds) => {
+            if let Some(seconds) = seconds {
+                told.insert("retry-after", seconds.into());
+            }
+            (StatusCode::SERVICE_UNAVAILABLE, told, Vec::new())
+        }
+    }
+}
+
+/// Sends five spans to a receiver that says this.
+async fn send_to(receiver: &Receiver, protocol: Protocol, gzip: bool) -> (u64, String) {
+    let endpoint = receiver.serve(protocol).await;
+    let headers = Headers::default();
+    let to = Destination { protocol, endpoint, gzip, timeout: 10 * SECOND, headers };
+    match protocol {
+        Protocol::Grpc => send(Grpc::new(&to).unwrap()).await,
+        Protocol::Http => {
+            // An error means that a provider stands already: the same one.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            send(Http::new(reqwest::Client::new(), &to)).await
+        }
+    }
+}
+
+#[tokio::test]
+async fn both_protocols_read_what_collectors_answer() {
+    for (protocol, gzip) in [
+        (Protocol::Grpc, false),
+        (Protocol::Grpc, true),
+        (Protocol::Http, false),
+        (Protocol::Http, true),
+    ] {
+        let says = [Says::Later(None), Says::Later(Some(1)), Says::Takes(2)];
+        let receiver = Receiver::saying(says);
+        let (lost, log) = send_to(&receiver, protocol, gzip).await;
+        assert_eq!(lost, 2, "{protocol:?}: {log}");
+        assert!(log.contains("the collector rejected them: too old"), "{protocol:?}: {log}");
+        let got = receiver.got.lock().unwrap();
+        let [first, second, third] = &got[..] else { panic!("{protocol:?}: {}", got.len()) };
+        assert!(second.0 - first.0 < SECOND && third.0 - second.0 >= SECOND, "{protocol:?}");
+        assert!(first.1 == second.1 && second.1 == third.1, "{protocol:?}");
+        let [of_resource] = &third.1.resource_spans[..] else { panic!("{third:?}") };
+        assert_eq!(of_resource.scope_spans[0].spans.len(), 5, "{protocol:?}");
+    }
+}
+
+#[tokio::test]
+async fn neither_protocol_sends_again_what_will_not_be_taken() {
+    for protocol in [Protocol::Grpc, Protocol::Http] {
+        let receiver = Receiver::saying([Says::Never]);
+        let (lost, log) = send_to(&receiver, protocol, false).await;
+        assert_eq!((lost, receiver.got.lock().unwrap().len()), (5, 1), "{protocol:?}: {log}");
+        assert!(log.contains("spans could not be sent"), "{protocol:?}: {log}");
+    }
+}
