@@ -61,8 +61,9 @@ pub fn start(
         None => Tracer::off(),
         Some(to) => {
             let export_timeout = settings.queue.export_timeout.min(to.timeout);
-            let queue = spans_to(to, QueueSettings { export_timeout, ..settings.queue }, &mut exports)
-                .map_err(|fault| format!("spans cannot be exported: {fault}"))?;
+            let queue =
+                spans_to(to, QueueSettings { export_timeout, ..settings.queue }, &mut exports)
+                    .map_err(|fault| format!("spans cannot be exported: {fault}"))?;
             let provider = SdkTracerProvider::builder()
                 .with_resource(resource())
                 .with_span_processor(queue)
@@ -145,12 +146,14 @@ fn metric_exporter(to: &Destination, temporality: Temporality) -> Result<MetricE
         Protocol::Grpc => {
             let builder = builder.with_tonic().with_endpoint(&to.endpoint);
             let builder = builder.with_metadata(to.headers.metadata());
-            let builder = if to.gzip { builder.with_compression(Compression::Gzip) } else { builder };
+            let builder =
+                if to.gzip { builder.with_compression(Compression::Gzip) } else { builder };
             if to.is_tls() { builder.with_tls_config(system_roots()) } else { builder }.build()
         }
         Protocol::Http => {
             let builder = builder.with_http().with_endpoint(&to.endpoint);
-            let builder = if to.gzip { builder.with_compression(Compression::Gzip) } else { builder };
+            let builder =
+                if to.gzip { builder.with_compression(Compression::Gzip) } else { builder };
             let builder = builder.with_http_client(http_client()?);
             builder.with_headers(to.headers.by_name()).build()
         }

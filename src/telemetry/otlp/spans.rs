@@ -7,9 +7,7 @@ use opentelemetry::{Array, InstrumentationScope, Key, KeyValue, StringValue, Val
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
 
-use super::wire::{
-    bytes, fixed32, fixed64, length, message, number, some_bytes, some_number,
-};
+use super::wire::{bytes, fixed32, fixed64, length, message, number, some_bytes, some_number};
 
 /// Bits of a span's and a link's flags: whether it is known that the other one is remote, and
 /// whether it is. The bits below are the trace's own flags.

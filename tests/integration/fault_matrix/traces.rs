@@ -233,7 +233,10 @@ async fn spans_and_metrics_say_which_service_they_come_from() {
             .variable("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{}", rotel.grpc))
             .variable("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
             .variable("OTEL_SERVICE_NAME", "shop-payments")
-            .variable("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=a%2Cb,service.name=x")
+            .variable(
+                "OTEL_RESOURCE_ATTRIBUTES",
+                "deployment.environment.name=a%2Cb,service.name=x",
+            )
             .start()
             .await;
         charge(&sidecar, FIRST).await.unwrap();

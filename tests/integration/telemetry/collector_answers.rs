@@ -94,7 +94,11 @@ async fn what_may_help_is_sent_again_after_the_pause_that_the_collector_asks_for
     let (later, after) = (refuses(Again::Later), refuses(Again::After(3 * SECOND)));
     let collector = Scripted::new([later.clone(), later, after, Ok(Taken::default())]);
     let (lost, log) = send(collector.clone()).await;
-    assert_eq!((lost, log.lines().count()), (0, 2), "that it was refused, and that it was not: {log}");
+    assert_eq!(
+        (lost, log.lines().count()),
+        (0, 2),
+        "that it was refused, and that it was not: {log}"
+    );
     let pauses = collector.pauses();
     let [first, second, third] = pauses[..] else { panic!("{pauses:?}") };
     let millis = Duration::from_millis;
