@@ -9,7 +9,8 @@ SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 # What stands for a secret that somebody has put where none belongs; no rule takes it.
 SECRET = "== \\ hunter2"
 # A name for each rule about names: the first one that fits stands for it.
-NAMES = ["rules.cedar", "live", "team", "zentra.io/inject", "OTEL_SERVICE_NAME", "OTEL_SDK_DISABLED", "OTEL_PROPAGATORS",
+NAMES = ["rules.cedar", "live", "team", "zentra.io/inject", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES",
+         "OTEL_SPAN_LINK_COUNT_LIMIT", "OTEL_SDK_DISABLED", "OTEL_PROPAGATORS",
          "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_PROTOCOL",
          "OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER",
          "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",

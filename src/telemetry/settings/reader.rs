@@ -32,12 +32,10 @@ const CERTIFICATES: [&str; 9] = [
 ];
 
 /// Limits of spans, which the SDK reads by itself.
-const LIMITS: [&str; 5] = [
+const LIMITS: [&str; 3] = [
     "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
     "OTEL_SPAN_EVENT_COUNT_LIMIT",
     "OTEL_SPAN_LINK_COUNT_LIMIT",
-    "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
-    "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
 ];
 
 const SAMPLERS: [&str; 6] = [
