@@ -14,6 +14,18 @@ const LENGTHS: std::ops::RangeInclusive<usize> = 13..=19;
 /// groups, one in 25,000 does.
 #[must_use]
 pub fn holds_card_number(text: &str) -> bool {
+    !has_too_few_digits(text) && some_run_holds_card_number(text)
+}
+
+/// True where it is plain at once that a text has fewer digits than any card number: most are ids
+/// and words in ASCII.
+fn has_too_few_digits(text: &str) -> bool {
+    let digits = || text.bytes().filter(u8::is_ascii_digit).count();
+    // Beyond ASCII there are digits of other scripts.
+    text.is_ascii() && digits() < *LENGTHS.start()
+}
+
+fn some_run_holds_card_number(text: &str) -> bool {
     let mut digits: Vec<u8> = Vec::new();
     // Where each group of the present run begins in `digits`.
     let mut groups: Vec<usize> = Vec::new();
@@ -226,6 +238,7 @@ mod tests {
     fn hidden_card_numbers_are_found() {
         for text in [
             "4111111111111111",
+            "4222222222222",
             "order-4111111111111111",
             "x4111111111111111y",
             "4111-1111-1111-1111",
@@ -287,7 +300,29 @@ mod tests {
         })
     }
 
+    /// Texts of digits and of what may stand between, ASCII or not, of about a card number's length.
+    fn near_card_numbers() -> impl Strategy<Value = String> {
+        let digits = prop_oneof![
+            3 => "[0-9]{1,6}",
+            1 => "4[0-9]{0,4}",
+            1 => "[٠-٩０-９④①₁⁴]{1,3}",
+        ];
+        let between = prop_oneof![4 => "", 3 => "[-_. :/]{1,2}", 1 => "[a-zä]"];
+        (proptest::collection::vec((digits, between), 0..8), proptest::option::of(visa())).prop_map(
+            |(pieces, number)| {
+                let text = pieces.into_iter().map(|(digits, between)| digits + &between);
+                text.chain(number).collect()
+            },
+        )
+    }
+
     proptest! {
+        #[test]
+        fn texts_with_few_digits_are_passed_over_and_no_others(text in near_card_numbers()) {
+            let found = some_run_holds_card_number(&text);
+            prop_assert_eq!(holds_card_number(&text), found, "{}", text);
+        }
+
         #[test]
         fn every_visa_number_is_found_in_any_grouping(
             number in visa(), gaps in proptest::collection::vec(any::<bool>(), 15),

@@ -97,30 +97,75 @@ impl RedirectUrl {
     }
 }
 
+/// What a key of Zentra's begins with, or an `Authorization`, in whatever case.
+const KEY_BEGINNINGS: [&[u8]; 8] = [
+    b"sk_live_",
+    b"sk_sandbox_",
+    b"sk_simulated_",
+    b"pk_live_",
+    b"pk_sandbox_",
+    b"whsec_",
+    b"bearer ",
+    b"bearer:",
+];
+
 /// True where a text holds what begins like a key of Zentra's, or like an `Authorization`.
 fn holds_key(value: &str) -> bool {
-    const BEGINNINGS: [&str; 8] = [
-        "sk_live_",
-        "sk_sandbox_",
-        "sk_simulated_",
-        "pk_live_",
-        "pk_sandbox_",
-        "whsec_",
-        "bearer ",
-        "bearer:",
-    ];
-    let value = value.to_ascii_lowercase();
-    BEGINNINGS.iter().any(|beginning| {
-        value.match_indices(beginning).any(|(at, _)| {
-            // `task_live_1` is no key.
-            !value[..at].ends_with(|before: char| before.is_ascii_alphanumeric())
-        })
+    let bytes = value.as_bytes();
+    let mut before = b' ';
+    bytes.iter().enumerate().any(|(at, &byte)| {
+        // `task_live_1` is no key.
+        let may_begin = !before.is_ascii_alphanumeric()
+            && matches!(byte, b'S' | b's' | b'P' | b'p' | b'W' | b'w' | b'B' | b'b');
+        before = byte;
+        may_begin && begins_with_key(&bytes[at..])
+    })
+}
+
+fn begins_with_key(bytes: &[u8]) -> bool {
+    KEY_BEGINNINGS.iter().any(|beginning| {
+        bytes.get(..beginning.len()).is_some_and(|it| it.eq_ignore_ascii_case(beginning))
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// [`holds_key`] as it reads: each beginning searched for in the lower-case text.
+    fn holds_key_by_search(value: &str) -> bool {
+        let value = value.to_ascii_lowercase();
+        KEY_BEGINNINGS.iter().any(|beginning| {
+            let beginning = std::str::from_utf8(beginning).unwrap();
+            value.match_indices(beginning).any(|(at, _)| {
+                !value[..at].ends_with(|before: char| before.is_ascii_alphanumeric())
+            })
+        })
+    }
+
+    /// Texts of what keys are made of, whole and torn.
+    fn near_keys() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            4 => proptest::sample::select(KEY_BEGINNINGS.to_vec())
+                .prop_map(|it| String::from_utf8(it.to_vec()).unwrap()),
+            2 => "(sk|pk|SK|Sk|wh|whsec|bearer|BEARER|live|sandbox|_|:| )",
+            2 => "[-_ .:a-zA-Z0-9äß𝟒ſ]{0,2}",
+            1 => any::<char>().prop_map(String::from),
+        ];
+        (proptest::collection::vec(piece, 0..6), any::<bool>()).prop_map(|(pieces, is_upper)| {
+            let text = pieces.concat();
+            if is_upper { text.to_ascii_uppercase() } else { text }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn keys_are_found_in_one_pass_as_by_search(text in near_keys()) {
+            prop_assert_eq!(holds_key(&text), holds_key_by_search(&text), "{}", text);
+        }
+    }
 
     #[test]
     fn card_numbers_and_escapes_are_withheld() {
