@@ -40,13 +40,13 @@ pub(super) trait Around: Send + Sync + 'static {
     fn around<S: Exchange>(
         &self,
         request: Request<Bytes>,
-        rest: S,
+        rest: &S,
     ) -> impl Future<Output = Answer> + Send;
 }
 
 /// Passes a request on, once the rest is ready for it.
-pub(super) async fn pass_on<S: Exchange>(request: Request<Bytes>, rest: S) -> Answer {
-    rest.oneshot(request).await
+pub(super) async fn pass_on<S: Exchange>(request: Request<Bytes>, rest: &S) -> Answer {
+    rest.clone().oneshot(request).await
 }
 
 /// Makes a tower layer of what stands around.
@@ -62,19 +62,17 @@ impl<A, S> Layer<S> for AroundLayer<A> {
     type Service = AroundService<A, S>;
 
     fn layer(&self, rest: S) -> Self::Service {
-        AroundService { around: self.0.clone(), rest }
+        AroundService(Arc::new((self.0.clone(), rest)))
     }
 }
 
-/// A layer in its place.
-pub(super) struct AroundService<A, S> {
-    around: Arc<A>,
-    rest: S,
-}
+/// A layer in its place, and all that it stands around. Clones share both, so that passing on costs
+/// no copy of all that is below.
+pub(super) struct AroundService<A, S>(Arc<(Arc<A>, S)>);
 
-impl<A, S: Clone> Clone for AroundService<A, S> {
+impl<A, S> Clone for AroundService<A, S> {
     fn clone(&self) -> Self {
-        Self { around: self.around.clone(), rest: self.rest.clone() }
+        Self(self.0.clone())
     }
 }
 
@@ -89,7 +87,10 @@ impl<A: Around, S: Exchange> Service<Request<Bytes>> for AroundService<A, S> {
     }
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
-        let (around, rest) = (self.around.clone(), self.rest.clone());
-        Box::pin(async move { around.around(request, rest).await })
+        let layer = self.0.clone();
+        Box::pin(async move {
+            let (around, rest) = &*layer;
+            around.around(request, rest).await
+        })
     }
 }

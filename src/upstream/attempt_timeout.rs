@@ -14,7 +14,7 @@ use super::terms::{AttemptEnds, WaitingSince};
 pub(super) struct AttemptTimeout(pub(super) Duration);
 
 impl Around for AttemptTimeout {
-    async fn around<S: Exchange>(&self, mut request: Request<Bytes>, rest: S) -> Answer {
+    async fn around<S: Exchange>(&self, mut request: Request<Bytes>, rest: &S) -> Answer {
         WaitingSince::begin(&request);
         let ends = Instant::now() + self.0;
         // For whoever tells of the try, which is dropped then.

@@ -33,7 +33,7 @@ impl Drop for Watched<'_> {
 }
 
 impl Around for Breaker {
-    async fn around<S: Exchange>(&self, mut request: Request<Bytes>, rest: S) -> Answer {
+    async fn around<S: Exchange>(&self, mut request: Request<Bytes>, rest: &S) -> Answer {
         // What became of a payment is asked whatever the circuit says. Nor does the answer say
         // anything to it: where Zentra reads but cannot write, each failed write is followed by a
         // look-up that works.

@@ -12,7 +12,7 @@ use super::{Effect, Terms, TransportError};
 pub(super) struct Deadline;
 
 impl Around for Deadline {
-    async fn around<S: Exchange>(&self, request: Request<Bytes>, rest: S) -> Answer {
+    async fn around<S: Exchange>(&self, request: Request<Bytes>, rest: &S) -> Answer {
         let Terms { effect, deadline, .. } = Terms::of(&request);
         let Some(deadline) = deadline else { return pass_on(request, rest).await };
         if Instant::now() >= deadline {

@@ -17,7 +17,9 @@ pub(super) struct LeaseCheck {
 }
 
 impl Around for LeaseCheck {
-    async fn around<S: Exchange>(&self, request: Request<Bytes>, mut rest: S) -> Answer {
+    async fn around<S: Exchange>(&self, request: Request<Bytes>, rest: &S) -> Answer {
+        // The one that says it is ready is the one that is called.
+        let mut rest = rest.clone();
         rest.ready().await?;
         if request.extensions().get::<SendFence>().is_some() {
             reach(Point::BeforeSend).await;

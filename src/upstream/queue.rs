@@ -23,7 +23,7 @@ pub(super) struct Queue {
 }
 
 impl Around for Queue {
-    async fn around<S: Exchange>(&self, request: Request<Bytes>, rest: S) -> Answer {
+    async fn around<S: Exchange>(&self, request: Request<Bytes>, rest: &S) -> Answer {
         let _place = match self.places.try_acquire() {
             Ok(place) => Some(place),
             Err(_) => {

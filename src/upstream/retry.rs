@@ -56,7 +56,7 @@ pub(super) struct Repeats {
 }
 
 impl Around for Repeats {
-    async fn around<S: Exchange>(&self, request: Request<Bytes>, rest: S) -> Answer {
+    async fn around<S: Exchange>(&self, request: Request<Bytes>, rest: &S) -> Answer {
         let terms = Terms::of(&request);
         if terms.is_repeat && self.draining.is_waiting_over() {
             // It takes as long as a try may, which may be more than is left.
@@ -64,7 +64,7 @@ impl Around for Repeats {
         }
         let mut tried = 0;
         loop {
-            let answer = pass_on(request.clone(), rest.clone()).await;
+            let answer = pass_on(request.clone(), rest).await;
             tried += 1;
             if tried == 1 && is_traffic(&terms) {
                 self.budget.deposit();
