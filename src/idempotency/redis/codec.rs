@@ -1,12 +1,14 @@
 //! Records, as the hashes that an operator reads with redis-cli.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::str::FromStr;
 
 use bytes::Bytes;
-use redis::Value;
+use redis::{Cmd, RedisWrite as _, Value};
 
 use super::counters;
+use super::script::StepScript;
 use crate::domain::{Caller, Operation, Reference};
 use crate::idempotency::KeyDigest;
 use crate::idempotency::record::{
@@ -18,22 +20,38 @@ use crate::idempotency::store::StoreError;
 /// The largest number that Lua counts exactly, in what scripts compute with.
 const MAX_NUMBER: u64 = 1 << 52;
 
-/// The arguments of a script, in order.
-#[derive(Default)]
-pub(super) struct Args(pub(super) Vec<Vec<u8>>);
+/// A run of a script: its keys and, in order, its arguments.
+pub(super) struct Args {
+    pub(super) script: &'static StepScript,
+    pub(super) command: Cmd,
+}
 
 impl Args {
     pub(super) fn text(mut self, text: impl AsRef<[u8]>) -> Self {
-        self.0.push(text.as_ref().to_vec());
+        self.command.arg(text.as_ref());
         self
     }
 
-    pub(super) fn number(self, number: u64) -> Self {
-        self.text(number.min(MAX_NUMBER).to_string())
+    /// As it shows itself.
+    pub(super) fn shown(mut self, value: impl Display) -> Self {
+        self.command.write_arg_fmt(value);
+        self
+    }
+
+    pub(super) fn number(mut self, number: u64) -> Self {
+        self.command.arg(number.min(MAX_NUMBER));
+        self
     }
 
     pub(super) fn flag(self, flag: bool) -> Self {
         self.text(if flag { "1" } else { "0" })
+    }
+
+    fn hex<const BYTES: usize>(self, bytes: &[u8; BYTES]) -> Self {
+        let mut digits = [[0; 2]; BYTES];
+        // Twice as long as the bytes: it cannot fail.
+        let _ = hex::encode_to_slice(bytes, digits.as_flattened_mut());
+        self.text(digits.as_flattened())
     }
 
     /// `own` is the step's own fifteenth argument.
@@ -65,9 +83,7 @@ impl Args {
     }
 
     pub(super) fn fingerprints(self, fingerprints: &[Fingerprint]) -> Self {
-        fingerprints
-            .iter()
-            .fold(self, |args, it| args.text(hex::encode(it.key_id)).text(hex::encode(it.mac)))
+        fingerprints.iter().fold(self, |args, it| args.hex(&it.key_id).hex(&it.mac))
     }
 }
 

@@ -10,7 +10,6 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::failure::Remedy;
 use super::locator::Locator;
-use super::script::StepScript;
 use crate::idempotency::store::StoreError;
 
 /// How long to wait before asking again while data moves or a master is being chosen.
@@ -47,26 +46,20 @@ impl Link {
         }
     }
 
-    /// Runs a script, wherever the data is by now, within the limit of one step. It may run more
-    /// than once: scripts are safe to repeat.
+    /// Runs a script, wherever the data is by now, within the limit of one step; `by_text` is the
+    /// same for a server that does not know the script. It may run more than once: scripts are safe
+    /// to repeat.
     pub(super) async fn run(
         &self,
-        script: &StepScript,
-        keys: &[String],
-        args: &[Vec<u8>],
+        command: &Cmd,
+        by_text: impl Fn() -> Cmd + Sync,
     ) -> Result<Value, StoreError> {
-        self.bounded(async |link, broken| {
-            let by_digest = script.command(false, keys, args);
-            let by_text = || script.command(true, keys, args);
-            link.attempts(&by_digest, &by_text, broken).await
-        })
-        .await
+        self.bounded(async |link, broken| link.attempts(command, &by_text, broken).await).await
     }
 
     /// Runs a plain command.
     pub(super) async fn command(&self, command: &Cmd) -> Result<Value, StoreError> {
-        self.bounded(async |link, broken| link.attempts(command, &|| command.clone(), broken).await)
-            .await
+        self.run(command, || command.clone()).await
     }
 
     /// How long a step may take.

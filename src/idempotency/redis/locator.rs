@@ -16,6 +16,9 @@ use crate::idempotency::store::StoreError;
 
 /// The largest secret file, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
+/// Steps that wait on a connection to be written; more wait for those, each to be woken by itself.
+/// As many as come at once where calls are as many as may be.
+const STEPS_WAITING: usize = 1024;
 
 /// Where the store is and what opens it. The files are read again for every connection, so that
 /// a rotated password or CA needs no restart.
@@ -202,9 +205,11 @@ impl Locator {
 }
 
 async fn multiplexed(client: &Client) -> RedisResult<MultiplexedConnection> {
-    // The step's own limit bounds the whole of it.
-    let config =
-        AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+    let config = AsyncConnectionConfig::new()
+        .set_pipeline_buffer_size(STEPS_WAITING)
+        // The step's own limit bounds the whole of it.
+        .set_connection_timeout(None)
+        .set_response_timeout(None);
     client.get_multiplexed_async_connection_with_config(&config).await
 }
 

@@ -21,6 +21,7 @@ mod subscription;
 mod told_clock;
 mod url;
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -31,7 +32,7 @@ use tokio::time::timeout;
 use self::codec::Args;
 use self::link::Link;
 use self::locator::Locator;
-use self::names::Names;
+use self::names::{Keys, Names};
 use self::reply::Reply;
 use self::script::StepScript;
 use self::subscription::Subscription;
@@ -141,13 +142,24 @@ impl RedisStore {
         self.link.locator.server.clone()
     }
 
-    fn args(&self, digest: &str, common: Common) -> Args {
-        Args::default()
+    /// A run of `script`, up to its tenth argument.
+    fn args(
+        &self,
+        script: &'static StepScript,
+        keys: Keys<'_>,
+        digest: impl Display,
+        common: Common,
+    ) -> Args {
+        #[cfg(feature = "failpoints")]
+        let script = if self.by_told_clock { script.by_told_clock() } else { script };
+        let mut command = script.command();
+        self.names.add(keys, &mut command);
+        Args { script, command }
             .text(self.names.prefix())
-            .text(digest)
+            .shown(digest)
             .number(u64::from(self.format.reads))
             .number(u64::from(self.format.writes))
-            .text(common.fence.owner.to_string())
+            .shown(common.fence.owner)
             .number(common.fence.epoch)
             .number(common.lease_ms)
             .number(common.retention_ms)
@@ -155,15 +167,9 @@ impl RedisStore {
             .number(common.look_up_first_ms)
     }
 
-    async fn run(
-        &self,
-        script: &StepScript,
-        keys: &[String],
-        args: Args,
-    ) -> Result<Reply, StoreError> {
-        #[cfg(feature = "failpoints")]
-        let script = if self.by_told_clock { script.by_told_clock() } else { script };
-        let value: Value = self.link.run(script, keys, &args.0).await?;
+    async fn run(&self, args: Args) -> Result<Reply, StoreError> {
+        let Args { script, command } = &args;
+        let value: Value = self.link.run(command, || script.by_text(command)).await?;
         Reply::parse(value)
     }
 

@@ -2,10 +2,9 @@
 
 use redis::Value;
 
-use super::RedisStore;
-use super::codec::Args;
+use super::names::Keys;
 use super::reply::strange;
-use super::script;
+use super::{Common, RedisStore, script};
 use crate::idempotency::step::KeyCheck;
 use crate::idempotency::store::{InitAnswer, NotReady, StoreError};
 
@@ -31,11 +30,12 @@ impl RedisStore {
     }
 
     async fn announce(&self, keys: &[KeyCheck]) -> Result<Vec<NotReady>, StoreError> {
-        let names = self.names.account_keys("fingerprint-keys", None);
-        let args = keys.iter().fold(self.args("", super::Common::NONE), |args, key| {
+        let names = Keys::of_account("fingerprint-keys");
+        let args = self.args(&script::ANNOUNCE, names, "", Common::NONE);
+        let args = keys.iter().fold(args, |args, key| {
             args.text(hex::encode(key.key_id)).text(hex::encode(key.check))
         });
-        let reply = self.run(&script::ANNOUNCE, &names, args).await?;
+        let reply = self.run(args).await?;
         let mut faults = Vec::new();
         for index in (0..reply.rest.len()).step_by(2) {
             let id = reply.text(index + 1)?;
@@ -62,9 +62,8 @@ impl RedisStore {
         if self.has_records().await? {
             return Ok(InitAnswer::HasRecords);
         }
-        let keys = self.names.account_keys("canary", None);
-        let args: Args = self.args("", super::Common::NONE);
-        let reply = self.run(&script::INIT, &keys, args).await?;
+        let args = self.args(&script::INIT, Keys::of_account("canary"), "", Common::NONE);
+        let reply = self.run(args).await?;
         match reply.word.as_str() {
             "DECLARED" => Ok(InitAnswer::Declared),
             "HAS_RECORDS" => Ok(InitAnswer::HasRecords),

@@ -2,9 +2,13 @@
 
 use std::sync::LazyLock;
 
-use redis::Script;
+use redis::{Arg, Cmd, Script};
 
 use crate::failpoint;
+
+/// What a claim's command takes, more or less, so that it does not move while it grows.
+const COMMAND_ARGS: usize = 48;
+const COMMAND_BYTES: usize = 2048;
 
 /// A step's script. The server knows it by its digest, and is given its text where it does not.
 pub(super) struct StepScript {
@@ -40,15 +44,24 @@ impl StepScript {
         self.by_told_clock.as_deref().unwrap_or(self)
     }
 
-    /// The command, by the script's digest or by its text.
-    pub(super) fn command(&self, by_text: bool, keys: &[String], args: &[Vec<u8>]) -> redis::Cmd {
-        let (name, script) = if by_text { ("EVAL", &self.text) } else { ("EVALSHA", &self.digest) };
-        let mut command = redis::cmd(name);
-        command.arg(script).arg(keys.len()).arg(keys);
-        for arg in args {
-            command.arg(arg.as_slice());
-        }
+    /// The command that runs it by its digest, without keys and arguments yet.
+    pub(super) fn command(&self) -> Cmd {
+        let mut command = Cmd::with_capacity(COMMAND_ARGS, COMMAND_BYTES);
+        command.arg("EVALSHA").arg(&self.digest);
         command
+    }
+
+    /// The same run as that of `command`, by the script's text.
+    pub(super) fn by_text(&self, command: &Cmd) -> Cmd {
+        let mut by_text = redis::cmd("EVAL");
+        by_text.arg(&self.text);
+        // Behind the command's name and the digest.
+        for arg in command.args_iter().skip(2) {
+            if let Arg::Simple(arg) = arg {
+                by_text.arg(arg);
+            }
+        }
+        by_text
     }
 }
 

@@ -2,13 +2,14 @@
 
 use super::codec::{Args, optional};
 use super::counters;
+use super::names::Keys;
 use super::reply::{Reply, strange};
 use super::script::{self, StepScript};
 use super::{Common, RedisStore};
 use crate::domain::{Currency, Reference};
 use crate::idempotency::KeyDigest;
 use crate::idempotency::limit::{AfterLoss, MAX_STOPS, Stop};
-use crate::idempotency::record::{Fence, OwnerId, Record};
+use crate::idempotency::record::{Fence, OwnerId, Record, Subject};
 use crate::idempotency::step::{
     Advance, Claim, ClaimAnswer, CompleteAnswer, Doubt, DoubtAnswer, Evidence, KeyCheck, Lookup,
     MAX_PAGE, PendingKind, PendingPage, PendingStats, ReconcilerLease, Release, ReleaseAnswer,
@@ -24,28 +25,36 @@ const SET_ASIDE_MS: u64 = 3_600_000;
 impl RedisStore {
     async fn about(
         &self,
-        script: &StepScript,
+        script: &'static StepScript,
         digest: &KeyDigest,
         common: Common,
         with: impl FnOnce(Args) -> Args,
     ) -> Result<Reply, StoreError> {
-        let keys = self.names.keys(digest, None);
-        let args = with(self.args(&digest.to_string(), common));
-        self.run(script, &keys, args).await
+        self.run(with(self.args(script, Keys::of_record(digest), digest, common))).await
+    }
+
+    async fn about_account(
+        &self,
+        script: &'static StepScript,
+        own: &'static str,
+        common: Common,
+        with: impl FnOnce(Args) -> Args,
+    ) -> Result<Reply, StoreError> {
+        self.run(with(self.args(script, Keys::of_account(own), "", common))).await
     }
 
     async fn ask_claim(&self, claim: &Claim) -> Result<Reply, StoreError> {
         let subject = &claim.subject;
         let fence = Fence { owner: claim.owner, epoch: 0 };
+        let common = Common::new(fence, &claim.periods);
         let args = self
-            .args(&subject.digest.to_string(), Common::new(fence, &claim.periods))
+            .args(&script::CLAIM, Keys::of_claim(subject), subject.digest, common)
             .subject(subject, &counters::takes(&claim.takes), 0)
             .flag(claim.refused)
             .text(claim.currency.map_or("", Currency::code))
             .flag(claim.after_loss == AfterLoss::Deny)
             .fingerprints(&claim.fingerprints);
-        let keys = self.names.claim_keys(subject);
-        self.run(&script::CLAIM, &keys, args).await
+        self.run(args).await
     }
 
     async fn ask_complete(&self, evidence: &Evidence) -> Result<Reply, StoreError> {
@@ -54,21 +63,19 @@ impl RedisStore {
             Verdict::Contradiction(outcome) => (true, outcome),
         };
         let amount = optional(evidence.amount);
-        let (keys, args, fingerprints) = match &evidence.source {
+        let (args, fingerprints) = match &evidence.source {
             Source::Owner(work) => {
                 let common = Common::new(work.fence, &evidence.periods);
-                let digest = work.subject.digest.to_string();
-                let args = self.args(&digest, common).work(work, &amount).flag(true);
-                let keys = self.names.subject_keys(&work.subject);
-                (keys, args, work.fingerprints.as_slice())
+                let args = self.about_subject(&script::COMPLETE, &work.subject, common);
+                (args.work(work, &amount).flag(true), work.fingerprints.as_slice())
             }
             Source::Observer { digest, fence } => {
                 let common = Common::new(*fence, &evidence.periods);
-                let args = self.args(&digest.to_string(), common);
+                let keys = Keys::of_record(digest);
+                let args = self.args(&script::COMPLETE, keys, digest, common);
                 // No caller, operation, reference, command; no trace, first sent.
                 let args = (11..15).fold(args, |args, _| args.text("")).text(&amount);
-                let args = args.text("").text("").flag(false);
-                (self.names.keys(digest, None), args, [].as_slice())
+                (args.text("").text("").flag(false), [].as_slice())
             }
         };
         let args = args
@@ -77,34 +84,42 @@ impl RedisStore {
             .number(evidence.next_check_after_ms)
             .attempts(&evidence.attempts)
             .fingerprints(fingerprints);
-        self.run(&script::COMPLETE, &keys, args).await
+        self.run(args).await
     }
 
     async fn ask_doubt(&self, doubt: &Doubt) -> Result<Reply, StoreError> {
         let work = &doubt.work;
         let common = Common::new(work.fence, &doubt.periods);
         let args = self
-            .args(&work.subject.digest.to_string(), common)
+            .about_subject(&script::DOUBT, &work.subject, common)
             .work(work, "")
             .flag(doubt.gives_up)
             .flag(doubt.expires)
             .number(doubt.next_check_after_ms)
             .attempts(&doubt.attempts)
             .fingerprints(&work.fingerprints);
-        let keys = self.names.subject_keys(&work.subject);
-        self.run(&script::DOUBT, &keys, args).await
+        self.run(args).await
+    }
+
+    fn about_subject(
+        &self,
+        script: &'static StepScript,
+        subject: &Subject,
+        common: Common,
+    ) -> Args {
+        self.args(script, Keys::of_subject(subject), subject.digest, common)
     }
 
     async fn ask_read(&self, lookup: &Lookup) -> Result<Stamped<Option<Record>>, StoreError> {
-        let (keys, digest) = match lookup {
-            Lookup::Digest(digest) => (self.names.keys(digest, None), digest.to_string()),
+        let reply = match lookup {
+            Lookup::Digest(digest) => {
+                self.about(&script::READ, digest, Common::NONE, |it| it).await?
+            }
             Lookup::Reference(namespace, reference) => {
-                let entry = self.names.reference(*namespace, reference);
-                (self.names.account_keys("canary", Some(entry)), String::new())
+                let keys = Keys::of_account("canary").and_reference(*namespace, reference);
+                self.run(self.args(&script::READ, keys, "", Common::NONE)).await?
             }
         };
-        let args = self.args(&digest, Common::NONE);
-        let reply = self.run(&script::READ, &keys, args).await?;
         if reply.word == "ABSENT" {
             return stamped(&reply, None);
         }
@@ -119,13 +134,11 @@ impl RedisStore {
             PendingKind::All => "ALL",
             PendingKind::Conflicts => "CONFLICTS",
         };
-        let keys = self.names.account_keys("canary", None);
-        let args = self
-            .args("", Common::NONE)
-            .text(kind)
-            .number(u64::from(page.offset))
-            .number(u64::from(page.limit.min(MAX_PAGE)));
-        let reply = self.run(&script::PENDING, &keys, args).await?;
+        let with = |args: Args| {
+            let (offset, limit) = (u64::from(page.offset), u64::from(page.limit.min(MAX_PAGE)));
+            args.text(kind).number(offset).number(limit)
+        };
+        let reply = self.about_account(&script::PENDING, "canary", Common::NONE, with).await?;
         let mut records = Vec::new();
         for index in (0..reply.rest.len()).step_by(2) {
             let name = reply.text(index)?;
@@ -144,15 +157,14 @@ impl RedisStore {
 
     /// One record that cannot be read must not keep the reconciler from all others.
     async fn set_aside(&self, name: &str) -> Result<(), StoreError> {
-        let keys = self.names.account_keys("canary", None);
-        let args = self.args(name, Common::NONE).number(SET_ASIDE_MS);
-        self.run(&script::SET_ASIDE, &keys, args).await.map(|_| ())
+        let keys = Keys::of_account("canary");
+        let args = self.args(&script::SET_ASIDE, keys, name, Common::NONE).number(SET_ASIDE_MS);
+        self.run(args).await.map(|_| ())
     }
 
     async fn ask_stats(&self) -> Result<Stamped<PendingStats>, StoreError> {
-        let keys = self.names.account_keys("canary", None);
-        let args = self.args("", Common::NONE);
-        let reply = self.run(&script::PENDING_STATS, &keys, args).await?;
+        let script = &script::PENDING_STATS;
+        let reply = self.about_account(script, "canary", Common::NONE, |it| it).await?;
         let time = |index| {
             let text = reply.text(index)?;
             let parsed = (!text.is_empty()).then(|| text.parse().map_err(|_| strange("time")));
@@ -379,11 +391,11 @@ impl Store for RedisStore {
 
     fn stop<'a>(&'a self, set: &'a SetStop) -> Step<'a, Stamped<SetStopAnswer>> {
         Box::pin(async move {
-            let keys = self.names.account_keys("stops", None);
-            let args = self.args("", Common::NONE).text(set.stop.id.as_str());
-            let args = args.text(optional(set.for_ms)).number(MAX_STOPS as u64);
-            let args = args.text(counters::stop_text(&set.stop));
-            let reply = self.run(&script::STOP, &keys, args).await?;
+            let with = |args: Args| {
+                let args = args.text(set.stop.id.as_str()).text(optional(set.for_ms));
+                args.number(MAX_STOPS as u64).text(counters::stop_text(&set.stop))
+            };
+            let reply = self.about_account(&script::STOP, "stops", Common::NONE, with).await?;
             match reply.word.as_str() {
                 "STOPPED" => stamped(&reply, SetStopAnswer::Stopped),
                 "TOO_MANY" => stamped(&reply, SetStopAnswer::TooMany),
@@ -394,18 +406,16 @@ impl Store for RedisStore {
 
     fn resume<'a>(&'a self, stop: Option<&'a Reference>) -> Step<'a, Stamped<u64>> {
         Box::pin(async move {
-            let keys = self.names.account_keys("stops", None);
-            let name = stop.map_or("", Reference::as_str);
-            let args = self.args("", Common::NONE).text(name);
-            let reply = self.run(&script::RESUME, &keys, args).await?;
+            let with = |args: Args| args.text(stop.map_or("", Reference::as_str));
+            let reply = self.about_account(&script::RESUME, "stops", Common::NONE, with).await?;
             stamped(&reply, reply.number(0)?)
         })
     }
 
     fn stops(&self) -> Step<'_, Stamped<Vec<Stop>>> {
         Box::pin(async move {
-            let keys = self.names.account_keys("stops", None);
-            let reply = self.run(&script::STOPS, &keys, self.args("", Common::NONE)).await?;
+            let script = &script::STOPS;
+            let reply = self.about_account(script, "stops", Common::NONE, |it| it).await?;
             let mut stops = Vec::new();
             for index in (0..reply.rest.len()).step_by(2) {
                 stops.push(counters::stop(&reply.text(index)?, &reply.text(index + 1)?)?);
@@ -417,9 +427,9 @@ impl Store for RedisStore {
 
     fn reconciler_lease<'a>(&'a self, lease: &'a ReconcilerLease) -> Step<'a, Stamped<bool>> {
         Box::pin(async move {
-            let keys = self.names.account_keys("reconciler", None);
-            let args = self.args("", leasing(lease.owner, 0, lease.lease_ms));
-            let reply = self.run(&script::RECONCILER_LEASE, &keys, args).await?;
+            let (script, common) =
+                (&script::RECONCILER_LEASE, leasing(lease.owner, 0, lease.lease_ms));
+            let reply = self.about_account(script, "reconciler", common, |it| it).await?;
             yes(&reply)
         })
     }
