@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 
@@ -17,6 +18,9 @@ use crate::clock::{Clock as _, SystemClock};
 const LINES_WAITING: usize = 8192;
 /// Lines that come together leave together, in so many bytes at most.
 const BYTES_TOGETHER: usize = 8192;
+/// How long lines gather after others have left: under load a queue's thread is woken every so
+/// often, and not by each line.
+const GATHERING: Duration = Duration::from_millis(2);
 
 /// What writes lines behind the calls' backs. Dropped, it writes what is left, for about a second
 /// at most.
@@ -37,6 +41,9 @@ struct Queue {
 /// Tells somebody that lines can be written no more, and why; or, without a fault, that they can
 /// again.
 type Tell = Box<dyn FnMut(Option<&io::Error>) + Send>;
+
+/// Lets lines gather.
+type Gather = Box<dyn FnMut() + Send>;
 
 impl Lines {
     /// A queue before the log. That it cannot be written is told in the audit log's place.
@@ -76,7 +83,7 @@ impl Lines {
             .buffered_lines_limit(LINES_WAITING)
             .lossy(true)
             .thread_name(name)
-            .finish(Writer::new(target, unwritten.clone(), tell));
+            .finish(Writer::new(target, unwritten.clone(), tell, Box::new(gather)));
         let found_full = queue.error_counter();
         self.queues.push(Queue { name, found_full, unwritten, _guard: guard });
         queue
@@ -118,28 +125,34 @@ fn unwritable_log(fault: &io::Error) -> Vec<u8> {
     format!("{line}\n").into_bytes()
 }
 
+#[expect(clippy::disallowed_methods, reason = "blocks the thread of a queue, which nobody awaits")]
+fn gather() {
+    std::thread::sleep(GATHERING);
+}
+
 /// Writes whole lines, and counts those that its target does not take. It never fails: the thread
 /// behind a queue would drop the next line too.
+///
+/// That thread flushes when its queue is empty. What has left then is followed by a pause, in which
+/// the queue takes lines and wakes nobody; a line that comes after a rest leaves at once.
 struct Writer<T> {
     target: T,
     lines: Vec<u8>,
     unwritten: Arc<AtomicU64>,
     tell: Tell,
+    gather: Gather,
     is_failing: bool,
     /// The last line was cut off in its midst.
     is_torn: bool,
 }
 
 impl<T: Write> Writer<T> {
-    fn new(target: T, unwritten: Arc<AtomicU64>, tell: Tell) -> Self {
+    fn new(target: T, unwritten: Arc<AtomicU64>, tell: Tell, gather: Gather) -> Self {
         let lines = Vec::with_capacity(BYTES_TOGETHER);
-        Self { target, lines, unwritten, tell, is_failing: false, is_torn: false }
+        Self { target, lines, unwritten, tell, gather, is_failing: false, is_torn: false }
     }
 
     fn drain(&mut self) {
-        if self.lines.is_empty() {
-            return;
-        }
         let (written, fault) = self.write_lines();
         if let Some(fault) = &fault {
             let lost = self.lines[written..].iter().filter(|byte| **byte == b'\n').count();
@@ -183,7 +196,7 @@ impl<T: Write> Writer<T> {
 
 impl<T: Write> Write for Writer<T> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.lines.len() + line.len() > BYTES_TOGETHER {
+        if !self.lines.is_empty() && self.lines.len() + line.len() > BYTES_TOGETHER {
             self.drain();
         }
         self.lines.extend_from_slice(line);
@@ -191,20 +204,23 @@ impl<T: Write> Write for Writer<T> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.drain();
+        if !self.lines.is_empty() {
+            self.drain();
+            (self.gather)();
+        }
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{Mutex, mpsc};
 
     use super::*;
 
-    /// A disk with room for so many bytes.
+    /// A disk with room for so many bytes, and what each write put there.
     #[derive(Clone, Default)]
-    struct Disk(Arc<Mutex<(usize, Vec<u8>)>>);
+    struct Disk(Arc<Mutex<(usize, Vec<String>)>>);
 
     impl Disk {
         fn with_room(room: usize) -> Self {
@@ -213,21 +229,25 @@ mod tests {
             disk
         }
 
+        fn writes(&self) -> Vec<String> {
+            self.0.lock().unwrap().1.clone()
+        }
+
         fn text(&self) -> String {
-            String::from_utf8(self.0.lock().unwrap().1.clone()).unwrap()
+            self.writes().concat()
         }
     }
 
     impl Write for Disk {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let mut disk = self.0.lock().unwrap();
-            let (room, text) = &mut *disk;
+            let (room, writes) = &mut *disk;
             let taken = bytes.len().min(*room);
             if taken == 0 {
                 return Err(io::ErrorKind::StorageFull.into());
             }
             *room -= taken;
-            text.extend_from_slice(&bytes[..taken]);
+            writes.push(String::from_utf8(bytes[..taken].to_vec()).unwrap());
             Ok(taken)
         }
 
@@ -242,7 +262,8 @@ mod tests {
         let (unwritten, told) = (Arc::<AtomicU64>::default(), Told::default());
         let seen = told.clone();
         let tell = move |fault: Option<&io::Error>| seen.lock().unwrap().push(fault.is_some());
-        (Writer::new(disk.clone(), unwritten.clone(), Box::new(tell)), unwritten, told)
+        let gather = Box::new(|| {});
+        (Writer::new(disk.clone(), unwritten.clone(), Box::new(tell), gather), unwritten, told)
     }
 
     fn put(writer: &mut impl Write, line: &str) {
@@ -276,6 +297,36 @@ mod tests {
         disk.0.lock().unwrap().0 = 100;
         put(&mut writer, "five\n");
         assert_eq!(disk.text(), "one\ntw\nfive\n");
+    }
+
+    /// A pause that tells when it begins, and ends when the test says so.
+    fn pause() -> (Gather, mpsc::Receiver<()>, mpsc::Sender<()>) {
+        let ((begin, begun), (end, ended)) = (mpsc::channel(), mpsc::channel());
+        let gather = move || {
+            let _ = begin.send(());
+            let _ = ended.recv();
+        };
+        (Box::new(gather), begun, end)
+    }
+
+    #[test]
+    fn lines_gather_after_others_have_left_and_leave_together() {
+        const LONGEST: Duration = Duration::from_secs(10);
+        let disk = Disk::with_room(100);
+        let (gather, begun, end) = pause();
+        let writer = Writer { gather, ..writer(&disk).0 };
+        let (mut queue, guard) = NonBlockingBuilder::default().finish(writer);
+        queue.write_all(b"one\n").unwrap();
+        begun.recv_timeout(LONGEST).unwrap();
+        queue.write_all(b"two\n").unwrap();
+        queue.write_all(b"three\n").unwrap();
+        assert_eq!(disk.writes(), ["one\n"]);
+        end.send(()).unwrap();
+        begun.recv_timeout(LONGEST).unwrap();
+        assert_eq!(disk.writes(), ["one\n", "two\nthree\n"]);
+        drop(end);
+        drop(guard);
+        assert!(begun.try_recv().is_err(), "who has written nothing need not wait");
     }
 
     #[test]
