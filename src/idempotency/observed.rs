@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use opentelemetry::KeyValue;
 use tokio::time::Instant;
 
 use super::KeyDigest;
@@ -19,7 +18,7 @@ use super::store::{InitAnswer, NotReady, Step, Store, StoreError};
 use super::waiters::Waiter;
 use crate::domain::Reference;
 use crate::telemetry::Telemetry;
-use crate::telemetry::names::attribute;
+use crate::telemetry::measure::StoreStep;
 use crate::telemetry::trace::ClientSpan;
 
 /// Which server the steps go to, as far as is known: behind a Sentinel or in a Cluster it is found
@@ -39,13 +38,8 @@ impl ServerAddress {
         }
     }
 
-    fn labels(&self) -> impl Iterator<Item = KeyValue> + Clone + use<> {
-        let address = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let labels = address.map(|(host, port)| {
-            let port = KeyValue::new(attribute::SERVER_PORT, i64::from(port));
-            [KeyValue::new(attribute::SERVER_ADDRESS, host), port]
-        });
-        labels.into_iter().flatten()
+    fn now(&self) -> Option<HostAndPort> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -73,18 +67,12 @@ impl What {
         }
     }
 
-    fn labels(self) -> impl Iterator<Item = KeyValue> + use<> {
+    fn at(self, server: Option<HostAndPort>) -> StoreStep {
         let (operation, script) = match self {
             Self::Script(name) => ("EVALSHA", Some(name)),
             Self::Commands(name) => (name, None),
         };
-        let script = script.map(|name| KeyValue::new(attribute::DB_STORED_PROCEDURE_NAME, name));
-        [
-            KeyValue::new(attribute::DB_SYSTEM_NAME, "redis"),
-            KeyValue::new(attribute::DB_OPERATION_NAME, operation),
-        ]
-        .into_iter()
-        .chain(script)
+        StoreStep { operation, script, server }
     }
 }
 
@@ -107,7 +95,7 @@ impl ObservedStore {
         let span = self.telemetry.tracer().client(|| {
             // With room for the server and for what went wrong.
             let mut attributes = Vec::with_capacity(6);
-            attributes.extend(what.labels());
+            attributes.extend(what.at(None).what());
             (what.span_name(), attributes)
         });
         let mut untold = Untold { store: self, what, open: Some((span, Instant::now())) };
@@ -130,14 +118,12 @@ impl Untold<'_> {
         let Some((span, began)) = self.open.take() else { return };
         let time = began.elapsed();
         // Known by now, where the step had to connect first.
-        let server = self.store.server.labels();
+        let step = self.what.at(self.store.server.now());
         if let Some(mut span) = span {
-            span.set(server.clone());
+            span.set(step.place());
             span.end(error.map(Into::into));
         }
-        let mut labels = Vec::with_capacity(6);
-        labels.extend(self.what.labels().chain(server));
-        self.store.telemetry.measures().store_step(labels, error, time);
+        self.store.telemetry.measures().store_step(step, error, time);
     }
 }
 

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Histogram, Meter};
+use opentelemetry::metrics::{Counter, Meter};
 
 use super::names::{attribute, label, metric};
-use crate::domain::{ExecutionPath, Money, Operation};
+use super::series::{Counts, Times};
+use crate::domain::{Currency, ExecutionPath, Money, Operation};
 use crate::error::{Overload, Reason};
 
 /// Bounds in seconds, as the conventions give them for RPC and HTTP.
@@ -21,20 +22,20 @@ const STORE_SECONDS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 1
 
 /// Counts and times of calls and payments.
 pub struct Measures {
-    calls: Histogram<f64>,
-    exchanges: Histogram<f64>,
-    store_steps: Histogram<f64>,
-    payments: Counter<u64>,
-    ended: Counter<u64>,
+    calls: Times<(&'static str, &'static str)>,
+    exchanges: Times<(Exchange, Option<u16>)>,
+    store_steps: Times<StoreStep>,
+    payments: Counts<(Operation, &'static str)>,
+    ended: Counts<(Operation, &'static str)>,
     errors: Counter<u64>,
     refused: Counter<u64>,
-    money: Counter<u64>,
-    replays: Counter<u64>,
+    money: Counts<(Operation, Currency)>,
+    replays: Counts<Operation>,
     recoveries: Counter<u64>,
     waited: Counter<u64>,
     not_stored: Counter<u64>,
-    decisions: Counter<u64>,
-    trials: Counter<u64>,
+    decisions: Counts<(&'static str, &'static str)>,
+    trials: Counts<[&'static str; 3]>,
     over: Counter<u64>,
     pending: Arc<PendingCells>,
 }
@@ -55,17 +56,60 @@ pub struct Pending {
     pub lost_at_seconds: u64,
 }
 
-/// One exchange with Zentra.
-#[derive(Clone, Debug)]
+/// What an exchange with Zentra is, and with whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exchange {
-    /// Method, address, port and route.
-    pub labels: [KeyValue; 4],
-    /// Zentra's status; none where no answer came.
-    pub status: Option<u16>,
-    /// What went wrong.
-    pub error: Option<Cow<'static, str>>,
-    /// How long it took.
-    pub time: Duration,
+    /// GET or POST.
+    pub method: &'static str,
+    /// Zentra's host.
+    pub host: Arc<str>,
+    /// Zentra's port.
+    pub port: u16,
+    /// The route, with names in the places of references.
+    pub template: &'static str,
+}
+
+impl Exchange {
+    /// As attributes and labels tell it.
+    #[must_use]
+    pub fn labels(&self) -> [KeyValue; 4] {
+        [
+            KeyValue::new(attribute::HTTP_REQUEST_METHOD, self.method),
+            KeyValue::new(attribute::SERVER_ADDRESS, self.host.clone()),
+            KeyValue::new(attribute::SERVER_PORT, i64::from(self.port)),
+            KeyValue::new(attribute::URL_TEMPLATE, self.template),
+        ]
+    }
+}
+
+/// What a step of the store is, and at which server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreStep {
+    /// The command.
+    pub operation: &'static str,
+    /// The script that the command runs, where it runs one.
+    pub script: Option<&'static str>,
+    /// The server's address and port, where they are known.
+    pub server: Option<(Arc<str>, u16)>,
+}
+
+impl StoreStep {
+    /// What it is, as attributes and labels tell it.
+    pub fn what(&self) -> impl Iterator<Item = KeyValue> + use<> {
+        let script = self.script.map(|it| KeyValue::new(attribute::DB_STORED_PROCEDURE_NAME, it));
+        let system = KeyValue::new(attribute::DB_SYSTEM_NAME, "redis");
+        let operation = KeyValue::new(attribute::DB_OPERATION_NAME, self.operation);
+        [system, operation].into_iter().chain(script)
+    }
+
+    /// Where it is, likewise.
+    pub fn place(&self) -> impl Iterator<Item = KeyValue> + use<> {
+        let server = self.server.clone().map(|(address, port)| {
+            let port = KeyValue::new(attribute::SERVER_PORT, i64::from(port));
+            [KeyValue::new(attribute::SERVER_ADDRESS, address), port]
+        });
+        server.into_iter().flatten()
+    }
 }
 
 #[derive(Default)]
@@ -82,49 +126,54 @@ struct PendingCells {
 impl Measures {
     pub(super) fn new(meter: &Meter) -> Self {
         let seconds = |name, text, bounds: &[f64]| {
-            meter
-                .f64_histogram(name)
-                .with_unit("s")
-                .with_description(text)
-                .with_boundaries(bounds.to_vec())
-                .build()
+            let histogram = meter.f64_histogram(name).with_unit("s").with_description(text);
+            histogram.with_boundaries(bounds.to_vec()).build()
         };
         let count = |name, text| meter.u64_counter(name).with_description(text).build();
         let pending = Arc::<PendingCells>::default();
         pending.show(meter);
         Self {
-            calls: seconds(
+            calls: Times::new(seconds(
                 metric::RPC_SERVER_CALL_DURATION,
                 "From a call's arrival to its answer.",
                 &CALL_SECONDS,
-            ),
-            exchanges: seconds(
+            )),
+            exchanges: Times::new(seconds(
                 metric::HTTP_CLIENT_REQUEST_DURATION,
                 "One exchange with Zentra.",
                 &CALL_SECONDS,
-            ),
-            store_steps: seconds(
+            )),
+            store_steps: Times::new(seconds(
                 metric::DB_CLIENT_OPERATION_DURATION,
                 "One step of the store.",
                 &STORE_SECONDS,
-            ),
-            payments: count(metric::PAYMENTS, "Writes by what they came to."),
-            ended: count(metric::PAYMENTS_ENDED, "Payments by the status they ended with, once."),
+            )),
+            payments: Counts::new(count(metric::PAYMENTS, "Writes by what they came to.")),
+            ended: Counts::new(count(
+                metric::PAYMENTS_ENDED,
+                "Payments by the status they ended with, once.",
+            )),
             errors: count(metric::CALL_ERRORS, "Calls that were answered with an error."),
             refused: count(metric::CALLS_REFUSED, "Calls that there was no room for."),
-            money: count(metric::MONEY_MOVED, "Money that moved, in the currency's minor unit."),
-            replays: count(metric::REPLAYS, "Writes that were answered from the record."),
+            money: Counts::new(count(
+                metric::MONEY_MOVED,
+                "Money that moved, in the currency's minor unit.",
+            )),
+            replays: Counts::new(count(
+                metric::REPLAYS,
+                "Writes that were answered from the record.",
+            )),
             recoveries: count(metric::RECOVERIES, "Payments found by a look-up after doubt."),
             waited: count(metric::DUPLICATES_WAITED, "Calls that waited for another's answer."),
             not_stored: count(
                 metric::OUTCOMES_NOT_STORED,
                 "Outcomes of Zentra's that the store did not take.",
             ),
-            decisions: count(metric::POLICY_DECISIONS, "What the policy decided."),
-            trials: count(
+            decisions: Counts::new(count(metric::POLICY_DECISIONS, "What the policy decided.")),
+            trials: Counts::new(count(
                 metric::POLICY_TRIALS,
                 "What the policy decided, beside what the one on trial would.",
-            ),
+            )),
             over: count(
                 metric::POLICY_LIMITS_OVER,
                 "Payments that a limit which is not enforced had no room for.",
@@ -159,20 +208,25 @@ impl Measures {
         for action in actions {
             let labels =
                 [KeyValue::new(label::ACTION, action), KeyValue::new(label::EFFECT, failed)];
-            self.decisions.add(0, &labels);
+            self.decisions.expect(&labels);
         }
     }
 
     /// A call was answered; `error` where the sidecar is to blame.
     pub fn call(&self, method: &'static str, code: &'static str, error: bool, time: Duration) {
-        let mut labels = Vec::with_capacity(4);
-        labels.push(KeyValue::new(attribute::RPC_SYSTEM_NAME, "grpc"));
-        labels.push(KeyValue::new(attribute::RPC_METHOD, method));
-        labels.push(KeyValue::new(attribute::RPC_RESPONSE_STATUS_CODE, code));
+        let labels = || {
+            [
+                KeyValue::new(attribute::RPC_SYSTEM_NAME, "grpc"),
+                KeyValue::new(attribute::RPC_METHOD, method),
+                KeyValue::new(attribute::RPC_RESPONSE_STATUS_CODE, code),
+            ]
+        };
+        let seconds = time.as_secs_f64();
         if error {
-            labels.push(KeyValue::new(attribute::ERROR_TYPE, code));
+            self.calls.record_seldom(seconds, &failed(labels(), code));
+        } else {
+            self.calls.record((method, code), seconds, |_| labels());
         }
-        self.calls.record(time.as_secs_f64(), &labels);
     }
 
     /// A call was answered with an error.
@@ -186,54 +240,61 @@ impl Measures {
         self.refused.add(1, &[KeyValue::new(label::AT, at.as_str())]);
     }
 
-    /// An exchange with Zentra ended.
-    pub fn exchange(&self, exchange: Exchange) {
-        let Exchange { labels, status, error, time } = exchange;
-        let mut labels = Vec::from(labels);
-        if let Some(status) = status {
-            let status = i64::from(status);
-            labels.push(KeyValue::new(attribute::HTTP_RESPONSE_STATUS_CODE, status));
-        }
-        if let Some(error) = error {
-            labels.push(KeyValue::new(attribute::ERROR_TYPE, error));
-        }
-        self.exchanges.record(time.as_secs_f64(), &labels);
-    }
-
-    /// A step of the store ended. `labels` say what it was, and where.
-    pub fn store_step(
+    /// An exchange with Zentra ended: with this status, where an answer came, and with what went
+    /// wrong, where something did.
+    pub fn exchange(
         &self,
-        mut labels: Vec<KeyValue>,
-        error: Option<&'static str>,
+        exchange: Exchange,
+        status: Option<u16>,
+        error: Option<Cow<'static, str>>,
         time: Duration,
     ) {
-        if let Some(error) = error {
-            labels.push(KeyValue::new(attribute::ERROR_TYPE, error));
+        let seconds = time.as_secs_f64();
+        match error {
+            Some(error) => {
+                let labels = failed(exchange.labels().into_iter().chain(answered(status)), error);
+                self.exchanges.record_seldom(seconds, &labels);
+            }
+            None => self.exchanges.record((exchange, status), seconds, |(exchange, status)| {
+                let labels = exchange.labels().into_iter().chain(answered(*status));
+                labels.collect::<Vec<_>>()
+            }),
         }
-        self.store_steps.record(time.as_secs_f64(), &labels);
+    }
+
+    /// A step of the store ended.
+    pub fn store_step(&self, step: StoreStep, error: Option<&'static str>, time: Duration) {
+        let labels = |step: &StoreStep| step.what().chain(step.place());
+        let seconds = time.as_secs_f64();
+        match error {
+            Some(error) => self.store_steps.record_seldom(seconds, &failed(labels(&step), error)),
+            None => self.store_steps.record(step, seconds, |it| labels(it).collect::<Vec<_>>()),
+        }
     }
 
     /// A write's work ended with an outcome.
     pub fn payment(&self, operation: Operation, status: &'static str, path: ExecutionPath) {
-        self.payments.add(1, &[of(operation), KeyValue::new(label::STATUS, status)]);
+        self.payments.add((operation, status), 1, |_| of_status(operation, status));
         match path {
             ExecutionPath::Direct => {}
-            ExecutionPath::Replayed => self.replays.add(1, &[of(operation)]),
+            ExecutionPath::Replayed => self.replays.add(operation, 1, |_| [of(operation)]),
             ExecutionPath::Recovered => self.recoveries.add(1, &[of(operation)]),
         }
     }
 
     /// A payment has ended, and this process was the first to store so.
     pub fn ended(&self, operation: Operation, status: &'static str) {
-        self.ended.add(1, &[of(operation), KeyValue::new(label::STATUS, status)]);
+        self.ended.add((operation, status), 1, |_| of_status(operation, status));
     }
 
     /// Money has moved, and this process was the first to store so.
     pub fn money_moved(&self, operation: Operation, money: Money) {
-        let currency = KeyValue::new(label::CURRENCY, money.currency().code());
+        let currency = money.currency();
         // An amount is never negative.
         let amount = u64::try_from(money.amount_minor()).unwrap_or(0);
-        self.money.add(amount, &[of(operation), currency]);
+        self.money.add((operation, currency), amount, |_| {
+            [of(operation), KeyValue::new(label::CURRENCY, currency.code())]
+        });
     }
 
     /// A payment was found by the background's look-up.
@@ -253,8 +314,9 @@ impl Measures {
 
     /// The policy has decided.
     pub fn policy_decision(&self, action: &'static str, effect: &'static str) {
-        let labels = [KeyValue::new(label::ACTION, action), KeyValue::new(label::EFFECT, effect)];
-        self.decisions.add(1, &labels);
+        self.decisions.add((action, effect), 1, |_| {
+            [KeyValue::new(label::ACTION, action), KeyValue::new(label::EFFECT, effect)]
+        });
     }
 
     /// The policy on trial has decided too.
@@ -264,12 +326,13 @@ impl Measures {
         effect: &'static str,
         candidate: &'static str,
     ) {
-        let labels = [
-            KeyValue::new(label::ACTION, action),
-            KeyValue::new(label::EFFECT, effect),
-            KeyValue::new(label::CANDIDATE_EFFECT, candidate),
-        ];
-        self.trials.add(1, &labels);
+        self.trials.add([action, effect, candidate], 1, |_| {
+            [
+                KeyValue::new(label::ACTION, action),
+                KeyValue::new(label::EFFECT, effect),
+                KeyValue::new(label::CANDIDATE_EFFECT, candidate),
+            ]
+        });
     }
 
     /// A limit that is not enforced had no room for a payment. `role` is that of its policy.
@@ -336,4 +399,21 @@ impl PendingCells {
 
 fn of(operation: Operation) -> KeyValue {
     KeyValue::new(label::OPERATION, operation.as_str())
+}
+
+fn of_status(operation: Operation, status: &'static str) -> [KeyValue; 2] {
+    [of(operation), KeyValue::new(label::STATUS, status)]
+}
+
+fn answered(status: Option<u16>) -> Option<KeyValue> {
+    status.map(|it| KeyValue::new(attribute::HTTP_RESPONSE_STATUS_CODE, i64::from(it)))
+}
+
+/// The labels of what went wrong.
+fn failed(
+    labels: impl IntoIterator<Item = KeyValue>,
+    error: impl Into<Cow<'static, str>>,
+) -> Vec<KeyValue> {
+    let error = KeyValue::new(attribute::ERROR_TYPE, error.into());
+    labels.into_iter().chain([error]).collect()
 }

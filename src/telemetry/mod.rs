@@ -17,6 +17,7 @@ mod prometheus;
 mod push;
 pub mod resource;
 pub mod seldom;
+mod series;
 pub mod settings;
 pub mod start;
 mod target;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -11,11 +11,11 @@ use opentelemetry::KeyValue;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
-use super::around::{Answer, Exchange};
+use super::around::{self, Answer};
 use super::terms::AttemptEnds;
 use super::{TransportError, TryNumber};
 use crate::telemetry::Telemetry;
-use crate::telemetry::measure::Exchange as Told;
+use crate::telemetry::measure::Exchange;
 use crate::telemetry::names::attribute;
 use crate::telemetry::trace::{ClientSpan, inject};
 
@@ -36,7 +36,7 @@ impl<S> Layer<S> for ObserveLayer {
     type Service = Observe<S>;
 
     fn layer(&self, transport: S) -> Self::Service {
-        Observe { telemetry: self.telemetry.clone(), transport }
+        Observe { telemetry: self.telemetry.clone(), hosts: Hosts::default(), transport }
     }
 }
 
@@ -44,10 +44,11 @@ impl<S> Layer<S> for ObserveLayer {
 #[derive(Clone)]
 pub(super) struct Observe<S> {
     telemetry: Telemetry,
+    hosts: Hosts,
     transport: S,
 }
 
-impl<S: Exchange> Service<Request<Bytes>> for Observe<S> {
+impl<S: around::Exchange> Service<Request<Bytes>> for Observe<S> {
     type Response = Response<Bytes>;
     type Error = TransportError;
     type Future = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -61,35 +62,59 @@ impl<S: Exchange> Service<Request<Bytes>> for Observe<S> {
         let spare = self.transport.clone();
         let mut ready = Self {
             telemetry: self.telemetry.clone(),
+            hosts: self.hosts.clone(),
             transport: std::mem::replace(&mut self.transport, spare),
         };
         Box::pin(async move { ready.told(request).await })
     }
 }
 
-impl<S: Exchange> Observe<S> {
+impl<S: around::Exchange> Observe<S> {
     async fn told(&mut self, mut request: Request<Bytes>) -> Answer {
-        let template = request.extensions().get::<RouteTemplate>().map_or("", |route| route.0);
-        let labels = labels(&request, template);
-        let span = self
-            .telemetry
-            .tracer()
-            .client(|| (name(request.method(), template), described(&request, &labels)));
+        let exchange = self.exchange(&request);
+        let span = self.telemetry.tracer().client(|| {
+            let name = format!("{} {}", request.method(), exchange.template);
+            (name.into(), described(&request, exchange.labels()))
+        });
         inject(span.as_ref(), request.headers_mut());
         let ends = request.extensions().get::<AttemptEnds>().map(|it| it.0);
         let began = Instant::now();
-        let open = Open { labels, span, began, ends };
+        let open = Open { exchange, span, began, ends };
         let mut untold = Untold { telemetry: &self.telemetry, open: Some(open) };
         let answer = self.transport.call(request).await;
         let status = answer.as_ref().ok().map(Response::status);
         untold.tell(status, error_type(&answer));
         answer
     }
+
+    fn exchange(&self, request: &Request<Bytes>) -> Exchange {
+        let (uri, method) = (request.uri(), request.method());
+        let usual_port = if uri.scheme_str() == Some("http") { 80 } else { 443 };
+        let template = request.extensions().get::<RouteTemplate>().map_or("", |route| route.0);
+        Exchange {
+            // Zentra's routes know these two.
+            method: if *method == Method::GET { "GET" } else { "POST" },
+            host: self.hosts.get(uri.host().unwrap_or_default()),
+            port: uri.port_u16().unwrap_or(usual_port),
+            template,
+        }
+    }
+}
+
+/// The host that all requests go to, once one has gone there.
+#[derive(Clone, Default)]
+struct Hosts(Arc<OnceLock<Arc<str>>>);
+
+impl Hosts {
+    fn get(&self, host: &str) -> Arc<str> {
+        let first = self.0.get_or_init(|| host.into());
+        if **first == *host { first.clone() } else { host.into() }
+    }
 }
 
 /// A try that was begun.
 struct Open {
-    labels: [KeyValue; 4],
+    exchange: Exchange,
     span: Option<ClientSpan>,
     began: Instant,
     /// When its own time is over.
@@ -105,13 +130,11 @@ struct Untold<'a> {
 
 impl Untold<'_> {
     fn tell(&mut self, status: Option<StatusCode>, error: Option<Cow<'static, str>>) {
-        let Some(Open { labels, span, began, .. }) = self.open.take() else { return };
-        let time = began.elapsed();
-        let told =
-            Told { labels, status: status.map(|it| it.as_u16()), error: error.clone(), time };
-        self.telemetry.measures().exchange(told);
+        let Some(Open { exchange, span, began, .. }) = self.open.take() else { return };
+        let (time, status) = (began.elapsed(), status.map(|it| it.as_u16()));
+        self.telemetry.measures().exchange(exchange, status, error.clone(), time);
         if let Some(mut span) = span {
-            let status = status.map(|it| i64::from(it.as_u16()));
+            let status = status.map(i64::from);
             span.set(status.map(|it| KeyValue::new(attribute::HTTP_RESPONSE_STATUS_CODE, it)));
             span.end(error);
         }
@@ -127,38 +150,17 @@ impl Drop for Untold<'_> {
     }
 }
 
-fn name(method: &Method, template: &'static str) -> Cow<'static, str> {
-    format!("{method} {template}").into()
-}
-
 /// What is known of a request when it leaves, with room for what comes of it.
-fn described(request: &Request<Bytes>, labels: &[KeyValue]) -> Vec<KeyValue> {
+fn described(request: &Request<Bytes>, labels: [KeyValue; 4]) -> Vec<KeyValue> {
     let try_number = request.extensions().get::<TryNumber>().map_or(1, |number| number.0);
     let mut attributes = Vec::with_capacity(labels.len() + 4);
-    attributes.extend_from_slice(labels);
+    attributes.extend(labels);
     attributes.push(KeyValue::new(attribute::URL_FULL, request.uri().to_string()));
     if try_number > 1 {
         let resent = i64::from(try_number) - 1;
         attributes.push(KeyValue::new(attribute::HTTP_REQUEST_RESEND_COUNT, resent));
     }
     attributes
-}
-
-fn labels(request: &Request<Bytes>, template: &'static str) -> [KeyValue; 4] {
-    let uri = request.uri();
-    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
-    let host: Arc<str> = uri.host().unwrap_or_default().into();
-    [
-        KeyValue::new(attribute::HTTP_REQUEST_METHOD, method(request.method())),
-        KeyValue::new(attribute::SERVER_ADDRESS, host),
-        KeyValue::new(attribute::SERVER_PORT, i64::from(port)),
-        KeyValue::new(attribute::URL_TEMPLATE, template),
-    ]
-}
-
-fn method(method: &Method) -> &'static str {
-    // Zentra's routes know these two.
-    if *method == Method::GET { "GET" } else { "POST" }
 }
 
 /// The status where it is an error's, else what went wrong by its kind.
