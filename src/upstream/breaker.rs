@@ -37,7 +37,7 @@ impl Around for Breaker {
         // What became of a payment is asked whatever the circuit says. Nor does the answer say
         // anything to it: where Zentra reads but cannot write, each failed write is followed by a
         // look-up that works.
-        let effect = Terms::of(&request).effect;
+        let effect = Terms::read(&request, |terms| terms.effect);
         if effect == Effect::LookUp {
             return pass_on(request, rest).await;
         }

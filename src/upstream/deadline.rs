@@ -13,7 +13,7 @@ pub(super) struct Deadline;
 
 impl Around for Deadline {
     async fn around<S: Exchange>(&self, request: Request<Bytes>, rest: &S) -> Answer {
-        let Terms { effect, deadline, .. } = Terms::of(&request);
+        let (effect, deadline) = Terms::read(&request, |terms| (terms.effect, terms.deadline));
         let Some(deadline) = deadline else { return pass_on(request, rest).await };
         if Instant::now() >= deadline {
             return Err(TransportError::NoTime);

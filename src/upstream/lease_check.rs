@@ -7,10 +7,10 @@ use http::Request;
 use tower::ServiceExt;
 
 use super::around::{Answer, Around, Exchange};
-use super::{SendFence, TransportError};
+use super::{Terms, TransportError};
 use crate::failpoint::{Point, reach};
 
-/// Lets a request that carries a [`SendFence`] pass only while that covers the connect timeout.
+/// Lets a request that has a fence pass only while that covers the connect timeout.
 /// Inside of all that waits, so that it stands before every try, repeats included.
 pub(super) struct LeaseCheck {
     pub(super) connect_timeout: Duration,
@@ -21,12 +21,11 @@ impl Around for LeaseCheck {
         // The one that says it is ready is the one that is called.
         let mut rest = rest.clone();
         rest.ready().await?;
-        if request.extensions().get::<SendFence>().is_some() {
+        if let Some(fence) = Terms::read(&request, |terms| terms.fence.clone()) {
             reach(Point::BeforeSend).await;
-        }
-        let fence = request.extensions().get::<SendFence>();
-        if fence.is_some_and(|fence| !fence.covers(self.connect_timeout)) {
-            return Err(TransportError::LeaseOver);
+            if !fence.covers(self.connect_timeout) {
+                return Err(TransportError::LeaseOver);
+            }
         }
         rest.call(request).await
     }

@@ -33,7 +33,6 @@ use tower::util::BoxCloneSyncService;
 
 pub use budget::{Budget, BudgetSettings};
 pub use circuit::{Circuit, CircuitSettings, CircuitState};
-pub use observe::RouteTemplate;
 pub use rate_limit::RateLimit;
 pub use retry::RetrySettings;
 pub use retry_after::{LONGEST_WAIT, retry_after};

@@ -13,16 +13,11 @@ use tower::{Layer, Service};
 
 use super::around::{self, Answer};
 use super::terms::AttemptEnds;
-use super::{TransportError, TryNumber};
+use super::{Terms, TransportError, TryNumber};
 use crate::telemetry::Telemetry;
 use crate::telemetry::measure::Exchange;
 use crate::telemetry::names::attribute;
 use crate::telemetry::trace::{ClientSpan, inject};
-
-/// The route of a request, with names in the places of references: what spans and metrics may be
-/// told apart by.
-#[derive(Clone, Copy, Debug)]
-pub struct RouteTemplate(pub &'static str);
 
 /// Tells of each try. Innermost, so that what it times is the exchange alone.
 ///
@@ -90,13 +85,12 @@ impl<S: around::Exchange> Observe<S> {
     fn exchange(&self, request: &Request<Bytes>) -> Exchange {
         let (uri, method) = (request.uri(), request.method());
         let usual_port = if uri.scheme_str() == Some("http") { 80 } else { 443 };
-        let template = request.extensions().get::<RouteTemplate>().map_or("", |route| route.0);
         Exchange {
             // Zentra's routes know these two.
             method: if *method == Method::GET { "GET" } else { "POST" },
             host: self.hosts.get(uri.host().unwrap_or_default()),
             port: uri.port_u16().unwrap_or(usual_port),
-            template,
+            template: Terms::read(request, |terms| terms.route),
         }
     }
 }

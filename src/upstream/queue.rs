@@ -27,7 +27,8 @@ impl Around for Queue {
         let _place = match self.places.try_acquire() {
             Ok(place) => Some(place),
             Err(_) => {
-                let place = self.turn(&Terms::of(&request)).await?;
+                let deadline = Terms::read(&request, |terms| terms.deadline);
+                let place = self.turn(deadline).await?;
                 self.is_still_let_through(&request)?;
                 place
             }
@@ -39,7 +40,10 @@ impl Around for Queue {
 impl Queue {
     /// A place, once it is this request's turn. Waiters are served in order; who finds a free
     /// place has nobody before it.
-    async fn turn(&self, terms: &Terms) -> Result<Option<SemaphorePermit<'_>>, TransportError> {
+    async fn turn(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Result<Option<SemaphorePermit<'_>>, TransportError> {
         let turn = async {
             tokio::select! {
                 biased;
@@ -48,7 +52,7 @@ impl Queue {
                 () = self.draining.waiting_is_over() => Err(TransportError::Ending),
             }
         };
-        match terms.deadline {
+        match deadline {
             Some(deadline) => {
                 timeout_at(deadline, turn).await.unwrap_or(Err(TransportError::NoTime))
             }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 /// Until when a call may send, on this process's own monotonic clock.
 ///
 /// The time begins before the claim or renewal left for the store, so that it is over here
-/// before it is over there. It travels in the request's extensions; clones share it.
+/// before it is over there. It travels in the request's terms; clones share it.
 #[derive(Clone, Debug)]
 pub struct SendFence {
     base: Instant,

@@ -22,7 +22,7 @@ pub(super) fn sign(
     credentials: Arc<dyn Credentials>,
 ) -> impl Fn(Request<Bytes>) -> Request<Bytes> + Clone {
     move |mut request| {
-        let number = Terms::of(&request).tries.next();
+        let number = Terms::read(&request, |terms| terms.tries.next());
         request.headers_mut().insert(AUTHORIZATION, credentials.authorization());
         request.extensions_mut().insert(TryNumber(number));
         request

@@ -7,9 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use tokio::time::Instant;
+use url::Url;
 
-use super::TransportError;
 use super::around::Answer;
+use super::{SendFence, TransportError};
 
 /// What a request does at Zentra, which decides when it may be repeated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -40,12 +41,27 @@ pub struct Terms {
     /// Whether it was sent before: by a repeat that is paid for, or under a key that was refused. It
     /// is no traffic of which repeats may be a share.
     pub is_repeat: bool,
+    /// Until when it may leave, where it makes a payment.
+    pub fence: Option<SendFence>,
+    /// Its route, with names in the places of references: what spans and metrics may be told apart
+    /// by.
+    pub route: &'static str,
+    /// Its address as the transport takes it, where that need not be read anew.
+    pub url: Option<Arc<Url>>,
 }
 
 impl Terms {
     /// The terms that a request carries.
     pub(super) fn of(request: &Request<Bytes>) -> Self {
-        request.extensions().get::<Self>().cloned().unwrap_or_default()
+        Self::read(request, Self::clone)
+    }
+
+    /// What `read` finds in them.
+    pub(super) fn read<T>(request: &Request<Bytes>, read: impl FnOnce(&Self) -> T) -> T {
+        match request.extensions().get::<Self>() {
+            Some(terms) => read(terms),
+            None => read(&Self::default()),
+        }
     }
 }
 

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response, StatusCode};
-use reqwest::{Client, ClientBuilder, redirect, retry};
+use reqwest::{Body, Client, ClientBuilder, redirect, retry};
 use tower::util::BoxCloneSyncService;
+use url::Url;
 
 use super::fenced_body::{FencedBody, LeaseWasOver};
 use super::pool::{self, Pool};
-use super::{SendFence, Upstream};
+use super::{Terms, Upstream};
 
 #[cfg(test)]
 mod tests;
@@ -50,7 +51,7 @@ impl Default for Limits {
 /// The address of an HTTP proxy that all requests go through, inside a tunnel where Zentra's
 /// address is https.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProxyUrl(url::Url);
+pub struct ProxyUrl(Url);
 
 impl ProxyUrl {
     /// Takes `http://host[:port]` or `https://host[:port]`.
@@ -59,7 +60,7 @@ impl ProxyUrl {
     /// A sentence for the operator, where it is something else or holds a password.
     pub fn new(text: &str) -> Result<Self, &'static str> {
         const FORM: &str = "must be http://HOST[:PORT] or https://HOST[:PORT]";
-        let url = url::Url::parse(text).map_err(|_| FORM)?;
+        let url = Url::parse(text).map_err(|_| FORM)?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err("must hold no name and password: arguments can be read by everybody");
         }
@@ -195,12 +196,17 @@ async fn exchange(
 /// The request as the client takes it. A payment's body looks at the lease once more when it is
 /// about to leave.
 fn fenced(request: Request<Bytes>) -> reqwest::Result<reqwest::Request> {
-    let Some(fence) = request.extensions().get::<SendFence>().cloned() else {
-        return reqwest::Request::try_from(request);
-    };
-    reqwest::Request::try_from(
-        request.map(|bytes| reqwest::Body::wrap(FencedBody::new(fence, bytes))),
-    )
+    let (fence, url) = Terms::read(&request, |terms| (terms.fence.clone(), terms.url.clone()));
+    let request = request.map(|bytes| match fence {
+        Some(fence) => Body::wrap(FencedBody::new(fence, bytes)),
+        None => Body::from(bytes),
+    });
+    let Some(url) = url else { return reqwest::Request::try_from(request) };
+    let (parts, body) = request.into_parts();
+    let mut request = reqwest::Request::new(parts.method, Url::clone(&url));
+    *request.headers_mut() = parts.headers;
+    *request.body_mut() = Some(body);
+    Ok(request)
 }
 
 fn classify(error: &reqwest::Error) -> TransportError {

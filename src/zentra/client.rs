@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use tower::ServiceExt;
 use zeroize::Zeroizing;
 
+use super::address::{Address, Addresses};
 use super::classify::{Opened, classify};
 use super::fields::Unreadable;
 use super::routes::Route;
@@ -22,11 +23,14 @@ use crate::domain::{
     ProviderText, Reference, Refund, RefundCommand, TokenizeCommand,
 };
 use crate::upstream::{
-    Effect, Repeated, RouteTemplate, SendFence, StackState, Terms, TransportError, Tries, Upstream,
+    Effect, Repeated, SendFence, StackState, Terms, TransportError, Tries, Upstream,
 };
 
 /// Larger than any request body, so that a body with card data is never moved while it grows.
 const BODY_CAPACITY_BYTES: usize = 4096;
+
+/// The headers of a request, those among them that the stack adds.
+const HEADERS: usize = 8;
 
 /// How long a call may take whose maker sets no time, its repeats included.
 const USUAL_TIME: Duration = Duration::from_secs(15);
@@ -67,7 +71,7 @@ pub struct Zentra {
 }
 
 struct Shared {
-    base_url: BaseUrl,
+    addresses: Addresses,
     key: Arc<KeyRing>,
     upstream: Upstream,
     state: StackState,
@@ -83,7 +87,8 @@ impl Zentra {
         (upstream, state): (Upstream, StackState),
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let shared = Arc::new(Shared { base_url, key, upstream, state, clock });
+        let addresses = Addresses::below(base_url);
+        let shared = Arc::new(Shared { addresses, key, upstream, state, clock });
         Self { shared, deadline: None, reads: Effect::Read }
     }
 
@@ -251,8 +256,7 @@ impl Zentra {
     }
 
     async fn read(&self, route: Route<'_>) -> Result<Opened, Trouble> {
-        let terms = self.terms(self.reads);
-        self.exchange(route, self.request(route, None, terms)).await
+        self.exchange(route, None, self.terms(self.reads)).await
     }
 
     async fn send(
@@ -261,14 +265,14 @@ impl Zentra {
         body: Bytes,
         attempt: Attempt<'_>,
     ) -> Result<Opened, Trouble> {
-        let (tries, most_tries) = (attempt.tries.clone(), Some(attempt.most_tries));
-        let is_repeat = attempt.is_repeat;
-        let terms = Terms { tries, most_tries, is_repeat, ..self.terms(Effect::Write) };
-        let mut request = self.request(route, Some(body), terms);
-        if let Some(request) = &mut request {
-            request.extensions_mut().insert(attempt.fence.clone());
-        }
-        self.exchange(route, request).await
+        let terms = Terms {
+            tries: attempt.tries.clone(),
+            most_tries: Some(attempt.most_tries),
+            is_repeat: attempt.is_repeat,
+            fence: Some(attempt.fence.clone()),
+            ..self.terms(Effect::Write)
+        };
+        self.exchange(route, Some(body), terms).await
     }
 
     fn terms(&self, effect: Effect) -> Terms {
@@ -280,21 +284,26 @@ impl Zentra {
     async fn exchange(
         &self,
         route: Route<'_>,
-        request: Option<Request<Bytes>>,
+        body: Option<Bytes>,
+        terms: Terms,
     ) -> Result<Opened, Trouble> {
-        let request = request
-            .ok_or_else(|| Trouble::new(TroubleKind::NotSent, "the request could not be built"))?;
+        let address =
+            self.shared.addresses.of(route).ok_or_else(|| {
+                Trouble::new(TroubleKind::NotSent, "the request could not be built")
+            })?;
+        let terms = Terms { route: route.template(), url: Some(address.url.clone()), ..terms };
         let key = &self.shared.key;
         let generation = key.generation();
-        let opened = self.exchange_once(route, request.clone()).await;
+        let first = request(route, &address, body.clone(), terms.clone());
+        let opened = self.exchange_once(route, first).await;
         let Err(Trouble { kind: TroubleKind::Unauthorized, .. }) = &opened else { return opened };
         // Zentra refused the key and did nothing, so that this is no repeat of a payment.
         // The file that is read again may be on a mount that hangs; the call's time holds.
         let deadline = self.deadline.unwrap_or_else(|| Instant::now() + USUAL_TIME);
         let newer = timeout_at(deadline, key.is_newer_than(generation)).await;
-        let again = newer.unwrap_or(false).then(|| again_with_another_key(request)).flatten();
+        let again = newer.unwrap_or(false).then(|| with_another_key(terms)).flatten();
         let opened = match again {
-            Some(request) => self.exchange_once(route, request).await,
+            Some(terms) => self.exchange_once(route, request(route, &address, body, terms)).await,
             None => opened,
         };
         if let Err(Trouble { kind: TroubleKind::Unauthorized, provider, .. }) = &opened {
@@ -315,43 +324,40 @@ impl Zentra {
         let (parts, body) = answer.into_parts();
         classify(route, parts.status, &parts.headers, &body, self.shared.clock.now())
     }
-
-    fn request(
-        &self,
-        route: Route<'_>,
-        body: Option<Bytes>,
-        terms: Terms,
-    ) -> Option<Request<Bytes>> {
-        let (segments, query) = route.parts();
-        let address = self.shared.base_url.route(&segments, &query)?;
-        let mut request = Request::builder()
-            .method(route.method())
-            .uri(address.as_str())
-            .extension(terms)
-            .extension(RouteTemplate(route.template()))
-            .header(header::ACCEPT, HeaderValue::from_static("application/json"))
-            .header(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-        if body.is_some() {
-            let json = HeaderValue::from_static("application/json");
-            request = request.header(header::CONTENT_TYPE, json);
-        } else if route.method() == Method::POST {
-            // Without it proxies on the way may answer 411 to a POST.
-            request = request.header(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-        }
-        request.body(body.unwrap_or_default()).ok()
-    }
 }
 
-/// The request whose key was refused, as it goes out once more, if it may. It is no new traffic,
-/// of which repeats may be a share.
-fn again_with_another_key(mut request: Request<Bytes>) -> Option<Request<Bytes>> {
-    let Some(terms) = request.extensions_mut().get_mut::<Terms>() else { return Some(request) };
+fn request(
+    route: Route<'_>,
+    address: &Address,
+    body: Option<Bytes>,
+    terms: Terms,
+) -> Request<Bytes> {
+    const JSON: HeaderValue = HeaderValue::from_static("application/json");
+    let mut headers = HeaderMap::with_capacity(HEADERS);
+    headers.insert(header::ACCEPT, JSON);
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    if body.is_some() {
+        headers.insert(header::CONTENT_TYPE, JSON);
+    } else if route.method() == Method::POST {
+        // Without it proxies on the way may answer 411 to a POST.
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    let mut request = Request::new(body.unwrap_or_default());
+    *request.method_mut() = route.method();
+    *request.uri_mut() = address.uri.clone();
+    *request.headers_mut() = headers;
+    request.extensions_mut().insert(terms);
+    request
+}
+
+/// The terms of the request whose key was refused, as it goes out once more, if it may. It is no new
+/// traffic, of which repeats may be a share.
+fn with_another_key(terms: Terms) -> Option<Terms> {
     if terms.most_tries.is_some_and(|most| terms.tries.count() >= most) {
         return None;
     }
     terms.tries.note(Repeated::Answered(StatusCode::UNAUTHORIZED));
-    terms.is_repeat = true;
-    Some(request)
+    Some(Terms { is_repeat: true, ..terms })
 }
 
 const USER_AGENT: &str = concat!("zentra-sidecar/", env!("CARGO_PKG_VERSION"));

@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of gRPC, of idempotency or of policy, and it never decides to try again.
 
+mod address;
 mod base_url;
 mod classify;
 mod client;

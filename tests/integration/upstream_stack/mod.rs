@@ -146,15 +146,7 @@ impl Rig {
 
     /// One exchange that has this long; its status, or the error.
     async fn exchange(&self, effect: Effect, time: Duration) -> Result<u16, TransportError> {
-        self.request(effect, time, Request::new(Bytes::new())).await
-    }
-
-    async fn request(
-        &self,
-        effect: Effect,
-        time: Duration,
-        mut request: Request<Bytes>,
-    ) -> Result<u16, TransportError> {
+        let mut request = Request::new(Bytes::new());
         let deadline = Some(Instant::now() + time);
         request.extensions_mut().insert(Terms { effect, deadline, ..Terms::default() });
         let answer = self.upstream.clone().oneshot(request).await;

@@ -75,7 +75,7 @@ async fn no_more_tries_are_taken_than_the_request_may() {
     let mut request = Request::new(bytes::Bytes::new());
     let (deadline, most_tries) = (Some(tokio::time::Instant::now() + TIME), Some(2));
     let effect = Effect::Write;
-    let terms = Terms { effect, deadline, tries: tries.clone(), most_tries, is_repeat: false };
+    let terms = Terms { effect, deadline, tries: tries.clone(), most_tries, ..Terms::default() };
     request.extensions_mut().insert(terms);
     let answer = rig.upstream.clone().oneshot(request).await.unwrap();
     assert_eq!(answer.status(), 429);
@@ -99,11 +99,12 @@ async fn an_empty_budget_hands_the_first_answer_on() {
 #[tokio::test(start_paused = true)]
 async fn no_repeat_leaves_once_the_lease_is_over() {
     let rig = Rig::new([Step::Asks(429, "8"), Step::Status(201)]);
-    let fence = SendFence::new(tokio::time::Instant::now(), 5 * SECOND);
+    let now = tokio::time::Instant::now();
+    let (deadline, fence) = (Some(now + TIME), Some(SendFence::new(now, 5 * SECOND)));
     let mut request = Request::new(bytes::Bytes::new());
-    request.extensions_mut().insert(fence);
-    let answer = rig.request(Effect::Write, TIME, request).await;
-    assert_eq!(answer, Err(TransportError::LeaseOver));
+    request.extensions_mut().insert(Terms { deadline, fence, ..Terms::default() });
+    let answer = rig.upstream.clone().oneshot(request).await;
+    assert_eq!(answer.unwrap_err(), TransportError::LeaseOver);
     assert_eq!(rig.tries_ms(), [0]);
 }
 
