@@ -27,7 +27,9 @@ use crate::upstream::{
 };
 
 /// Larger than any request body, so that a body with card data is never moved while it grows.
-const BODY_CAPACITY_BYTES: usize = 4096;
+const SECRET_BODY_BYTES: usize = 4096;
+/// As large as the bodies of most payments.
+const BODY_BYTES: usize = 512;
 
 /// The headers of a request, those among them that the stack adds.
 const HEADERS: usize = 8;
@@ -218,7 +220,7 @@ impl Zentra {
             PaymentMethod::Card(_) => Route::TokenizeCard,
             PaymentMethod::BankAccount(_) => Route::TokenizeBankAccount,
         };
-        let body = json(&wire::TokenBody::new(command, attempt.idempotency_key))?;
+        let body = secret_json(&wire::TokenBody::new(command, attempt.idempotency_key))?;
         let opened = self.send(route, body, attempt).await?;
         read(&opened, wire::token)
     }
@@ -362,12 +364,23 @@ fn with_another_key(terms: Terms) -> Option<Terms> {
 
 const USER_AGENT: &str = concat!("zentra-sidecar/", env!("CARGO_PKG_VERSION"));
 
-/// Writes a body into memory that is wiped when the request is done with.
+/// Writes a body.
 fn json(body: &impl Serialize) -> Result<Bytes, Trouble> {
-    let mut text = Zeroizing::new(Vec::with_capacity(BODY_CAPACITY_BYTES));
-    serde_json::to_writer(&mut *text, body)
-        .map_err(|_| Trouble::new(TroubleKind::NotSent, "the body could not be written"))?;
+    let mut text = Vec::with_capacity(BODY_BYTES);
+    write(&mut text, body)?;
+    Ok(text.into())
+}
+
+/// Writes a body with card data into memory that is wiped when the request is done with.
+fn secret_json(body: &impl Serialize) -> Result<Bytes, Trouble> {
+    let mut text = Zeroizing::new(Vec::with_capacity(SECRET_BODY_BYTES));
+    write(&mut text, body)?;
     Ok(Bytes::from_owner(text))
+}
+
+fn write(text: &mut Vec<u8>, body: &impl Serialize) -> Result<(), Trouble> {
+    serde_json::to_writer(text, body)
+        .map_err(|_| Trouble::new(TroubleKind::NotSent, "the body could not be written"))
 }
 
 fn read<T>(
@@ -433,7 +446,7 @@ mod tests {
     #[test]
     fn a_body_is_wiped_with_the_last_that_holds_it() {
         let secret = Masked::new(256);
-        let body = json(&secret.text().as_str()).unwrap();
+        let body = secret_json(&secret.text().as_str()).unwrap();
         let clone = body.clone();
         drop(body);
         assert!(secret.is_in_memory(), "one holds it still");
