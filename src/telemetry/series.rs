@@ -94,12 +94,12 @@ impl<K: Clone + PartialEq, B: Clone> Known<K, B> {
         if self.0.load().len() >= MOST_KNOWN {
             return;
         }
-        let series = bind();
+        let series = (key, bind());
         self.0.rcu(|known| {
             let mut known = Vec::clone(known);
             // Another thread may have had the same event.
-            if known.len() < MOST_KNOWN && known.iter().all(|(it, _)| *it != key) {
-                known.push((key.clone(), series.clone()));
+            if known.len() < MOST_KNOWN && known.iter().all(|(it, _)| *it != series.0) {
+                known.push(series.clone());
             }
             known
         });
@@ -119,7 +119,7 @@ mod tests {
         lines
     }
 
-    fn label(value: impl ToString) -> [KeyValue; 1] {
+    fn label(value: &impl ToString) -> [KeyValue; 1] {
         [KeyValue::new("kind", value.to_string())]
     }
 
@@ -132,9 +132,9 @@ mod tests {
         let telemetry = Telemetry::quiet();
         let counts = Counts::new(telemetry.meter().u64_counter("events").build());
         assert!(shown(&telemetry, "events").is_empty());
-        counts.add("one", 2, |_| label("one"));
+        counts.add("one", 2, |_| label(&"one"));
         assert_eq!(shown(&telemetry, "events"), ["events_total{kind=\"one\"} 2"]);
-        counts.add("two", 1, |_| label("two"));
+        counts.add("two", 1, |_| label(&"two"));
         counts.add("one", 3, known);
         let both = ["events_total{kind=\"one\"} 5", "events_total{kind=\"two\"} 1"];
         assert_eq!(shown(&telemetry, "events"), both);
@@ -146,9 +146,9 @@ mod tests {
         let histogram = telemetry.meter().f64_histogram("time").with_boundaries(vec![1.0]).build();
         let times = Times::new(histogram);
         assert!(shown(&telemetry, "time").is_empty());
-        times.record("one", 0.5, |_| label("one"));
+        times.record("one", 0.5, |_| label(&"one"));
         times.record("one", 2.0, known);
-        times.record_seldom(4.0, &label("one"));
+        times.record_seldom(4.0, &label(&"one"));
         let expected = [
             "time_bucket{kind=\"one\",le=\"+Inf\"} 3",
             "time_bucket{kind=\"one\",le=\"1\"} 1",
@@ -163,7 +163,7 @@ mod tests {
         let telemetry = Telemetry::quiet();
         let counts = Counts::new(telemetry.meter().u64_counter("events").build());
         for _ in 0..2 {
-            (0..=MOST_KNOWN).for_each(|kind| counts.add(kind, 1, |_| label(kind)));
+            (0..=MOST_KNOWN).for_each(|kind| counts.add(kind, 1, |_| label(&kind)));
         }
         let lines = shown(&telemetry, "events");
         assert_eq!(lines.len(), MOST_KNOWN + 1);
