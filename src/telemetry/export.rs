@@ -14,7 +14,7 @@ use opentelemetry::Context;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::otlp::spans::{self, Head};
@@ -28,6 +28,9 @@ const SPAN_BYTES: usize = 512;
 /// longest: for as long as one sending may take.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(1600);
+
+/// The longest time that a collector is left alone for because it asks for it.
+const LONGEST_ASKED: Duration = Duration::from_secs(60);
 
 /// Which refusal of a batch is told, though it may be taken yet: some 200 milliseconds after the first.
 const COMPLAINT: u32 = 3;
@@ -97,7 +100,12 @@ pub struct SpanSender<D> {
     queue: Arc<Queue>,
     collector: D,
     head: Head,
+    /// Before which the collector is left alone.
+    not_before: Instant,
+    /// It was told that spans cannot be sent, and not yet that they can.
     failing: bool,
+    /// It was told that the collector rejects spans.
+    rejecting: bool,
 }
 
 #[derive(Debug)]
@@ -135,7 +143,10 @@ pub fn queue<D: Deliver>(
     let (waiting, full_batch) = (Mutex::default(), Notify::new());
     let queue = Arc::new(Queue { waiting, full_batch, settings, dropped });
     let head = Head::new(&resource(), &super::scope());
-    (SpanQueue(queue.clone()), SpanSender { queue, collector, head, failing: false })
+    let near = SpanQueue(queue.clone());
+    let not_before = Instant::now();
+    let far = SpanSender { queue, collector, head, not_before, failing: false, rejecting: false };
+    (near, far)
 }
 
 impl SpanProcessor for SpanQueue {
@@ -226,7 +237,7 @@ impl<D: Deliver> SpanSender<D> {
             };
             loop {
                 let Some(encoded) = self.queue.waiting().take() else { break };
-                self.send(encoded).await;
+                self.send(encoded, &end).await;
             }
             if ended {
                 return;
@@ -234,54 +245,81 @@ impl<D: Deliver> SpanSender<D> {
         }
     }
 
-    async fn send(&mut self, encoded: Encoded) {
-        let (spans, dropped) = (encoded.spans, self.queue.dropped.clone());
+    async fn send(&mut self, encoded: Encoded, end: &CancellationToken) {
+        let spans = encoded.spans;
         let head = self.head.before(encoded.bytes.len()).into();
         let batch = Batch { spans, head, encoded: encoded.bytes.into() };
-        // Counted first, and taken back where all went well: a sending may be cut off.
-        dropped.add(1, spans);
-        let mut fault = "no answer in time".to_owned();
-        let limit = self.queue.settings.export_timeout;
-        let taken = timeout(limit, self.until_taken(batch, &mut fault)).await.ok().flatten();
-        dropped.take(2, spans);
-        let lost = match taken {
-            Some(taken) if taken.rejected == 0 => 0,
-            Some(taken) => {
-                fault = format!("the collector rejected them: {}", taken.why);
-                usize::try_from(taken.rejected).unwrap_or(spans).min(spans)
-            }
-            None => spans,
+        self.pause_until(self.not_before, end).await;
+        // Cut off in here, they stay among those that are left.
+        let taken = self.until_taken(batch, end).await;
+        let lost = match &taken {
+            Ok(taken) => usize::try_from(taken.rejected).unwrap_or(spans).min(spans),
+            Err(_) => spans,
         };
-        dropped.take(1, spans - lost);
-        if lost > 0 {
-            self.complain(&fault, lost);
-        } else if std::mem::take(&mut self.failing) {
-            tracing::info!("spans can be sent again");
+        self.queue.dropped.take(2, spans);
+        self.queue.dropped.add(1, lost);
+        match taken {
+            Err(fault) => self.complain(&fault, spans),
+            Ok(taken) => {
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!("spans can be sent again");
+                }
+                // Once, and not with each batch out of which some are.
+                if lost > 0 && !std::mem::replace(&mut self.rejecting, true) {
+                    tracing::warn!(fault = taken.why, spans = lost, "the collector rejected spans");
+                }
+            }
         }
     }
 
-    /// Sends a batch until it is taken, none where it never will be; `fault` is what went wrong last.
-    async fn until_taken(&mut self, batch: Batch, fault: &mut String) -> Option<Taken> {
+    /// Sends a batch until it is taken; fails with what went wrong last where it never will be, or
+    /// not in time.
+    async fn until_taken(
+        &mut self,
+        batch: Batch,
+        end: &CancellationToken,
+    ) -> Result<Taken, String> {
+        let over = Instant::now() + self.queue.settings.export_timeout;
         let mut pause = FIRST_PAUSE;
+        let mut fault = "no answer in time".to_owned();
         for refusals in 1.. {
-            let refused = match self.collector.deliver(batch.clone()).await {
-                Ok(taken) => return Some(taken),
+            let Ok(answer) = timeout_at(over, self.collector.deliver(batch.clone())).await else {
+                break;
+            };
+            let refused = match answer {
+                Ok(taken) => return Ok(taken),
                 Err(refused) => refused,
             };
-            *fault = refused.fault;
+            fault = refused.fault;
             let asked = match refused.again {
-                Again::Never => return None,
+                Again::Never => break,
                 Again::Later => Duration::ZERO,
-                Again::After(asked) => asked,
+                Again::After(asked) => asked.min(LONGEST_ASKED),
             };
-            if refusals == COMPLAINT {
-                self.complain(fault, batch.spans);
-            }
             // Between half of it and all: those who lost the same collector do not come back as one.
-            sleep(asked.max(pause.mul_f64(rand::random_range(0.5..1.0)))).await;
+            let jitter = pause.mul_f64(rand::random_range(0.5..1.0));
+            self.not_before = Instant::now() + asked.max(jitter);
+            if self.not_before >= over {
+                break;
+            }
+            if refusals == COMPLAINT {
+                self.complain(&fault, batch.spans);
+            }
             pause = (pause * 2).min(LONGEST_PAUSE);
+            self.pause_until(self.not_before, end).await;
         }
-        None
+        Err(fault)
+    }
+
+    /// Waits, but not for what is left of it when the end comes, if it comes meanwhile.
+    async fn pause_until(&self, moment: Instant, end: &CancellationToken) {
+        if end.is_cancelled() {
+            return sleep_until(moment).await;
+        }
+        tokio::select! {
+            () = sleep_until(moment) => {}
+            () = end.cancelled() => {}
+        }
     }
 
     /// Once, and not every few seconds for as long as nobody listens.

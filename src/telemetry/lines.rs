@@ -18,7 +18,7 @@ use crate::clock::{Clock as _, SystemClock};
 const LINES_WAITING: usize = 8192;
 /// Lines that come together leave together, in so many bytes at most.
 const BYTES_TOGETHER: usize = 8192;
-/// How long lines gather after others have left: under load a queue's thread is woken every so
+/// How long lines of the log gather after others have left: under load a queue's thread is woken every so
 /// often, and not by each line.
 const GATHERING: Duration = Duration::from_millis(2);
 
@@ -58,7 +58,7 @@ impl Lines {
             }
             None => tracing::info!("the log can be written again"),
         };
-        self.queue("log", target, Box::new(tell))
+        self.queue("log", target, Box::new(tell), Box::new(gather))
     }
 
     /// A queue before the audit log. That it cannot be written is told in the log.
@@ -67,7 +67,8 @@ impl Lines {
             Some(fault) => tracing::error!(%fault, "the audit log cannot be written"),
             None => tracing::info!("the audit log can be written again"),
         };
-        let queue = self.queue("audit", target, Box::new(tell));
+        // Without a pause: what is told of money leaves at once.
+        let queue = self.queue("audit", target, Box::new(tell), Box::new(|| {}));
         let _ = self.audit.set(queue.clone());
         queue
     }
@@ -77,13 +78,14 @@ impl Lines {
         name: &'static str,
         target: impl Write + Send + 'static,
         tell: Tell,
+        gather: Gather,
     ) -> NonBlocking {
         let unwritten = Arc::<AtomicU64>::default();
         let (queue, guard) = NonBlockingBuilder::default()
             .buffered_lines_limit(LINES_WAITING)
             .lossy(true)
             .thread_name(name)
-            .finish(Writer::new(target, unwritten.clone(), tell, Box::new(gather)));
+            .finish(Writer::new(target, unwritten.clone(), tell, gather));
         let found_full = queue.error_counter();
         self.queues.push(Queue { name, found_full, unwritten, _guard: guard });
         queue

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use percent_encoding::percent_decode_str;
 
 /// The variable of attributes, as OpenTelemetry has it.
@@ -54,7 +55,9 @@ fn of(variable: impl Fn(&str) -> Option<String>) -> Resource {
     let usual = usual.map(|(key, value)| KeyValue::new(key, value.to_owned()));
     let told = told.into_iter().map(|(key, value)| KeyValue::new(key, value));
     let name = variable(SERVICE_NAME).map(|name| KeyValue::new("service.name", name));
-    Resource::builder().with_attributes(usual.into_iter().chain(told).chain(name)).build()
+    // Without the SDK's own reading of the variables.
+    let builder = Resource::builder_empty().with_detector(Box::new(TelemetryResourceDetector));
+    builder.with_attributes(usual.into_iter().chain(told).chain(name)).build()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Histogram};
 
-/// The series of an instrument that are known by their keys; those beyond are looked up each time.
+/// The series of an instrument that are known by their keys at most; those that came last.
 const MOST_KNOWN: usize = 64;
 
 /// A counter whose series are named by keys. Equal keys must stand for equal labels.
@@ -91,14 +91,15 @@ impl<K: Clone + PartialEq, B: Clone> Known<K, B> {
     }
 
     fn learn(&self, key: K, bind: impl FnOnce() -> B) {
-        if self.0.load().len() >= MOST_KNOWN {
-            return;
-        }
         let series = (key, bind());
         self.0.rcu(|known| {
             let mut known = Vec::clone(known);
             // Another thread may have had the same event.
-            if known.len() < MOST_KNOWN && known.iter().all(|(it, _)| *it != series.0) {
+            if known.iter().all(|(it, _)| *it != series.0) {
+                // The oldest is looked up again, should it have an event yet: servers come and go.
+                if known.len() >= MOST_KNOWN {
+                    known.remove(0);
+                }
                 known.push(series.clone());
             }
             known

@@ -1,11 +1,11 @@
 //! OpenTelemetry's own variables, `OTEL_*`, read and checked with all other settings.
 //!
-//! Most are read here. The sampler, the limits of spans and the compression of metrics' answers are
-//! read by the SDK and the exporter: those are checked here all the same, as the libraries pass over
-//! what they cannot read.
+//! Most are read here. The sampler and the limits of spans are read by the SDK: those are checked here
+//! all the same, as it passes over what it cannot read.
 
 mod reader;
 
+use std::fmt;
 use std::time::Duration;
 
 use opentelemetry_sdk::metrics::Temporality;
@@ -23,8 +23,8 @@ pub enum Protocol {
     Http,
 }
 
-/// Where a signal goes over OTLP, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where a signal goes over OTLP, and how. Its `Debug` has no address, which may hold a token.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Destination {
     /// What is spoken there.
     pub protocol: Protocol,
@@ -36,6 +36,15 @@ pub struct Destination {
     pub timeout: Duration,
     /// What the collector wants to be told.
     pub headers: Headers,
+}
+
+impl fmt::Debug for Destination {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("Destination");
+        shown.field("protocol", &self.protocol).field("is_tls", &self.is_tls());
+        shown.field("gzip", &self.gzip).field("timeout", &self.timeout);
+        shown.field("headers", &self.headers).finish_non_exhaustive()
+    }
 }
 
 impl Destination {

@@ -138,8 +138,8 @@ fn spans_to(
     })
 }
 
-/// All that the library would read from the variables by itself is given to it: what it makes of them is
-/// not always what the standard says.
+/// The address and the headers are given to the library, which reads them too: what it makes of the
+/// variables is not always what the standard says.
 fn metric_exporter(to: &Destination, temporality: Temporality) -> Result<MetricExporter, String> {
     let builder = MetricExporter::builder().with_temporality(temporality);
     match to.protocol {

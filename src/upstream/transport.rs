@@ -202,6 +202,7 @@ fn fenced(request: Request<Bytes>) -> reqwest::Result<reqwest::Request> {
         None => Body::from(bytes),
     });
     let Some(url) = url else { return reqwest::Request::try_from(request) };
+    debug_assert_eq!(request.uri().to_string(), url.as_str(), "spans and metrics tell the first");
     let (parts, body) = request.into_parts();
     let mut request = reqwest::Request::new(parts.method, Url::clone(&url));
     *request.headers_mut() = parts.headers;

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use super::{Again, Refused, Taken};
-
-/// The longest time that a collector can ask for; what it asks beyond it is not waited for.
-const LONGEST: Duration = Duration::from_secs(60);
+use crate::telemetry::headers::Headers;
 
 /// The longest text of a collector's that is told to operators, in characters.
 const TEXT: usize = 200;
@@ -27,12 +25,13 @@ struct PartialSuccess {
 }
 
 impl Answer {
-    pub(super) fn taken(self) -> Taken {
+    /// What it says, without anything that the collector was told by `headers`.
+    pub(super) fn taken(self, headers: &Headers) -> Taken {
         let PartialSuccess { rejected_spans, error_message } =
             self.partial_success.unwrap_or_default();
         Taken {
             rejected: u64::try_from(rejected_spans).unwrap_or_default(),
-            why: shortened(&error_message),
+            why: shortened(&headers.hidden_in(&error_message)),
         }
     }
 }
@@ -43,7 +42,7 @@ impl Refused {
     }
 
     pub(super) fn later(fault: impl Into<String>, asked: Option<Duration>) -> Self {
-        let again = asked.map_or(Again::Later, |asked| Again::After(asked.min(LONGEST)));
+        let again = asked.map_or(Again::Later, Again::After);
         Self { fault: fault.into(), again }
     }
 }

@@ -13,19 +13,25 @@ use tonic_types::StatusExt as _;
 
 use super::answer::{Answer, shortened};
 use super::{Batch, Deliver, Refused, Taken};
+use crate::telemetry::headers::Headers;
 use crate::telemetry::settings::Destination;
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
 /// How long a connection may say nothing while something is on its way, before it is asked whether
-/// it is still there, and how long it has to say so: a collector that moved is found again before
-/// TCP gives up, which takes a quarter of an hour.
+/// it is still there: a collector that moved is found again before TCP gives up, which takes a
+/// quarter of an hour. Longer than most answers take, as servers end a connection that asks often.
 const SILENCE: Duration = Duration::from_secs(10);
+
+/// How long a connection may take to come about, or to say that it is still there. Well within the
+/// time of a batch, which then goes over another one.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A collector over gRPC.
 #[derive(Clone)]
 pub struct Grpc {
     client: tonic::client::Grpc<Channel>,
+    headers: Headers,
     metadata: MetadataMap,
 }
 
@@ -36,23 +42,24 @@ impl Grpc {
     /// A sentence for the operator where the address is none, or TLS cannot be set up.
     pub fn new(to: &Destination) -> Result<Self, String> {
         let mut endpoint = Endpoint::from_shared(to.endpoint.clone())
-            .map_err(|fault| fault.to_string())?
+            .map_err(|fault| told(&fault))?
             .user_agent(super::http::USER_AGENT)
-            .map_err(|fault| fault.to_string())?
+            .map_err(|fault| told(&fault))?
+            .connect_timeout(PATIENCE)
             .http2_keep_alive_interval(SILENCE)
-            .keep_alive_timeout(SILENCE);
+            .keep_alive_timeout(PATIENCE);
         if to.is_tls() {
             // The library's own choice trusts nobody at all.
             endpoint = endpoint
                 .tls_config(ClientTlsConfig::new().with_native_roots())
-                .map_err(|fault| fault.to_string())?;
+                .map_err(|fault| told(&fault))?;
         }
         let mut client = tonic::client::Grpc::new(endpoint.connect_lazy());
         if to.gzip {
             client = client.send_compressed(CompressionEncoding::Gzip);
             client = client.accept_compressed(CompressionEncoding::Gzip);
         }
-        Ok(Self { client, metadata: to.headers.metadata() })
+        Ok(Self { client, headers: to.headers.clone(), metadata: to.headers.metadata() })
     }
 }
 
@@ -65,7 +72,7 @@ impl Deliver for Grpc {
         *request.metadata_mut() = self.metadata.clone();
         let path = PathAndQuery::from_static(EXPORT);
         let answer = client.unary(request, path, Encoded).await;
-        answer.map(|it| it.into_inner().taken()).map_err(|status| refused(&status))
+        answer.map(|it| it.into_inner().taken(&self.headers)).map_err(|status| refused(&status))
     }
 }
 
@@ -76,13 +83,15 @@ fn told(fault: &dyn std::error::Error) -> String {
     shortened(&texts.join(": "))
 }
 
-/// Which of gRPC's codes may pass is OTLP's to say.
+/// Which of gRPC's codes may pass is OTLP's to say. What the collector says beside the code is not
+/// told: it may repeat what it was sent, a token too.
 fn refused(status: &Status) -> Refused {
+    // No collector has said it, but a connection that was lost.
+    if let Some(source) = std::error::Error::source(status) {
+        return Refused::later(told(source), None);
+    }
     let asked = status.get_details_retry_info().and_then(|it| it.retry_delay);
-    let fault = match std::error::Error::source(status) {
-        Some(source) => format!("{:?}: {}", status.code(), told(source)),
-        None => format!("{:?}: {}", status.code(), shortened(status.message())),
-    };
+    let fault = format!("answered {:?}", status.code());
     match status.code() {
         Code::Cancelled
         | Code::DeadlineExceeded

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use http::header::{self, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use prost::Message as _;
 use reqwest::{Client, Response};
+use tokio::time::timeout;
 
 use super::answer::Answer;
 use super::{Batch, Deliver, Refused, Taken};
+use crate::telemetry::headers::Headers;
 use crate::telemetry::settings::Destination;
 
 /// What we are called at collectors.
@@ -19,11 +21,15 @@ pub(super) const USER_AGENT: &str = concat!("zentra-sidecar/", env!("CARGO_PKG_V
 /// The longest answer of a collector that is read, in bytes.
 const ANSWER_BYTES: usize = 16 * 1024;
 
+/// How long the rest of an answer is waited for.
+const ANSWER_TIME: Duration = Duration::from_secs(1);
+
 /// A collector over HTTP.
 #[derive(Clone)]
 pub struct Http {
     client: Client,
     endpoint: String,
+    told: Headers,
     headers: HeaderMap,
     gzip: bool,
 }
@@ -34,11 +40,12 @@ impl Http {
     pub fn new(client: Client, to: &Destination) -> Self {
         let mut headers = to.headers.map().clone();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-        headers.insert(http::header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
         if to.gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        Self { client, endpoint: to.endpoint.clone(), headers, gzip: to.gzip }
+        let (endpoint, told) = (to.endpoint.clone(), to.headers.clone());
+        Self { client, endpoint, told, headers, gzip: to.gzip }
     }
 
     fn body(&self, batch: &Batch) -> Result<Vec<u8>, std::io::Error> {
@@ -61,9 +68,9 @@ impl Deliver for Http {
         let answer = request.send().await.map_err(broken)?;
         let status = answer.status();
         if status.is_success() {
-            let body = read(answer).await;
-            // One that says nothing that can be read has taken it all the same.
-            return Ok(Answer::decode(&body[..]).unwrap_or_default().taken());
+            // One that says nothing that can be read, or not in time, has taken it all the same.
+            let body = timeout(ANSWER_TIME, read(answer)).await.unwrap_or_default();
+            return Ok(Answer::decode(&body[..]).unwrap_or_default().taken(&self.told));
         }
         let fault = format!("answered {status}");
         // Which statuses may pass is OTLP's to say.

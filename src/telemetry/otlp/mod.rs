@@ -2,9 +2,9 @@
 //!
 //! Not by the library's exporter, by which metrics go: that copies each batch, makes some twenty
 //! allocations of each span in it and throws them away again, which together cost more than all else
-//! that telemetry does in a call. Here a span is written as OTLP has it where it ends, which takes
-//! no allocation, and waits in that form; the library's own types read it in the tests. The one by the
-//! library also hides it where a collector took only a part of what it was sent.
+//! that telemetry does in a call. Here a span is written as OTLP has it where it ends, into one buffer,
+//! and waits in that form; the library's own types read it in the tests. The library also hides it
+//! where a collector took only a part of what it was sent.
 
 mod answer;
 mod grpc;

@@ -83,9 +83,11 @@ pub(super) fn message(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec
     match u8::try_from(written) {
         Ok(short) if short < 0x80 => out[at] = short,
         _ => {
-            let mut prefix = Vec::with_capacity(4);
-            varint(&mut prefix, written as u64);
-            out.splice(at..=at, prefix);
+            // Behind what was written, and from there to its place: no allocation.
+            varint(out, written as u64);
+            let prefix = out.len() - (at + 1 + written);
+            out[at + 1..].rotate_right(prefix);
+            out.remove(at);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use http::Uri;
 use opentelemetry_sdk::metrics::Temporality;
 use url::Url;
 
@@ -193,7 +194,14 @@ impl<'a> Reader<'a> {
     fn address(&mut self, name: &str) -> Option<String> {
         let text = self.get(name)?;
         match Url::parse(&text) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Some(text),
+            Ok(url)
+                if matches!(url.scheme(), "http" | "https")
+                    && url.has_host()
+                    // Stricter, and what the exporters go by.
+                    && text.parse::<Uri>().is_ok() =>
+            {
+                Some(text)
+            }
             _ => {
                 self.fault(name, "must be an address with http or https");
                 Some(String::new())

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::Read as _;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use prost::Message as _;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -34,6 +36,9 @@ use zentra_sidecar::telemetry::settings::{Destination, Protocol};
 use zentra_sidecar::telemetry::trace::Tracer;
 
 use crate::support::logs::Logs;
+
+/// What a collector is told by whoever sends to it, and says again.
+const TOKEN: &str = "token-4711";
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -112,10 +117,35 @@ async fn what_stays_refused_is_given_up_when_its_time_is_over() {
     let collector = Scripted::new([]);
     let began = Instant::now();
     let (lost, log) = send(collector.clone()).await;
-    assert_eq!((lost, began.elapsed()), (5, QueueSettings::default().export_timeout));
+    let time = QueueSettings::default().export_timeout;
+    let last_pause = Duration::from_millis(1601);
+    assert!((time - last_pause..=time).contains(&began.elapsed()), "{:?}", began.elapsed());
     assert!(log.contains("spans could not be sent") && log.contains(r#""fault":"busy""#), "{log}");
     let longest = collector.pauses().into_iter().max().unwrap();
-    assert!(longest <= Duration::from_millis(1601), "{longest:?}");
+    assert_eq!((lost, longest <= last_pause), (5, true), "{longest:?}");
+}
+
+/// The next batch is not sent within the pause that was asked for either.
+#[tokio::test(start_paused = true)]
+async fn a_pause_beyond_a_batchs_time_costs_that_batch_and_is_kept() {
+    let (long, millis) = (40 * SECOND, Duration::from_millis(1));
+    let collector = Scripted::new([refuses(Again::After(long)), Ok(Taken::default())]);
+    let settings = QueueSettings { batch: 3, ..QueueSettings::default() };
+    let dropped = Dropped::default();
+    let (near, far) = queue(collector.clone(), settings, dropped.clone());
+    let provider = SdkTracerProvider::builder().with_span_processor(near).build();
+    for _ in 0..6 {
+        Tracer::of(&provider).server(None, "a call").span().end();
+    }
+    let end = CancellationToken::new();
+    let sending = tokio::spawn(far.run(end.clone()));
+    tokio::time::sleep(long + SECOND).await;
+    let times: Vec<_> = collector.asked.lock().unwrap().iter().map(|it| it.0).collect();
+    let [first, second] = times[..] else { panic!("{times:?}") };
+    assert!((long..=long + 2 * millis).contains(&(second - first)), "{times:?}");
+    assert_eq!((dropped.export_failed(), dropped.left()), (3, 0));
+    end.cancel();
+    sending.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,8 +160,11 @@ async fn what_will_not_help_is_not_sent_again() {
 #[derive(Clone, Default)]
 struct Receiver {
     says: Arc<Mutex<VecDeque<Says>>>,
-    got: Arc<Mutex<Vec<(Instant, ExportTraceServiceRequest)>>>,
+    got: Arc<Mutex<Vec<Got>>>,
 }
+
+/// When, what, and how it was compressed.
+type Got = (Instant, ExportTraceServiceRequest, String);
 
 #[derive(Clone, Copy)]
 enum Says {
@@ -147,34 +180,43 @@ impl Receiver {
         Self { says: Arc::new(Mutex::new(says.into())), ..Self::default() }
     }
 
-    fn next(&self, request: ExportTraceServiceRequest) -> Says {
-        self.got.lock().unwrap().push((Instant::now(), request));
+    fn next(&self, request: ExportTraceServiceRequest, encoding: &str) -> Says {
+        self.got.lock().unwrap().push((Instant::now(), request, encoding.to_owned()));
         self.says.lock().unwrap().pop_front().unwrap()
     }
 
     async fn serve(&self, protocol: Protocol) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let endpoint = Self::endpoint(protocol, listener.local_addr().unwrap());
+        self.serve_on(protocol, listener);
+        endpoint
+    }
+
+    fn endpoint(protocol: Protocol, address: SocketAddr) -> String {
+        let path = if protocol == Protocol::Http { "/v1/traces" } else { "" };
+        format!("http://{address}{path}")
+    }
+
+    fn serve_on(&self, protocol: Protocol, listener: TcpListener) {
         match protocol {
             Protocol::Grpc => {
                 let service = TraceServiceServer::new(self.clone())
                     .accept_compressed(CompressionEncoding::Gzip);
                 let serving = tonic::transport::Server::builder().add_service(service);
                 tokio::spawn(serving.serve_with_incoming(TcpListenerStream::new(listener)));
-                format!("http://{address}")
             }
             Protocol::Http => {
                 let router = Router::new().route("/v1/traces", post(over_http));
                 let router = router.with_state(self.clone());
                 tokio::spawn(async move { axum::serve(listener, router).await });
-                format!("http://{address}/v1/traces")
             }
         }
     }
 }
 
 fn answer(rejected_spans: i64) -> ExportTraceServiceResponse {
-    let why = ExportTracePartialSuccess { rejected_spans, error_message: "too old".to_owned() };
+    let why =
+        ExportTracePartialSuccess { rejected_spans, error_message: format!("{TOKEN} is too old") };
     ExportTraceServiceResponse { partial_success: Some(why).filter(|it| it.rejected_spans > 0) }
 }
 
@@ -184,9 +226,11 @@ impl TraceService for Receiver {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        match self.next(request.into_inner()) {
+        let encoding = request.metadata().get("grpc-encoding").map(|it| it.to_str().unwrap());
+        let encoding = encoding.unwrap_or("identity").to_owned();
+        match self.next(request.into_inner(), &encoding) {
             Says::Takes(rejected) => Ok(Response::new(answer(rejected))),
-            Says::Never => Err(Status::invalid_argument("no such thing")),
+            Says::Never => Err(Status::unauthenticated(format!("no Bearer {TOKEN} is known"))),
             Says::Later(None) => Err(Status::unavailable("busy")),
             Says::Later(Some(seconds)) => {
                 let delay = Some(Duration::from_secs(seconds));
@@ -204,18 +248,19 @@ async fn over_http(
 ) -> (StatusCode, HeaderMap, Vec<u8>) {
     assert_eq!(headers["content-type"], "application/x-protobuf");
     let mut message = Vec::new();
-    match headers.get("content-encoding") {
-        Some(encoding) => {
-            assert_eq!(encoding, "gzip");
-            GzDecoder::new(&body[..]).read_to_end(&mut message).unwrap();
-        }
-        None => message.extend_from_slice(&body),
+    let encoding = headers.get("content-encoding").map_or("identity", |it| it.to_str().unwrap());
+    match encoding {
+        "gzip" => drop(GzDecoder::new(&body[..]).read_to_end(&mut message).unwrap()),
+        _ => message.extend_from_slice(&body),
     }
     let request = ExportTraceServiceRequest::decode(&message[..]).unwrap();
     let mut told = HeaderMap::new();
-    match receiver.next(request) {
+    match receiver.next(request, encoding) {
         Says::Takes(rejected) => (StatusCode::OK, told, answer(rejected).encode_to_vec()),
-        Says::Never => (StatusCode::BAD_REQUEST, told, Vec::new()),
+        Says::Never => {
+            let text = format!("no Bearer {TOKEN} is known");
+            (StatusCode::UNAUTHORIZED, told, text.into_bytes())
+        }
         Says::Later(seconds) => {
             if let Some(seconds) = seconds {
                 told.insert("retry-after", seconds.into());
@@ -228,7 +273,11 @@ async fn over_http(
 /// Sends five spans to a receiver that says this.
 async fn send_to(receiver: &Receiver, protocol: Protocol, gzip: bool) -> (u64, String) {
     let endpoint = receiver.serve(protocol).await;
-    let headers = Headers::default();
+    send_over(protocol, gzip, endpoint).await
+}
+
+async fn send_over(protocol: Protocol, gzip: bool, endpoint: String) -> (u64, String) {
+    let headers = Headers::parse(&format!("authorization=Bearer {TOKEN}")).unwrap();
     let to = Destination { protocol, endpoint, gzip, timeout: 10 * SECOND, headers };
     match protocol {
         Protocol::Grpc => send(Grpc::new(&to).unwrap()).await,
@@ -252,11 +301,13 @@ async fn both_protocols_read_what_collectors_answer() {
         let receiver = Receiver::saying(says);
         let (lost, log) = send_to(&receiver, protocol, gzip).await;
         assert_eq!(lost, 2, "{protocol:?}: {log}");
-        assert!(log.contains("the collector rejected them: too old"), "{protocol:?}: {log}");
+        assert!(log.contains("the collector rejected spans"), "{protocol:?}: {log}");
+        assert!(log.contains(r#""fault":"*** is too old""#), "{protocol:?}: {log}");
         let got = receiver.got.lock().unwrap();
         let [first, second, third] = &got[..] else { panic!("{protocol:?}: {}", got.len()) };
-        assert!(second.0 - first.0 < SECOND && third.0 - second.0 >= SECOND, "{protocol:?}");
+        assert!(third.0 - second.0 >= SECOND, "{protocol:?}");
         assert!(first.1 == second.1 && second.1 == third.1, "{protocol:?}");
+        assert_eq!(third.2, if gzip { "gzip" } else { "identity" }, "{protocol:?}");
         let [of_resource] = &third.1.resource_spans[..] else { panic!("{third:?}") };
         assert_eq!(of_resource.scope_spans[0].spans.len(), 5, "{protocol:?}");
     }
@@ -269,5 +320,26 @@ async fn neither_protocol_sends_again_what_will_not_be_taken() {
         let (lost, log) = send_to(&receiver, protocol, false).await;
         assert_eq!((lost, receiver.got.lock().unwrap().len()), (5, 1), "{protocol:?}: {log}");
         assert!(log.contains("spans could not be sent"), "{protocol:?}: {log}");
+        assert!(log.contains("answered ") && !log.contains(TOKEN), "{protocol:?}: {log}");
+    }
+}
+
+/// Reads what it is sent, and goes away; then it is there again.
+#[tokio::test]
+async fn a_batch_whose_connection_is_lost_goes_over_the_next_one() {
+    for protocol in [Protocol::Grpc, Protocol::Http] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let receiver = Receiver::saying([Says::Takes(0)]);
+        let goes_away = async {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut seen = [0; 1024];
+            assert!(socket.read(&mut seen).await.unwrap() > 0, "it asks");
+            drop(socket);
+            receiver.serve_on(protocol, listener);
+        };
+        let endpoint = Receiver::endpoint(protocol, address);
+        let ((lost, log), ()) = tokio::join!(send_over(protocol, false, endpoint), goes_away);
+        assert_eq!((lost, receiver.got.lock().unwrap().len()), (0, 1), "{protocol:?}: {log}");
     }
 }
