@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use opentelemetry::Context;
-use tracing_appender::non_blocking::NonBlocking;
 
 use self::line::Line;
+use super::lines::Queue;
 use super::trace::{current_request_id, current_trace_id};
 use super::{Asked, Came, PolicyNote};
 use crate::clock::Clock;
@@ -60,7 +60,7 @@ impl Promised {
 /// Where lines go.
 pub enum Target {
     /// To a thread that writes them, so that a reader that hangs holds up no payment.
-    Queue(NonBlocking),
+    Queue(Queue),
     /// Written at once, for commands that end soon.
     Direct(std::sync::Mutex<Box<dyn Write + Send>>),
     /// To the standard error of such a command, which is told once that nobody else keeps them.
@@ -406,7 +406,11 @@ impl Inner {
         }
         text.push(b'\n');
         let written = match &self.target {
-            Target::Queue(queue) => queue.clone().write_all(&text),
+            Target::Queue(queue) => {
+                // It takes every line, or counts it.
+                queue.put(&text);
+                Ok(())
+            }
             Target::Direct(file) => {
                 let mut file = file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 file.write_all(&text).and_then(|()| file.flush())

@@ -54,9 +54,10 @@ pub fn start_queued(default: &str) -> Result<Lines, String> {
         let _ = lines.with_target(false).try_init();
         return Ok(queues);
     }
-    let stderr = unbuffered(io::stderr())
+    let queue = unbuffered(io::stderr())
+        .and_then(|stderr| queues.log(stderr))
         .map_err(|fault| format!("standard error cannot be written: {fault}"))?;
-    let lines = fmt().with_env_filter(filter).with_writer(queues.log(stderr));
+    let lines = fmt().with_env_filter(filter).with_writer(queue);
     let _ = lines.json().flatten_event(true).with_current_span(false).try_init();
     Ok(queues)
 }

@@ -52,14 +52,11 @@ impl AuditTarget {
     ) -> Result<Audit, String> {
         let target = match self {
             Self::Off => return Ok(Audit::off()),
-            Self::Stdout => {
-                lines.audit(unbuffered(io::stdout()).map_err(|fault| unwritable(&fault))?)
-            }
-            Self::Stderr => {
-                lines.audit(unbuffered(io::stderr()).map_err(|fault| unwritable(&fault))?)
-            }
-            Self::File(path) => lines.audit(open_file(path)?),
+            Self::Stdout => unbuffered(io::stdout()).map_err(|fault| unwritable(&fault))?,
+            Self::Stderr => unbuffered(io::stderr()).map_err(|fault| unwritable(&fault))?,
+            Self::File(path) => open_file(path)?,
         };
+        let target = lines.audit(target).map_err(|fault| unwritable(&fault))?;
         Ok(Audit::new(Target::Queue(target), clock, account, environment))
     }
 
