@@ -93,6 +93,27 @@ def test_promtool_can_read_every_query(tmp_path):
     assert f"{len(recorded)} rules found" in said(run)
 
 
+def test_what_is_open_adds_up_over_accounts_and_the_oldest_of_all_is_shown(tmp_path):
+    counts = ("zentra_sidecar_payments_unknown", "zentra_sidecar_payments_open", "zentra_sidecar_payments_conflict")
+    age = "zentra_sidecar_payments_unknown_oldest_age_seconds"
+    # Two accounts' sidecars; of each account only the reconciler that leads shows these.
+    values = {name: (2, 3) for name in counts} | {age: (20, 30)}
+    series = [
+        {"series": f'{name}{{job="{job}",instance="a"}}', "values": str(value)}
+        for name, both in values.items() for job, value in zip(("shop", "club"), both)
+    ]
+    wanted = {name: 5 for name in counts} | {age: 30}
+    tests = [
+        {"expr": query, "eval_time": "0", "exp_samples": [{"labels": "{}", "value": wanted[metric]}]}
+        for _, query in queries() for metric, _ in selectors(query) if metric in wanted
+    ]
+    assert len(tests) >= len(wanted)
+    file = tmp_path / "sums.yaml"
+    file.write_text(yaml.safe_dump({"tests": [{"interval": "30s", "input_series": series, "promql_expr_test": tests}]}))
+    run = promtool("test", "rules", str(file))
+    assert run.returncode == 0, said(run)
+
+
 @pytest.mark.parametrize("panel", panels(), ids=lambda panel: panel["title"])
 def test_every_panel_shows_something_and_names_it(watched, panel):
     for target in panel["targets"]:
