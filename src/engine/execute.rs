@@ -10,19 +10,19 @@ use super::attempts::Session;
 use super::payment::Payment;
 use super::progress::Progress;
 use super::steps::repeated;
+use super::untold::Untold;
 use super::{Engine, Executed, Terms};
 use crate::admission::Admitted;
-use crate::domain::{Caller, Reference};
+use crate::domain::Caller;
 use crate::error::{Error, MoneyMoved, Reason};
 use crate::failpoint::{Point, reach};
 use crate::idempotency::{
-    Claim, ClaimAnswer, Fence, Fingerprint, KeyDigest, OwnerId, Release, Scope, Stamped, Subject,
-    Waiter, Work,
+    Claim, ClaimAnswer, Fence, Fingerprint, KeyDigest, OwnerId, Record, Release, Scope, Stamped,
+    Subject, Waiter, Work,
 };
 use crate::mutants::{self, Mutant};
-use crate::telemetry::audit::{Decision, Promised};
-use crate::telemetry::trace::{current_trace_id, current_traceparent, link_current};
-use crate::telemetry::{Asked, Telemetry};
+use crate::telemetry::audit::Promised;
+use crate::telemetry::trace::{current_traceparent, link_current};
 
 impl Engine {
     /// Makes the payment, or finds what became of it.
@@ -50,87 +50,24 @@ impl Engine {
         let progress = Progress::of(admitted);
         let asked = payment.asked();
         let call = PaymentCall::new(self, caller, answer_by, payment, terms, progress.clone());
-        let engine = self.clone();
+        let telemetry = self.telemetry().clone();
+        let digest = call.subject.digest;
+        let untold = Untold::new(telemetry, caller.clone(), digest, asked, progress.clone());
+        // It takes the caller's trace along, and outlives the caller.
+        let context = untold.context();
         let work = async move {
-            let (caller, digest) = (call.subject.caller.clone(), call.subject.digest);
-            let began = call.progress.clone();
-            let mut untold =
-                Untold { engine: &engine, caller: &caller, digest, asked: &asked, is_told: false };
             let result = call.run().await;
-            let result = result.map_err(|error| (decided(&began, &error), error));
-            untold.is_told = true;
-            tell::<P>(engine.telemetry(), &caller, digest, &asked, &result);
-            result.map_err(|(_, error)| error)
+            untold.tell::<P>(&result);
+            result
         };
         // The work's, at its end.
         Promised::promise();
-        // It takes the caller's trace along, and outlives the caller.
-        let task = self.shared.work.spawn(work.with_current_context());
+        let task = self.shared.work.spawn(work.with_context(context));
         match timeout_at(answer_by, task).await {
             Ok(Ok(result)) => result.map_err(|error| named(error).audited()),
-            Ok(Err(_)) => Err(named(unknown(true, BROKEN_OFF)).audited()),
+            Ok(Err(_)) => Err(named(progress.broken_off().0).audited()),
             // The work goes on, and tells the audit log what it came to.
             Err(_) => Err(named(progress.late()).audited()),
-        }
-    }
-}
-
-const BROKEN_OFF: &str = "the work on the payment ended abnormally";
-
-/// Work on a payment that nobody has been told the end of. Dropped so, as where it breaks off or the
-/// process ends first, it has its line of the audit log all the same.
-struct Untold<'a> {
-    engine: &'a Engine,
-    caller: &'a Caller,
-    digest: KeyDigest,
-    asked: &'a Asked,
-    is_told: bool,
-}
-
-impl Drop for Untold<'_> {
-    fn drop(&mut self) {
-        if self.is_told {
-            return;
-        }
-        // It may have been sent.
-        let error = unknown(true, BROKEN_OFF);
-        let audit = self.engine.telemetry().audit();
-        let digest = self.digest.to_string();
-        audit.payment(self.caller, &digest, self.asked, Err((&error, Decision::Allowed)));
-    }
-}
-
-/// Whether a payment that came to this error was let through. It was where its work began, and where
-/// its record says what is told, or that another call is at it.
-fn decided(progress: &Progress, error: &Error) -> Decision {
-    match error.reason() {
-        _ if progress.is_at_zentra() => Decision::Allowed,
-        Reason::OutcomeConflict
-        | Reason::OutcomeSettled
-        | Reason::OutcomeUnknown
-        | Reason::IdempotencyInProgress => Decision::Allowed,
-        _ => Decision::Refused,
-    }
-}
-
-/// Tells operators what the work on a payment came to, whatever has become of the caller.
-fn tell<P: Payment>(
-    telemetry: &Telemetry,
-    caller: &Caller,
-    digest: KeyDigest,
-    asked: &Asked,
-    result: &Result<Executed<P::Value>, (Decision, Error)>,
-) {
-    let (audit, digest_text) = (telemetry.audit(), digest.to_string());
-    match result {
-        Ok(done) => {
-            let came = P::came(&done.value);
-            telemetry.measures().payment(asked.operation, came.status, done.execution.path);
-            audit.payment(caller, &digest_text, asked, Ok((&came, &done.execution)));
-        }
-        Err((decision, error)) => {
-            alert(error, digest, asked.reference.as_ref());
-            audit.payment(caller, &digest_text, asked, Err((error, *decision)));
         }
     }
 }
@@ -148,16 +85,6 @@ fn nothing_begun(has_waited: bool) -> Error {
         // No other call has been seen: it is the store that has not served this one.
         false => Error::new(Reason::IdempotencyStoreUnavailable)
             .operator_text("the claim's answer was lost, and its repeat began nothing"),
-    }
-}
-
-/// What only an operator can end is told to one, whatever has become of the caller.
-fn alert(error: &Error, digest: KeyDigest, reference: Option<&Reference>) {
-    if matches!(error.reason(), Reason::OutcomeConflict | Reason::OutcomeUnresolved) {
-        let (reason, detail) = (error.reason().as_str(), error.for_operator());
-        let reference = reference.map(Reference::as_str);
-        let trace_id = current_trace_id();
-        tracing::error!(reason, reference, %digest, trace_id, detail, "a payment needs an operator");
     }
 }
 
@@ -241,10 +168,15 @@ impl<P: Payment> PaymentCall<P> {
                         age: Duration::from_millis(now_ms.saturating_sub(first_sent_ms)),
                         posts: 0,
                     };
-                    return self.session(held(epoch), first_sent_ms).run(start).await;
+                    let subject = self.subject.clone();
+                    return self.session(held(epoch), first_sent_ms, subject).run(start).await;
                 }
                 ClaimAnswer::Recover { epoch, record, is_stopped, .. } => {
-                    link_current(&record.subject.trace_context, "recovery");
+                    // Not its own, of which a lost answer has told nothing.
+                    if epoch > 1 {
+                        link_current(&record.subject.trace_context, "recovery");
+                        self.was_begun(&record);
+                    }
                     // It has the payment, and may not be refused any more.
                     if self.progress.admitted().works().is_err() {
                         let place = self.progress.admitted().works_when_it_can();
@@ -259,7 +191,9 @@ impl<P: Payment> PaymentCall<P> {
                         age: Duration::from_millis(now_ms.saturating_sub(record.first_sent_ms)),
                         posts: record.posts,
                     };
-                    return self.session(held(epoch), record.first_sent_ms).run(start).await;
+                    // As it was begun: a store that has lost the record gets it back so.
+                    let Record { subject, first_sent_ms, .. } = *record;
+                    return self.session(held(epoch), first_sent_ms, subject).run(start).await;
                 }
                 ClaimAnswer::Busy { lease_left_ms } => {
                     if !has_waited {
@@ -278,11 +212,18 @@ impl<P: Payment> PaymentCall<P> {
         }
     }
 
+    /// The payment was begun by the call that its record keeps, which need not have been this one.
+    pub(super) fn was_begun(&self, record: &Record) {
+        let kept = record.subject.command.as_deref();
+        self.progress.was_begun(kept.map(P::beginning).unwrap_or_default());
+    }
+
     /// The answers that need no work.
     fn told(&self, answer: ClaimAnswer) -> Result<Executed<P::Value>, Error> {
         match answer {
             ClaimAnswer::Replay { record } => {
                 link_current(&record.subject.trace_context, "replay");
+                self.was_begun(&record);
                 self.engine.shared.replay(&self.payment, &record)
             }
             ClaimAnswer::KeyReused { record } => Err(key_reused(&record)),
@@ -302,7 +243,10 @@ impl<P: Payment> PaymentCall<P> {
             ClaimAnswer::Full { full, look_ups_first } => {
                 Err(limit_full(&full).money_moved(unless_lost(look_ups_first)))
             }
-            ClaimAnswer::Conflict { .. } => Err(Error::new(Reason::OutcomeConflict)),
+            ClaimAnswer::Conflict { record } => {
+                self.was_begun(&record);
+                Err(Error::new(Reason::OutcomeConflict))
+            }
             ClaimAnswer::TooNew { version } => Err(Error::new(Reason::RecordTooNew)
                 .operator_text(format!("the record's format is {version}"))),
             ClaimAnswer::FingerprintKeyUnknown => {
@@ -350,13 +294,13 @@ impl<P: Payment> PaymentCall<P> {
         result.map_err(|fault| store_failed(&fault))
     }
 
-    fn session(&self, (fence, claimed_at): (Fence, Instant), first_sent_ms: u64) -> Session<'_, P> {
-        let work = Work {
-            subject: self.subject.clone(),
-            fingerprints: self.fingerprints.clone(),
-            fence,
-            first_sent_ms,
-        };
+    fn session(
+        &self,
+        (fence, claimed_at): (Fence, Instant),
+        first_sent_ms: u64,
+        subject: Subject,
+    ) -> Session<'_, P> {
+        let work = Work { subject, fingerprints: self.fingerprints.clone(), fence, first_sent_ms };
         Session::new(self, work, claimed_at)
     }
 

@@ -16,6 +16,7 @@ mod payment;
 mod progress;
 mod steps;
 mod terms;
+mod untold;
 
 use std::ops::Deref;
 use std::sync::Arc;

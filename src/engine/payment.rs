@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::domain::{Currency, FailureCode, IdempotencyKey, Operation, Reference};
 use crate::idempotency::Outcome;
-use crate::telemetry::{Asked, Came};
+use crate::telemetry::{Asked, Beginning, Came};
 use crate::zentra::{Attempt, Reply, Trouble, Zentra};
 
 /// What a look-up brought.
@@ -50,6 +50,9 @@ pub trait Payment: Send + Sync + 'static {
     /// The command as the record keeps it, so that anybody can look the payment up; none where it
     /// holds card data.
     fn kept(&self) -> Option<Bytes>;
+
+    /// How a payment was begun, from what [`Payment::kept`] gave the call that began it.
+    fn beginning(kept: &[u8]) -> Beginning;
 
     /// One POST.
     fn send(

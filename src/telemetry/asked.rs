@@ -66,6 +66,15 @@ impl PolicyNote {
     }
 }
 
+/// How a payment was begun that a later call is told of, as its record keeps it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beginning {
+    /// The person or job behind the call that began it; none where nobody was named.
+    pub actor: Option<Actor>,
+    /// What the policy decided of that call; none where there was no policy.
+    pub policy: Option<PolicyNote>,
+}
+
 /// What a write came to.
 #[derive(Clone, Debug)]
 pub struct Came {

@@ -15,7 +15,7 @@ use opentelemetry::Context;
 use self::line::Line;
 use super::lines::Queue;
 use super::trace::{current_request_id, current_trace_id};
-use super::{Asked, Came, PolicyNote};
+use super::{Asked, Beginning, Came, PolicyNote};
 use crate::clock::Clock;
 use crate::domain::{Account, Caller, Currency, Environment, Execution, Money, Operation};
 use crate::error::{Error, MoneyMoved, Reason};
@@ -196,13 +196,16 @@ impl Audit {
         Self(Some(Arc::new(Inner { target, clock, account, environment, lines })))
     }
 
-    /// A call's work on a payment ended, whatever its caller has heard by then.
+    /// A call's work on a payment ended, whatever its caller has heard by then. `begun` is of a
+    /// payment that an earlier call had begun. A decision is none where the work broke off before
+    /// there was one.
     pub fn payment(
         &self,
         caller: &Caller,
         digest: &str,
         asked: &Asked,
-        result: Result<(&Came, &Execution), (&Error, Decision)>,
+        begun: Option<&Beginning>,
+        result: Result<(&Came, &Execution), (&Error, Option<Decision>)>,
     ) {
         let Some(inner) = &self.0 else { return };
         let mut line = Line {
@@ -210,6 +213,9 @@ impl Audit {
             decision: Some(Decision::Allowed.as_str()),
             ..inner.asked("payment", caller, asked)
         };
+        if let Some(beginning) = begun {
+            line.begun(beginning);
+        }
         match result {
             Ok((came, execution)) => {
                 line.outcome = Some(came.status);
@@ -232,7 +238,7 @@ impl Audit {
         let Some(inner) = &self.0 else { return };
         let mut line = inner.asked("payment", caller, asked);
         let decision = if error.was_sent() { Decision::Allowed } else { Decision::Refused };
-        failed(&mut line, error, decision);
+        failed(&mut line, error, Some(decision));
         inner.write(&line);
     }
 
@@ -319,8 +325,8 @@ fn acted<'a>(act: OperatorAct<'a>, line: Line<'a>) -> Line<'a> {
     }
 }
 
-fn failed<'a>(line: &mut Line<'a>, error: &'a Error, decision: Decision) {
-    line.decision = Some(decision.as_str());
+fn failed<'a>(line: &mut Line<'a>, error: &'a Error, decision: Option<Decision>) {
+    line.decision = decision.map(Decision::as_str);
     line.reason = Some(error.reason().as_str());
     // What refused is not always a rule of the policy.
     let refused_by = error.policy().and_then(|it| it.rule_id.as_deref());

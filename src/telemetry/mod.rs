@@ -31,7 +31,7 @@ use opentelemetry::metrics::{Meter, MeterProvider as _};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::metrics::reader::MetricReader;
 
-pub use asked::{Asked, Came, PolicyNote};
+pub use asked::{Asked, Beginning, Came, PolicyNote};
 pub use measure::{Measures, Pending};
 pub use target::AuditTarget;
 

@@ -7,9 +7,11 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio::process::Command;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::Request;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
@@ -17,7 +19,7 @@ use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use zentra_sidecar::app::End;
-use zentra_sidecar::grpc::proto::{ChargeStatus, ListTokensRequest};
+use zentra_sidecar::grpc::proto::{ChargeRequest, ChargeStatus, ListTokensRequest};
 use zentra_sidecar::simulator::{self, Options};
 
 use crate::support::process::Serving;
@@ -210,30 +212,66 @@ async fn connections_are_told_goodbye_when_the_end_begins() {
     assert_eq!(serving.end().await.0.code(), Some(0));
 }
 
-/// What the audit log says of the one payment of a process that has ended: reason, whether money
-/// moved, whether anything was sent.
-fn accounted(audit: &std::path::Path) -> Value {
-    let text = std::fs::read_to_string(audit).unwrap();
-    let lines: Vec<Value> = text.lines().map(|it| serde_json::from_str(it).unwrap()).collect();
-    let [line] = &lines[..] else { panic!("one line: {text}") };
-    assert_eq!((&line["audit"], &line["reference"]), (&json!("payment"), &json!("order-1")));
-    json!([line["reason"], line["money_moved"], line["sent"]])
+/// The trace of the callers whose payments are cut off.
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
+/// A charge in that trace.
+fn traced_charge() -> Request<ChargeRequest> {
+    let mut request = Request::new(requests::charge("order-1"));
+    let parent = format!("00-{TRACE}-b7ad6b7169203331-01");
+    request.metadata_mut().insert("traceparent", parent.parse().unwrap());
+    request
+}
+
+/// A folder for the audit log of a process that is cut off, with a policy.
+struct Books(tempfile::TempDir);
+
+impl Books {
+    fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let rules = "@id(\"the-shop\")\npermit(principal, action, resource);\n";
+        std::fs::create_dir(folder.path().join("policy")).unwrap();
+        std::fs::write(folder.path().join("policy/rules.cedar"), rules).unwrap();
+        Self(folder)
+    }
+
+    /// `serve` with a policy and this audit log.
+    fn command(&self, zentra: &Stub, flags: &[&str]) -> Command {
+        let path = |name: &str| self.0.path().join(name).display().to_string();
+        let mut command = Serving::command(&zentra.url, flags);
+        command.arg(format!("--policy={}", path("policy")));
+        command.arg(format!("--audit-log={}", path("audit.jsonl")));
+        command
+    }
+
+    /// What it says of the one payment of a process that has ended: what was decided under which rule,
+    /// the reason, whether money moved, whether anything was sent, and how often.
+    fn accounted(&self) -> Value {
+        let text = std::fs::read_to_string(self.0.path().join("audit.jsonl")).unwrap();
+        let lines: Vec<Value> = text.lines().map(|it| serde_json::from_str(it).unwrap()).collect();
+        let [line] = &lines[..] else { panic!("one line: {text}") };
+        assert_eq!((&line["audit"], &line["reference"]), (&json!("payment"), &json!("order-1")));
+        for (name, length) in [("policy_hash", 64), ("request_id", 32)] {
+            assert_eq!(line[name].as_str().map(str::len), Some(length), "{name}: {line:#}");
+        }
+        assert_eq!(line["trace_id"], json!(TRACE));
+        assert_eq!((&line["policy"], &line["rule_id"]), (&json!("permitted"), &json!("the-shop")));
+        json!(["decision", "reason", "money_moved", "sent", "attempts"].map(|it| &line[it]))
+    }
 }
 
 /// Nobody has been answered, and money may have moved.
 #[tokio::test]
 async fn a_second_signal_ends_at_once_and_what_it_cuts_off_is_on_record() {
     let (zentra, mut arrivals, _answer) = slow_zentra().await;
-    let folder = tempfile::tempdir().unwrap();
-    let audit = folder.path().join("audit.jsonl");
-    let target = format!("--audit-log={}", audit.display());
-    let mut command = Serving::command(&zentra.url, &[&target]);
+    let books = Books::open();
+    let mut command = books.command(&zentra, &[]);
     // Nobody is there; what waits for it is lost.
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1");
     command.env("OTEL_BSP_SCHEDULE_DELAY", "600000");
     let mut serving = Serving::of(command).await;
     let mut client = serving.client().await;
-    let call = tokio::spawn(async move { client.charge(requests::charge("order-1")).await });
+    let call = tokio::spawn(async move { client.charge(traced_charge()).await });
     soon(arrivals.recv()).await.unwrap();
     serving.signal("TERM").await;
     serving.logged("draining").await;
@@ -242,7 +280,7 @@ async fn a_second_signal_ends_at_once_and_what_it_cuts_off_is_on_record() {
     assert_eq!(status.code(), Some(1));
     assert!(log.contains("ended at once by a second signal"), "{log}");
     assert!(soon(call).await.unwrap().is_err());
-    assert_eq!(accounted(&audit), json!(["OUTCOME_UNKNOWN", "unknown", true]));
+    assert_eq!(books.accounted(), json!(["allowed", "OUTCOME_UNKNOWN", "unknown", true, 1]));
     assert_eq!(
         log.matches("the last metrics were left when the process ended").count(),
         1,
@@ -250,26 +288,46 @@ async fn a_second_signal_ends_at_once_and_what_it_cuts_off_is_on_record() {
     );
     let left = log.lines().find(|line| line.contains("spans were left when the process ended"));
     let left: Value = serde_json::from_str(left.unwrap_or_else(|| panic!("{log}"))).unwrap();
-    // The call's own, and those of the look-up and of the POST that was cut off.
-    assert_eq!(left["spans"], 3, "{log}");
+    // The call's own, and those of the policy, the look-up and the POST that was cut off.
+    assert_eq!(left["spans"], 4, "{log}");
 }
 
 #[tokio::test]
 async fn the_time_to_drain_is_bounded_and_what_was_cut_off_is_told() {
     let (zentra, mut arrivals, _answer) = slow_zentra().await;
-    let folder = tempfile::tempdir().unwrap();
-    let audit = folder.path().join("audit.jsonl");
-    let target = format!("--audit-log={}", audit.display());
-    let serving = Serving::start(&zentra.url, &["--drain-seconds=0", &target]).await;
+    let books = Books::open();
+    let serving = Serving::of(books.command(&zentra, &["--drain-seconds=0"])).await;
     let mut client = serving.client().await;
-    let call = tokio::spawn(async move { client.charge(requests::charge("order-1")).await });
+    let call = tokio::spawn(async move { client.charge(traced_charge()).await });
     soon(arrivals.recv()).await.unwrap();
     serving.signal("TERM").await;
     let (status, log) = serving.end().await;
     assert_eq!(status.code(), Some(1));
     assert!(log.contains("calls under way were cut off"), "{log}");
     assert!(soon(call).await.unwrap().is_err());
-    assert_eq!(accounted(&audit), json!(["OUTCOME_UNKNOWN", "unknown", true]));
+    assert_eq!(books.accounted(), json!(["allowed", "OUTCOME_UNKNOWN", "unknown", true, 1]));
+}
+
+/// A process whose memory is new looks first; where that is cut off, its record says that nothing was
+/// sent for it.
+#[tokio::test]
+async fn what_is_cut_off_before_its_first_post_is_told_as_not_sent() {
+    let (arrived, mut arrivals) = mpsc::unbounded_channel();
+    let zentra = Stub::slowly(move |_| {
+        arrived.send(()).unwrap();
+        std::future::pending()
+    })
+    .await;
+    let books = Books::open();
+    let serving = Serving::of(books.command(&zentra, &["--drain-seconds=0"])).await;
+    let mut client = serving.client().await;
+    let call = tokio::spawn(async move { client.charge(traced_charge()).await });
+    soon(arrivals.recv()).await.unwrap();
+    serving.signal("TERM").await;
+    assert_eq!(serving.end().await.0.code(), Some(1));
+    assert!(soon(call).await.unwrap().is_err());
+    assert_eq!(posts(&zentra), 0);
+    assert_eq!(books.accounted(), json!(["allowed", "OUTCOME_UNKNOWN", "unknown", false, 0]));
 }
 
 /// Kubernetes kills what is not over by then, and with it the last spans and metrics.

@@ -13,7 +13,7 @@ use crate::domain::{
     PaymentTokenId, Reason, Reference, Refund, RefundCommand, TokenizeCommand,
 };
 use crate::policy::Verdict;
-use crate::telemetry::{Asked, PolicyNote};
+use crate::telemetry::{Asked, Beginning, PolicyNote};
 
 /// The version of all forms here.
 const VERSION: u8 = 1;
@@ -111,19 +111,30 @@ impl KeptCommand {
         })
     }
 
+    /// How the payment was begun; nothing of it where a newer release wrote the record.
+    pub(super) fn beginning(bytes: &[u8]) -> Beginning {
+        let Some(kept) = Self::read(bytes) else { return Beginning::default() };
+        Beginning { actor: kept.actor(), policy: kept.policy() }
+    }
+
+    /// Who was behind it.
+    fn actor(&self) -> Option<Actor> {
+        let (Self::Charge(KeptCharge { actor, .. }) | Self::Refund(KeptRefund { actor, .. })) =
+            self;
+        actor.as_deref().and_then(|it| Actor::new(it).ok())
+    }
+
     /// What was asked, as operators read it.
     pub(super) fn asked(&self, operation: Operation) -> Asked {
-        let nothing = Asked::nothing(operation);
+        let nothing = Asked { actor: self.actor(), ..Asked::nothing(operation) };
         match self {
             Self::Charge(kept) => Asked {
-                actor: kept.actor.as_deref().and_then(|it| Actor::new(it).ok()),
                 customer_id: CustomerId::new(&kept.customer_id).ok(),
                 payment_token_id: PaymentTokenId::new(&kept.payment_token_id).ok(),
                 amount: money(Some(kept.amount_minor), Some(&kept.currency)),
                 ..nothing
             },
             Self::Refund(kept) => Asked {
-                actor: kept.actor.as_deref().and_then(|it| Actor::new(it).ok()),
                 charge_reference: Reference::new(&kept.charge_reference).ok(),
                 amount: money(kept.amount_minor, kept.currency.as_deref()),
                 reason: kept.reason.as_deref().and_then(|it| Reason::new(it).ok()),

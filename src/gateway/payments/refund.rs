@@ -11,7 +11,7 @@ use crate::domain::{
 };
 use crate::engine::{Found, Payment};
 use crate::idempotency::{Class, Outcome};
-use crate::telemetry::{Asked, Came};
+use crate::telemetry::{Asked, Beginning, Came};
 use crate::zentra::{Attempt, Reply, Trouble, TroubleKind, Zentra};
 
 impl Payment for RefundCommand {
@@ -52,6 +52,10 @@ impl Payment for RefundCommand {
 
     fn kept(&self) -> Option<Bytes> {
         Some(kept_bytes(&KeptCommand::Refund(self.into()).with_background(self.actor.as_ref())))
+    }
+
+    fn beginning(kept: &[u8]) -> Beginning {
+        KeptCommand::beginning(kept)
     }
 
     async fn send(&self, zentra: &Zentra, attempt: Attempt<'_>) -> Result<Reply<Refund>, Trouble> {

@@ -11,7 +11,7 @@ use crate::domain::{
 };
 use crate::engine::{Found, Payment};
 use crate::idempotency::{Class, Outcome};
-use crate::telemetry::{Asked, Came};
+use crate::telemetry::{Asked, Beginning, Came};
 use crate::zentra::{Attempt, Reply, Trouble, Zentra};
 
 impl Payment for TokenizeCommand {
@@ -54,6 +54,10 @@ impl Payment for TokenizeCommand {
 
     fn kept(&self) -> Option<Bytes> {
         None
+    }
+
+    fn beginning(_: &[u8]) -> Beginning {
+        Beginning::default()
     }
 
     async fn send(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::domain::Money;
-use crate::telemetry::PolicyNote;
+use crate::telemetry::{Beginning, PolicyNote};
 
 /// All fields that there are, in their order; docs/LOGGING.md says what they are.
 #[derive(Default, Serialize)]
@@ -44,6 +44,16 @@ pub(super) struct Line<'a> {
     pub(super) rule_id: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) policy_hash: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) begun_earlier: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) begun_actor: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) begun_policy: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) begun_rule_id: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) begun_policy_hash: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) limit: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,12 +102,22 @@ pub(super) struct Line<'a> {
     pub(super) trace_id: String,
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
     /// With what the policy decided.
     pub(super) fn decided(&mut self, note: &PolicyNote) {
         self.policy = Some(note.verdict);
         self.rule_id = note.rule_id.clone();
         self.policy_hash = Some(note.policy_hash.clone());
+    }
+
+    /// With how the payment was begun, by an earlier call.
+    pub(super) fn begun(&mut self, beginning: &'a Beginning) {
+        let policy = beginning.policy.as_ref();
+        self.begun_earlier = Some(true);
+        self.begun_actor = beginning.actor.as_ref().map(|it| it.as_str());
+        self.begun_policy = policy.map(|note| note.verdict);
+        self.begun_rule_id = policy.and_then(|note| note.rule_id.clone());
+        self.begun_policy_hash = policy.map(|note| note.policy_hash.clone());
     }
 
     /// With what has moved: of a refund of all that is left, nobody has asked for an amount.

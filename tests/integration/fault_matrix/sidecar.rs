@@ -215,7 +215,7 @@ impl Sidecar {
             amount: Some(money(order.amount_minor)),
             customer_id: order.customer.clone(),
             payment_token_id: order.token.clone().unwrap_or_else(|| self.token.clone()),
-            actor: String::new(),
+            actor: order.actor.clone(),
         });
         request.set_timeout(order.deadline);
         let answer = client.charge(request).await.map(tonic::Response::into_inner);

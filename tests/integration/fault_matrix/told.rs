@@ -17,6 +17,8 @@ pub(crate) struct Order {
     pub(crate) customer: String,
     /// Another card than the sidecar's.
     pub(crate) token: Option<String>,
+    /// Who is behind it; empty where nobody is named.
+    pub(crate) actor: String,
     pub(crate) deadline: Duration,
 }
 
@@ -28,6 +30,7 @@ pub(crate) fn order(reference: &str) -> Order {
         amount_minor: 1000,
         customer: CUSTOMER.to_owned(),
         token: None,
+        actor: String::new(),
         deadline: Duration::from_secs(20),
     }
 }
@@ -44,6 +47,10 @@ impl Order {
     /// On this card of this customer.
     pub(crate) fn on(self, customer: &str, token: &str) -> Self {
         Self { customer: customer.to_owned(), token: Some(token.to_owned()), ..self }
+    }
+
+    pub(crate) fn by(self, actor: &str) -> Self {
+        Self { actor: actor.to_owned(), ..self }
     }
 
     pub(crate) fn within_ms(self, deadline_ms: u64) -> Self {
