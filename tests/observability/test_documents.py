@@ -93,6 +93,9 @@ def test_one_grep_tells_who_refunded_an_order(watched):
         assert line["charge_reference"] in watched.references
         assert (line["caller"], line["actor"]) == ("local", "python tests")
         assert (line["decision"], line["money_moved"]) == ("allowed", "yes")
+        assert (line["policy"], line["rule_id"]) == ("permitted", "the-shop")
+        # The policy in force, as the metrics name it.
+        assert re.search(rf'policy_info{{[^}}]*hash="{line["policy_hash"]}"[^}}]*role="active"', watched.texts[0])
     assert len(refunds) == 2
     text = (watched.folder / "audit.jsonl").read_text()
     assert len(re.findall(rf'"operation":"refund".*"charge_reference":"{refunds[0]["charge_reference"]}"', text)) == 1

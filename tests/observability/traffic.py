@@ -184,7 +184,7 @@ class World(Fleet):
 
 def policies(folder: pathlib.Path) -> list[str]:
     """A policy that denies one amount, and one on trial beside it with a limit that has no room."""
-    rules = 'permit(principal, action, resource);'
+    rules = '@id("the-shop") permit(principal, action, resource);'
     denial = f'@id("odd") forbid(principal, action == Action::"Charge", resource) when {{ context.amount == {DENIED_AMOUNT} }};'
     flags = []
     for flag, text in (("policy", rules + denial), ("policy-candidate", rules)):

@@ -32,7 +32,11 @@ pub(super) fn line_of<'a>(lines: &'a [Value], reference: &str) -> &'a Value {
 
 #[tokio::test]
 async fn one_line_tells_who_refunded_what() {
-    let (_simulator, sidecar, lines) = rig(&[]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let rules = "@id(\"support-may-refund\")\npermit(principal, action, resource);\n";
+    std::fs::write(folder.path().join("rules.cedar"), rules).unwrap();
+    let flag = format!("--policy={}", folder.path().display());
+    let (_simulator, sidecar, lines) = rig(&[&flag]).await;
     let mut client = sidecar.client();
     let payment_token_id = token(&mut client, GOOD_CARD).await;
     let charge = requests::charge("order-1");
@@ -56,6 +60,8 @@ async fn one_line_tells_who_refunded_what() {
         ("currency", json!("NGN")),
         ("refund_reason", json!("it broke")),
         ("decision", json!("allowed")),
+        ("policy", json!("permitted")),
+        ("rule_id", json!("support-may-refund")),
         ("outcome", json!("SUCCEEDED")),
         ("money_moved", json!("yes")),
         ("path", json!("DIRECT")),
@@ -65,6 +71,7 @@ async fn one_line_tells_who_refunded_what() {
     ] {
         assert_eq!(line[field], value, "{field}: {line:#}");
     }
+    assert_eq!(line["policy_hash"].as_str().unwrap().len(), 64);
     assert_eq!(line["request_id"].as_str().unwrap().len(), 32);
     assert_eq!(line["trace_id"].as_str().unwrap().len(), 32);
     assert_eq!(line["key_digest"].as_str().unwrap().len(), 64);
