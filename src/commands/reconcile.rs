@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{Ended, failed, operator, say, serve};
+use super::{Ended, LastWords, failed, operator, say, serve};
 use crate::app;
 use crate::clock::SystemClock;
 use crate::config::{ServeArgs, Settings};
 use crate::reconciler::Reconciler;
 use crate::shutdown::Signals;
 use crate::telemetry::Telemetry;
+use crate::telemetry::lines::Lines;
 use crate::telemetry::start::{Exports, FLUSH};
 
 /// For how long, and where.
@@ -29,17 +30,24 @@ pub struct ReconcileArgs {
 /// Runs until a signal, or once.
 pub async fn run(args: ReconcileArgs) -> Ended {
     match args.once {
-        true => once(&args.serve).await.into(),
+        true => once(&args.serve).await,
         false => until_signalled(&args.serve).await,
     }
 }
 
-async fn once(args: &ServeArgs) -> ExitCode {
-    let (engine, settings) = match operator::engine(args).await {
+async fn once(args: &ServeArgs) -> Ended {
+    let (engine, settings, mut exports) = match operator::exporting(args) {
         Ok(engine) => engine,
-        Err(code) => return code,
+        Err(code) => return code.into(),
     };
-    match Reconciler::new(engine, settings.reconciler).pass_if_leading().await {
+    let code = pass(Reconciler::new(engine, settings.reconciler)).await;
+    exports.flush(FLUSH).await;
+    // Dropped at the end, it tells what did not leave.
+    Ended { code, last_words: Some(LastWords { exports, _lines: Lines::default() }) }
+}
+
+async fn pass(reconciler: Reconciler) -> ExitCode {
+    match reconciler.pass_if_leading().await {
         Ok(Some((pass, stats))) => {
             let stats = stats.answer;
             say(format!(

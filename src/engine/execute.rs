@@ -22,7 +22,7 @@ use crate::idempotency::{
 };
 use crate::mutants::{self, Mutant};
 use crate::telemetry::audit::Promised;
-use crate::telemetry::trace::{current_traceparent, link_current};
+use crate::telemetry::trace::current_traceparent;
 
 impl Engine {
     /// Makes the payment, or finds what became of it.
@@ -174,7 +174,7 @@ impl<P: Payment> PaymentCall<P> {
                 ClaimAnswer::Recover { epoch, record, is_stopped, .. } => {
                     // Not its own, of which a lost answer has told nothing.
                     if epoch > 1 {
-                        link_current(&record.subject.trace_context, "recovery");
+                        self.links_to(&record, "recovery");
                         self.was_begun(&record);
                     }
                     // It has the payment, and may not be refused any more.
@@ -212,6 +212,11 @@ impl<P: Payment> PaymentCall<P> {
         }
     }
 
+    /// Leads from this call's trace to the one that began the payment.
+    fn links_to(&self, record: &Record, why: &'static str) {
+        self.engine.telemetry().tracer().link_current(&record.subject.trace_context, why);
+    }
+
     /// The payment was begun by the call that its record keeps, which need not have been this one.
     pub(super) fn was_begun(&self, record: &Record) {
         let kept = record.subject.command.as_deref();
@@ -222,7 +227,7 @@ impl<P: Payment> PaymentCall<P> {
     fn told(&self, answer: ClaimAnswer) -> Result<Executed<P::Value>, Error> {
         match answer {
             ClaimAnswer::Replay { record } => {
-                link_current(&record.subject.trace_context, "replay");
+                self.links_to(&record, "replay");
                 self.was_begun(&record);
                 self.engine.shared.replay(&self.payment, &record)
             }

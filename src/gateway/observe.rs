@@ -69,6 +69,10 @@ async fn store(engine: &Engine, seen: &Seen) -> Result<(), StoreError> {
     if let Observed::Stored { before } = observed {
         audited.count(engine.telemetry().measures(), before);
         engine.telemetry().audit().moved(Mover::Read, audited.known(request_id));
+        if before.is_none() {
+            // As where a call or the reconciler finds out: the one that read leads to the lost one.
+            engine.telemetry().tracer().link_below(&record.subject.trace_context, "recovery");
+        }
     }
     if observed == Observed::Conflict {
         let recorded = audited.unknown("CONFLICT", request_id);

@@ -182,10 +182,6 @@ async fn store(
         Observed::Stored { before } => {
             audit.moved(Mover::Reconciler, audited.known(request_id));
             audited.count(engine.telemetry().measures(), before);
-            if before.is_none() {
-                // Nobody knew what had become of it; one that was pending was never lost.
-                engine.telemetry().measures().recovered(record.subject.operation);
-            }
             Ok(if is_final { Looked::Resolved } else { Looked::Open })
         }
         Observed::KeptFinal => Ok(Looked::Resolved),

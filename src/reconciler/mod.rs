@@ -18,7 +18,6 @@ use crate::idempotency::{
 };
 use crate::shutdown::Draining;
 use crate::telemetry::Pending;
-use crate::telemetry::trace::link_current;
 
 /// How often the reconciler works.
 #[derive(Clone, Copy, Debug)]
@@ -173,9 +172,10 @@ impl Reconciler {
 
     /// One look, in a trace of its own that leads to the lost one.
     async fn look(&self, record: &Record, next: Duration) -> Result<look::Looked, StoreError> {
-        let context = self.engine.telemetry().tracer().root("reconcile");
+        let tracer = self.engine.telemetry().tracer();
+        let context = tracer.root("reconcile");
         let looked = async {
-            link_current(&record.subject.trace_context, "recovery");
+            tracer.link_current(&record.subject.trace_context, "recovery");
             look::look(&self.engine, record, next).await
         };
         looked.with_context(context.clone()).await.inspect(|_| context.span().end())

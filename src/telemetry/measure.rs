@@ -163,7 +163,10 @@ impl Measures {
                 metric::REPLAYS,
                 "Writes that were answered from the record.",
             )),
-            recoveries: count(metric::RECOVERIES, "Payments found by a look-up after doubt."),
+            recoveries: count(
+                metric::RECOVERIES,
+                "Payments found by a look-up or read after doubt.",
+            ),
             waited: count(metric::DUPLICATES_WAITED, "Calls that waited for another's answer."),
             not_stored: count(
                 metric::OUTCOMES_NOT_STORED,
@@ -297,7 +300,7 @@ impl Measures {
         });
     }
 
-    /// A payment was found by the background's look-up.
+    /// A payment was found by the background's look-up, or by a read.
     pub fn recovered(&self, operation: Operation) {
         self.recoveries.add(1, &[of(operation)]);
     }

@@ -117,7 +117,7 @@ pub mod metric {
     pub const MONEY_MOVED: &str = "zentra_sidecar.money.moved.minor";
     /// Writes answered from the record, by operation.
     pub const REPLAYS: &str = "zentra_sidecar.replays";
-    /// Payments found by a look-up after doubt, by operation.
+    /// Payments found by a look-up or a read after doubt, by operation.
     pub const RECOVERIES: &str = "zentra_sidecar.recoveries";
     /// Calls that waited for another's answer, by operation.
     pub const DUPLICATES_WAITED: &str = "zentra_sidecar.duplicates.waited";

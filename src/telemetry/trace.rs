@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::trace::{
-    Span as _, SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _,
+    Link, Span as _, SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _,
     TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue};
@@ -77,6 +77,38 @@ impl Tracer {
         describe: impl FnOnce() -> (Cow<'static, str>, Vec<KeyValue>),
     ) -> Option<ClientSpan> {
         self.below(SpanKind::Client, describe)
+    }
+
+    /// Links the current span to another one, by that one's `traceparent` as a record keeps it. `why`
+    /// is `replay` or `recovery`. A call's span that has ended, as its caller hung up, takes no link
+    /// any more: one below it has it then, as of [`Tracer::link_below`].
+    pub fn link_current(&self, traceparent: &str, why: &'static str) {
+        let is_recording = Context::map_current(|current| {
+            let span = current.span();
+            let is_recording = span.is_recording();
+            if is_recording && let Some(other) = trace_context::parse_kept(traceparent) {
+                span.add_link(other, vec![KeyValue::new(attribute::LINK, why)]);
+            }
+            is_recording
+        });
+        if !is_recording {
+            self.link_below(traceparent, why);
+        }
+    }
+
+    /// The same with a span of its own below the current one, called as the link is: for what goes on
+    /// behind a call, whose span may have ended or not.
+    pub fn link_below(&self, traceparent: &str, why: &'static str) {
+        let Some(tracer) = &self.0 else { return };
+        Context::map_current(|current| {
+            let Some(other) = trace_context::parse_kept(traceparent) else { return };
+            if !current.span().span_context().is_sampled() {
+                return;
+            }
+            let link = Link::new(other, vec![KeyValue::new(attribute::LINK, why)], 0);
+            let builder = tracer.span_builder(why).with_kind(SpanKind::Internal);
+            tracer.build_with_context(builder.with_links(vec![link]), current).end();
+        });
     }
 
     fn below(
@@ -192,18 +224,4 @@ pub fn trace_id(context: &Context) -> String {
 pub fn current_request_id() -> String {
     Context::map_current(|current| current.get::<RequestId>().map(|id| id.0.clone()))
         .unwrap_or_default()
-}
-
-/// Links the current span to another one, by that one's `traceparent`. `why` is `replay` or
-/// `recovery`.
-pub fn link_current(traceparent: &str, why: &'static str) {
-    Context::map_current(|current| {
-        let span = current.span();
-        if !span.is_recording() {
-            return;
-        }
-        if let Some(other) = trace_context::parse(traceparent, None) {
-            span.add_link(other, vec![KeyValue::new(attribute::LINK, why)]);
-        }
-    });
 }

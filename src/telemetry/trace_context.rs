@@ -19,12 +19,29 @@ const LENGTH: usize = 55;
 /// The longest `tracestate` that is passed on, in bytes: what the standard asks everybody to take.
 const LONGEST_STATE: usize = 512;
 
-/// The context of a `traceparent` and, where there is one, a `tracestate`. A `tracestate` that is
-/// too long or malformed, or that a card number hides in, is dropped; such a `traceparent` is as
-/// if there were none. One random `traceparent` in about 1,000 looks like it, and costs the call its
+/// The context of a caller's `traceparent` and, where there is one, its `tracestate`. A `tracestate`
+/// that is too long or malformed, or that a card number hides in, is dropped; such a `traceparent` is
+/// as if there were none. One random `traceparent` in about 1,000 looks like it, and costs the call its
 /// parent; its own trace is whole.
 #[must_use]
 pub fn parse(traceparent: &str, tracestate: Option<&str>) -> Option<SpanContext> {
+    let state = tracestate
+        .filter(|state| {
+            state.len() <= LONGEST_STATE && has_keys(state) && !holds_card_number(state)
+        })
+        .and_then(|state| TraceState::from_str(state).ok())
+        .unwrap_or_default();
+    read(traceparent, state).filter(|context| !holds_number(context))
+}
+
+/// The context of a `traceparent` that a record of ours keeps. Half of it is a caller's, which was
+/// looked at when it came, and the rest a number of our own, which may look like anything.
+#[must_use]
+pub fn parse_kept(traceparent: &str) -> Option<SpanContext> {
+    read(traceparent, TraceState::default())
+}
+
+fn read(traceparent: &str, state: TraceState) -> Option<SpanContext> {
     let bytes = traceparent.as_bytes();
     let fits = match bytes.get(..3)? {
         b"00-" => bytes.len() == LENGTH,
@@ -42,14 +59,8 @@ pub fn parse(traceparent: &str, tracestate: Option<&str>) -> Option<SpanContext>
     let flags = u8::from_str_radix(digits(bytes.get(53..LENGTH)?)?, 16).ok()?;
     // Flags that this version does not know are not passed on, as the standard asks.
     let flags = TraceFlags::new(flags) & TraceFlags::SAMPLED;
-    let state = tracestate
-        .filter(|state| {
-            state.len() <= LONGEST_STATE && has_keys(state) && !holds_card_number(state)
-        })
-        .and_then(|state| TraceState::from_str(state).ok())
-        .unwrap_or_default();
     let context = SpanContext::new(trace_id, span_id, flags, true, state);
-    (context.is_valid() && !holds_number(&context)).then_some(context)
+    context.is_valid().then_some(context)
 }
 
 /// The `traceparent` of a span; empty where there is none.
@@ -107,6 +118,17 @@ mod tests {
         assert!(context.is_remote() && context.is_sampled());
         assert_eq!(context.trace_state().get("vendor"), Some("value"));
         assert_eq!(format(&context), GOOD);
+    }
+
+    /// An id of ours is random, and one in about 850 looks like a card number.
+    #[test]
+    fn what_a_record_keeps_is_read_whatever_its_ids_look_like() {
+        for text in [GOOD, "00-0af7651916cd43dd8448eb211c80319c-4111111111111111-01"] {
+            assert_eq!(parse_kept(text).map(|it| format(&it)).as_deref(), Some(text));
+        }
+        for text in ["", "00", &GOOD.to_uppercase(), &format!("{GOOD}-more")] {
+            assert_eq!(parse_kept(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -34,11 +34,16 @@ impl<'a> Audited<'a> {
         Self { caller: &subject.caller, digest, asked, policy, outcome, came }
     }
 
-    /// Counts what the outcome is news of. `before` is the kind of the one that it has replaced.
+    /// Counts what the outcome, which a look-up or a read has found, is news of. `before` is the kind
+    /// of the one that it has replaced.
     pub(crate) fn count(&self, measures: &Measures, before: Option<Class>) {
         if let (Some(outcome), Some(came)) = (self.outcome, &self.came) {
             let news = News { operation: self.asked.operation, class: outcome.class, before };
             news.count(measures, came);
+        }
+        if before.is_none() {
+            // Nobody knew what had become of it; one that was pending was never lost.
+            measures.recovered(self.asked.operation);
         }
     }
 

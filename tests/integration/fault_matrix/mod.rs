@@ -21,6 +21,7 @@ mod duplicates;
 mod formats;
 mod key_rotation;
 mod limits;
+mod links;
 mod metrics;
 mod observers;
 mod open_outcomes;

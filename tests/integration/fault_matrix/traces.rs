@@ -27,8 +27,8 @@ const STEPS: [&str; 8] = [
     "EVALSHA complete",
 ];
 /// The spans of callers: the trace, and the span within it.
-const FIRST: (&str, &str) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
-const SECOND: (&str, &str) = ("1bf7651916cd43dd8448eb211c80319c", "c7ad6b7169203331");
+pub(super) const FIRST: (&str, &str) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+pub(super) const SECOND: (&str, &str) = ("1bf7651916cd43dd8448eb211c80319c", "c7ad6b7169203331");
 /// Lets the shop do everything.
 const POLICY: &str =
     r#"@id("the-shop") permit(principal == Service::"shop/checkout", action, resource);"#;
@@ -40,7 +40,7 @@ pub(super) fn traced<'a>(lab: &'a Lab, rotel: &Rotel) -> Launch<'a> {
         .variable("OTEL_BSP_SCHEDULE_DELAY", "50")
 }
 
-fn from<T>(message: T, (trace, span): (&str, &str)) -> Request<T> {
+pub(super) fn from<T>(message: T, (trace, span): (&str, &str)) -> Request<T> {
     let mut request = Request::new(message);
     let parent = format!("00-{trace}-{span}-01");
     request.metadata_mut().insert("traceparent", parent.parse().unwrap());
@@ -51,7 +51,7 @@ fn from<T>(message: T, (trace, span): (&str, &str)) -> Request<T> {
 }
 
 /// Makes the one charge of these stories on behalf of a caller's span.
-async fn charge(sidecar: &Sidecar, caller: (&str, &str)) -> Option<proto::Execution> {
+pub(super) async fn charge(sidecar: &Sidecar, caller: (&str, &str)) -> Option<proto::Execution> {
     let message = proto::ChargeRequest {
         idempotency_key: "key-order-1".to_owned(),
         reference: "order-1".to_owned(),
@@ -76,14 +76,14 @@ fn named<'a>(spans: &'a [Span], name: &str, trace: &str) -> Vec<&'a Span> {
     spans.iter().filter(|span| span.name == name && span.trace_id == trace).collect()
 }
 
-fn only<'a>(spans: &'a [Span], name: &str, trace: &str) -> &'a Span {
+pub(super) fn only<'a>(spans: &'a [Span], name: &str, trace: &str) -> &'a Span {
     match named(spans, name, trace)[..] {
         [span] => span,
         ref other => panic!("{name} in {trace}: {other:#?} of {spans:#?}"),
     }
 }
 
-fn says(span: &Span, name: &str) -> String {
+pub(super) fn says(span: &Span, name: &str) -> String {
     span.attributes.get(name).cloned().unwrap_or_default()
 }
 
@@ -171,11 +171,10 @@ async fn a_replay_leads_to_the_trace_of_the_first_attempt() {
     assert!(named(&spans, POST, SECOND.0).is_empty(), "nothing was sent");
 }
 
-#[tokio::test]
-async fn a_recovery_leads_to_the_trace_that_was_lost() {
-    let (lab, rotel) = (Lab::start().await, Rotel::start().await);
-    let mut first = traced(&lab, &rotel).failpoint("after_answer:wait").start().await;
-    let second = traced(&lab, &rotel).start().await;
+/// Zentra makes the charge on behalf of the first caller, and the process that asked for it dies
+/// before it has told anybody. Gives the span of its POST, which is below that of the lost call.
+pub(super) async fn lost_charge(lab: &Lab, rotel: &Rotel) -> Span {
+    let mut first = traced(lab, rotel).failpoint("after_answer:wait").start().await;
     let dies = async {
         // The attempt's span is at the receiver before its process dies; the call's own never
         // comes there.
@@ -186,7 +185,14 @@ async fn a_recovery_leads_to_the_trace_that_was_lost() {
     let (lost, spans) = tokio::join!(charge(&first, FIRST), dies);
     assert_eq!(lost, None, "its process died");
     assert_eq!(first.ended().await.signal(), Some(9));
-    let attempt = only(&spans, POST, FIRST.0).clone();
+    only(&spans, POST, FIRST.0).clone()
+}
+
+#[tokio::test]
+async fn a_recovery_leads_to_the_trace_that_was_lost() {
+    let (lab, rotel) = (Lab::start().await, Rotel::start().await);
+    let second = traced(&lab, &rotel).start().await;
+    let attempt = lost_charge(&lab, &rotel).await;
     let ledger = lab.zentra.ledger();
     let mut sent = ledger.posts.iter().filter(|seen| seen.route == Route::CreateCharge);
     let sent = sent.next().unwrap().traceparent.clone();
