@@ -48,20 +48,40 @@ pub struct CallSettings {
     pub telemetry: Telemetry,
 }
 
-/// Set once a handler has begun with a call, which then tells of it.
-#[derive(Clone, Default)]
-pub(super) struct Begun(pub(super) Arc<AtomicBool>);
+/// When a call came, and whether a handler has begun with it, which then tells of it. Clones share
+/// that.
+#[derive(Clone)]
+pub(super) struct Arrival {
+    at: Instant,
+    is_begun: Arc<AtomicBool>,
+}
+
+impl Arrival {
+    /// It comes now.
+    pub(super) fn now() -> Self {
+        Self { at: Instant::now(), is_begun: Arc::default() }
+    }
+
+    /// Whether a handler has begun with it.
+    pub(super) fn is_begun(&self) -> bool {
+        self.is_begun.load(Ordering::Relaxed)
+    }
+
+    /// A handler begins with it; tells when it came.
+    fn begin(&self) -> Instant {
+        self.is_begun.store(true, Ordering::Relaxed);
+        self.at
+    }
+}
 
 /// What is known of a call that no handler has begun with.
 pub(super) struct Unread {
     /// None where there is no such method.
     pub(super) operation: Option<Operation>,
-    /// When it came.
-    pub(super) started: Instant,
     /// As it came.
     pub(super) traceparent: Option<HeaderValue>,
-    /// Whether a handler has begun with it meanwhile.
-    pub(super) begun: Begun,
+    /// When it came, and whether a handler has begun with it meanwhile.
+    pub(super) arrival: Arrival,
 }
 
 /// A call under way. Dropped before it was told of, it ends as cancelled: its caller hung up.
@@ -70,7 +90,8 @@ pub(super) struct Call<'a> {
     operation: Operation,
     caller: Caller,
     request_id: String,
-    started: Instant,
+    /// Before its message did.
+    arrived: Instant,
     reference: Option<Reference>,
     context: Context,
     promised: Promised,
@@ -93,16 +114,16 @@ impl CallSettings {
     {
         // Counted before it is admitted, so that none is admitted that nobody waits for.
         let under_way = self.under_way.token();
+        let now = Instant::now();
         let (metadata, mut extensions, message) = request.into_parts();
-        if let Some(Begun(begun)) = extensions.get() {
-            begun.store(true, Ordering::Relaxed);
-        }
+        let arrived = extensions.get().map_or(now, Arrival::begin);
         let Some(peer) = extensions.get::<Peer>() else {
             // No connection leaves it out; a call of nobody is nobody's.
             return Err(status::from_error(&Error::new(Reason::CallerNotAllowed), ""));
         };
-        let call = self.begin(operation, peer.caller(), &metadata, message.reference());
-        let result = match self.admit(&metadata, peer, call.started) {
+        let call = self.begin(operation, peer.caller(), &metadata, message.reference(), arrived);
+        // Its time runs from here on: a message that came slowly has cost its caller some of it.
+        let result = match self.admit(&metadata, peer, now) {
             Ok(admitted) => {
                 // Beside the work, the answer holds them: until its caller has taken it.
                 let places = Places { _admitted: admitted.admitted.clone(), _under_way: under_way };
@@ -138,7 +159,7 @@ impl CallSettings {
         peer: &Peer,
         has_lines: bool,
     ) -> Status {
-        let mut call = self.begin(operation, peer.caller(), metadata, None);
+        let mut call = self.begin(operation, peer.caller(), metadata, None, Instant::now());
         call.has_lines = has_lines;
         let error = call.complete(Error::new(Reason::CallerNotAllowed));
         call.refuse(&error)
@@ -149,7 +170,7 @@ impl CallSettings {
     pub(super) fn tell_unread(&self, unread: &Unread, caller: &Caller, code: Code) {
         let name = trace::code_name(code);
         let Some(operation) = unread.operation else {
-            let (elapsed, is_error) = (unread.started.elapsed(), trace::is_server_error(code));
+            let (elapsed, is_error) = (unread.arrival.at.elapsed(), trace::is_server_error(code));
             self.telemetry.measures().call(trace::OTHER, name, is_error, elapsed);
             let request_id = format!("{:032x}", rand::random::<u128>());
             tracing::info!(caller = caller.as_str(), request_id, outcome = name, "call");
@@ -159,8 +180,7 @@ impl CallSettings {
         if let Some(parent) = &unread.traceparent {
             metadata.as_mut().insert(TRACEPARENT, parent.clone());
         }
-        let mut call = self.begin(operation, caller, &metadata, None);
-        call.started = unread.started;
+        let mut call = self.begin(operation, caller, &metadata, None, unread.arrival.at);
         call.tell(code, End::Unread(name));
     }
 
@@ -170,17 +190,22 @@ impl CallSettings {
         caller: &Caller,
         metadata: &MetadataMap,
         reference: Option<&str>,
+        arrived: Instant,
     ) -> Call<'_> {
         let request_id = format!("{:032x}", rand::random::<u128>());
         let caller_span = trace::caller_span(metadata);
-        let context = self.telemetry.tracer().server(caller_span, trace::method(operation));
+        let context = self.telemetry.tracer().server(
+            caller_span,
+            trace::method(operation),
+            arrived.elapsed(),
+        );
         let promised = Promised::default();
         let context = context.with_value(RequestId(request_id.clone()));
         Call {
             telemetry: &self.telemetry,
             operation,
             caller: caller.clone(),
-            started: Instant::now(),
+            arrived,
             // Only a reference that is one may stand in a log.
             reference: reference.and_then(|text| Reference::new(text).ok()),
             context: context.with_value(promised.clone()),
@@ -250,7 +275,7 @@ impl Call<'_> {
         let measures = self.telemetry.measures();
         let (name, is_error) = (trace::code_name(code), trace::is_server_error(code));
         let method = trace::method(self.operation);
-        measures.call(method, name, is_error, self.started.elapsed());
+        measures.call(method, name, is_error, self.arrived.elapsed());
         if let Some(error) = end.error() {
             measures.call_error(self.operation, error.reason());
             error.overload().into_iter().for_each(|at| measures.call_refused(at));
@@ -259,7 +284,6 @@ impl Call<'_> {
             self.log(end);
         }
         let came = trace::Came {
-            method,
             caller: self.caller.as_str(),
             request_id: &self.request_id,
             reference: self.reference.as_ref().map(Reference::as_str),
@@ -304,7 +328,7 @@ impl Call<'_> {
                     status = told.status,
                     attempts = told.attempts.or(error.and_then(Error::attempts_made)),
                     path = told.path.map(|path| path.as_str()),
-                    duration_ms = millis(self.started.elapsed()),
+                    duration_ms = millis(self.arrived.elapsed()),
                     request_id = self.request_id.as_str(),
                     provider_request_id = provider_request_id.as_ref().map(|id| id.as_str()),
                     provider_code = note.and_then(|note| note.code),
@@ -405,6 +429,28 @@ mod tests {
         let _guard = tracing::subscriber::set_default(subscriber);
         refused(&settings).await;
         assert_eq!(*counted.lock().unwrap(), [0]);
+    }
+
+    /// Of a message that takes long to come the call tells the whole time, and has its own after that.
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_timed_from_its_arrival_and_its_deadline_from_its_message() {
+        let settings = settings();
+        let mut request = request();
+        request.extensions_mut().insert(Peer::new(Caller::new("local").unwrap(), true));
+        let arrival = Arrival::now();
+        request.extensions_mut().insert(arrival.clone());
+        tokio::time::advance(Duration::from_secs(3)).await;
+        let begun = Instant::now();
+        let handle = |call: gateway::Call, _| async move {
+            let time = call.answer_by.saturating_duration_since(begun);
+            assert_eq!(time, Duration::from_secs(1));
+            Ok(Told::default().with(()))
+        };
+        settings.run(Operation::Charge, request, handle).await.unwrap();
+        assert!(arrival.is_begun());
+        let text = settings.telemetry.prometheus_text();
+        let sum = text.lines().find(|it| it.starts_with("rpc_server_call_duration_seconds_sum"));
+        assert!(sum.is_some_and(|it| it.ends_with(" 3")), "{text}");
     }
 
     #[tokio::test]

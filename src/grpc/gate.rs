@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::future::{self, Ready};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,14 +12,13 @@ use futures_util::future::Either;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tower::Service;
 
 use super::CallSettings;
-use super::call::{Begun, Unread};
+use super::call::{Arrival, Unread};
 use super::held::{Answer, Held, Places};
 use super::request_body::{Arriving, MAX_ARRIVING, RequestBody};
 use super::strangers::Strangers;
@@ -105,12 +103,11 @@ where
         let peer = peer.clone();
         let unread = (!is_aside).then(|| Unread {
             operation: trace::operation(path),
-            started: Instant::now(),
             traceparent: request.headers().get(TRACEPARENT).cloned(),
-            begun: Begun::default(),
+            arrival: Arrival::now(),
         });
-        if let Some(Unread { begun, .. }) = &unread {
-            request.extensions_mut().insert(begun.clone());
+        if let Some(Unread { arrival, .. }) = &unread {
+            request.extensions_mut().insert(arrival.clone());
         }
         let body = |body| match is_aside && is_stream {
             true => RequestBody::without_end(body),
@@ -179,7 +176,7 @@ impl<F> Taken<F> {
     fn tell_unread(&self, answer: &HeaderMap) {
         let Some(unread) = &self.unread else { return };
         let Some(status) = answer.get(Status::GRPC_STATUS) else { return };
-        if !unread.begun.0.load(Ordering::Relaxed) {
+        if !unread.arrival.is_begun() {
             let code = Code::from_bytes(status.as_bytes());
             self.settings.tell_unread(unread, self.peer.caller(), code);
         }

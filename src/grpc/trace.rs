@@ -83,9 +83,8 @@ pub(super) fn code_name(code: Code) -> &'static str {
     }
 }
 
-/// What is known of a call when it comes.
+/// What is known of a call when it comes, beside its method.
 pub(super) struct Came<'a> {
-    pub(super) method: &'static str,
     pub(super) caller: &'a str,
     pub(super) request_id: &'a str,
     pub(super) reference: Option<&'a str>,
@@ -98,9 +97,7 @@ pub(super) fn end(context: &Context, came: &Came<'_>, code: Code, end: End<'_>) 
         return;
     }
     let text = |name: &'static str, value: &str| KeyValue::new(name, value.to_owned());
-    let mut attributes = Vec::with_capacity(9);
-    attributes.push(KeyValue::new(attribute::RPC_SYSTEM_NAME, "grpc"));
-    attributes.push(KeyValue::new(attribute::RPC_METHOD, came.method));
+    let mut attributes = Vec::with_capacity(7);
     attributes.push(KeyValue::new(attribute::RPC_RESPONSE_STATUS_CODE, code_name(code)));
     attributes.push(text(attribute::CALLER, came.caller));
     attributes.push(text(attribute::REQUEST_ID, came.request_id));

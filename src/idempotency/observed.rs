@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use opentelemetry::KeyValue;
 use tokio::time::Instant;
 
 use super::KeyDigest;
@@ -19,19 +20,30 @@ use super::waiters::Waiter;
 use crate::domain::Reference;
 use crate::telemetry::Telemetry;
 use crate::telemetry::measure::StoreStep;
+use crate::telemetry::names::attribute;
 use crate::telemetry::trace::ClientSpan;
 
 /// Which server the steps go to, as far as is known: behind a Sentinel or in a Cluster it is found
 /// when connecting, and another one after a failover. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct ServerAddress(Arc<Mutex<Option<HostAndPort>>>);
+#[derive(Clone, Debug)]
+pub struct ServerAddress {
+    known: Arc<Mutex<Option<HostAndPort>>>,
+    /// The index of the database, as the conventions want it.
+    database: Arc<str>,
+}
 
 type HostAndPort = (Arc<str>, u16);
 
 impl ServerAddress {
+    /// Not known yet; the account's data is in the database of this index.
+    #[must_use]
+    pub fn of_database(index: i64) -> Self {
+        Self { known: Arc::default(), database: index.to_string().into() }
+    }
+
     /// It is this one from now on.
     pub fn is(&self, host: &str, port: u16) {
-        let mut address = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut address = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let is_known = address.as_ref().is_some_and(|(it, at)| **it == *host && *at == port);
         if !is_known {
             *address = Some((host.into(), port));
@@ -39,7 +51,7 @@ impl ServerAddress {
     }
 
     fn now(&self) -> Option<HostAndPort> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -67,12 +79,14 @@ impl What {
         }
     }
 
-    fn at(self, server: Option<HostAndPort>) -> StoreStep {
+    /// The same as attributes and labels tell it, in the database and at the server of this moment.
+    fn at(self, server: &ServerAddress) -> StoreStep {
         let (operation, script) = match self {
             Self::Script(name) => ("EVALSHA", Some(name)),
             Self::Commands(name) => (name, None),
         };
-        StoreStep { operation, script, server }
+        let database = server.database.clone();
+        StoreStep { operation, script, database, server: server.now() }
     }
 }
 
@@ -94,13 +108,13 @@ impl ObservedStore {
     ) -> Result<T, StoreError> {
         let span = self.telemetry.tracer().client(|| {
             // With room for the server and for what went wrong.
-            let mut attributes = Vec::with_capacity(6);
-            attributes.extend(what.at(None).what());
+            let mut attributes = Vec::with_capacity(8);
+            attributes.extend(what.at(&self.server).what());
             (what.span_name(), attributes)
         });
         let mut untold = Untold { store: self, what, open: Some((span, Instant::now())) };
         let result = step.await;
-        untold.tell(result.as_ref().err().map(kind));
+        untold.tell(result.as_ref().err());
         result
     }
 }
@@ -114,13 +128,19 @@ struct Untold<'a> {
 }
 
 impl Untold<'_> {
-    fn tell(&mut self, error: Option<&'static str>) {
+    fn tell(&mut self, fault: Option<&StoreError>) {
+        self.end(fault.map(kind), fault.and_then(StoreError::server_code));
+    }
+
+    fn end(&mut self, error: Option<&'static str>, code: Option<&str>) {
         let Some((span, began)) = self.open.take() else { return };
         let time = began.elapsed();
         // Known by now, where the step had to connect first.
-        let step = self.what.at(self.store.server.now());
+        let step = self.what.at(&self.store.server);
         if let Some(mut span) = span {
-            span.set(step.place());
+            let code =
+                code.map(|it| KeyValue::new(attribute::DB_RESPONSE_STATUS_CODE, it.to_owned()));
+            span.set(step.place().chain(code));
             span.end(error.map(Into::into));
         }
         self.store.telemetry.measures().store_step(step, error, time);
@@ -129,7 +149,7 @@ impl Untold<'_> {
 
 impl Drop for Untold<'_> {
     fn drop(&mut self) {
-        self.tell(Some("cancelled"));
+        self.end(Some("cancelled"), None);
     }
 }
 
@@ -237,7 +257,7 @@ mod tests {
     fn a_step_that_is_given_up_is_told_once_too() {
         let telemetry = Telemetry::quiet();
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(|| 0));
-        let observed = ObservedStore::new(store, ServerAddress::default(), telemetry.clone());
+        let observed = ObservedStore::new(store, ServerAddress::of_database(0), telemetry.clone());
         let step = std::future::pending::<Result<(), StoreError>>();
         let mut watched = Box::pin(observed.watched(What::Script("claim"), step));
         assert!(watched.as_mut().now_or_never().is_none());

@@ -1,5 +1,6 @@
 //! What the engine asks of a store, whatever it is made of.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -111,6 +112,52 @@ pub enum NotReady {
     ReadOnly,
 }
 
+/// What a store says that refuses a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    code: Option<Box<str>>,
+    text: Box<str>,
+}
+
+impl Refusal {
+    /// The longest code, in bytes, that is told; those of Redis have at most half of that.
+    const LONGEST_CODE: usize = 32;
+
+    /// What the server itself says, with the code that its answer began with. What is no word of
+    /// capital letters is no code.
+    #[must_use]
+    pub fn by_server(code: Option<&str>, text: &str) -> Self {
+        let is_word = |code: &&str| code.bytes().all(|it| it.is_ascii_uppercase() || it == b'_');
+        let code = code.filter(|it| (1..=Self::LONGEST_CODE).contains(&it.len()));
+        Self { code: code.filter(is_word).map(Box::from), text: text.into() }
+    }
+
+    /// The server's code, such as `READONLY`; none where it was not the server that refused.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+
+    /// All that is known of it.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl<T: Into<Box<str>>> From<T> for Refusal {
+    /// Of somebody else than the server.
+    fn from(text: T) -> Self {
+        Self { code: None, text: text.into() }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
 /// Why a step failed. A step that failed says nothing of the payment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -125,7 +172,7 @@ pub enum StoreError {
     Broken(String),
     /// The store refused the step without applying it: loading, moving, read-only, out of memory.
     #[error("the store refused: {0}")]
-    Refused(String),
+    Refused(Refusal),
     /// The store holds something that is not a record of this product, or the answer is none.
     #[error("the store holds what cannot be read: {0}")]
     Unreadable(String),
@@ -135,6 +182,15 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The server's own code, where it refused the step.
+    #[must_use]
+    pub fn server_code(&self) -> Option<&str> {
+        match self {
+            Self::Refused(refusal) => refusal.code(),
+            _ => None,
+        }
+    }
+
     /// True where the step may have been applied although it failed.
     #[must_use]
     pub fn may_be_applied(&self) -> bool {

@@ -89,6 +89,8 @@ pub struct StoreStep {
     pub operation: &'static str,
     /// The script that the command runs, where it runs one.
     pub script: Option<&'static str>,
+    /// The index of the database, as text.
+    pub database: Arc<str>,
     /// The server's address and port, where they are known.
     pub server: Option<(Arc<str>, u16)>,
 }
@@ -98,8 +100,9 @@ impl StoreStep {
     pub fn what(&self) -> impl Iterator<Item = KeyValue> + use<> {
         let script = self.script.map(|it| KeyValue::new(attribute::DB_STORED_PROCEDURE_NAME, it));
         let system = KeyValue::new(attribute::DB_SYSTEM_NAME, "redis");
+        let database = KeyValue::new(attribute::DB_NAMESPACE, self.database.clone());
         let operation = KeyValue::new(attribute::DB_OPERATION_NAME, self.operation);
-        [system, operation].into_iter().chain(script)
+        [system, database, operation].into_iter().chain(script)
     }
 
     /// Where it is, likewise.

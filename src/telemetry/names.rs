@@ -4,6 +4,9 @@
 //! Conventions 1.40 for RPC, HTTP client and database client; what is the product's own begins
 //! with `zentra_sidecar`.
 
+/// The conventions that attributes and metrics are named by, for collectors that know others.
+pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.40.0";
+
 /// Attributes and labels.
 pub mod attribute {
     /// Always `grpc`.
@@ -28,6 +31,10 @@ pub mod attribute {
     pub const URL_FULL: &str = "url.full";
     /// The route, with names in the places of references.
     pub const URL_TEMPLATE: &str = "url.template";
+    /// The index of the store's database, as text.
+    pub const DB_NAMESPACE: &str = "db.namespace";
+    /// The store's code of a refusal, such as `READONLY`.
+    pub const DB_RESPONSE_STATUS_CODE: &str = "db.response.status_code";
     /// `redis`.
     pub const DB_SYSTEM_NAME: &str = "db.system.name";
     /// The command that runs a script.

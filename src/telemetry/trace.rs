@@ -5,6 +5,7 @@
 //! pays for its ids alone, and its children pay for nothing.
 
 use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::trace::{
@@ -16,6 +17,7 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span};
 
 use super::names::attribute;
 use super::trace_context::{self, TRACEPARENT, TRACESTATE};
+use crate::clock::{Clock as _, SystemClock};
 
 /// Makes spans, or only passes the callers' traces on.
 #[derive(Clone)]
@@ -38,15 +40,28 @@ impl Tracer {
         Self(Some(provider.tracer_with_scope(super::scope())))
     }
 
-    /// The context of a call that came with `caller`'s span, with a span of its own.
+    /// The context of a call of this method that came so long ago with `caller`'s span, with a span of
+    /// its own.
     #[must_use]
-    pub fn server(&self, caller: Option<SpanContext>, method: &'static str) -> Context {
+    pub fn server(
+        &self,
+        caller: Option<SpanContext>,
+        method: &'static str,
+        ago: Duration,
+    ) -> Context {
         let outside = match caller {
             Some(caller) => Context::new().with_remote_span_context(caller),
             None => Context::new(),
         };
         let Some(tracer) = &self.0 else { return outside };
-        let builder = tracer.span_builder(method).with_kind(SpanKind::Server);
+        // What a sampler may go by.
+        let attributes = vec![
+            KeyValue::new(attribute::RPC_SYSTEM_NAME, "grpc"),
+            KeyValue::new(attribute::RPC_METHOD, method),
+        ];
+        let mut builder = tracer.span_builder(method).with_kind(SpanKind::Server);
+        builder = builder.with_attributes(attributes);
+        builder.start_time = SystemTime::from(SystemClock.now()).checked_sub(ago);
         let span = tracer.build_with_context(builder, &outside);
         match span.is_recording() {
             true => outside.with_span(span),
@@ -224,4 +239,60 @@ pub fn trace_id(context: &Context) -> String {
 pub fn current_request_id() -> String {
     Context::map_current(|current| current.get::<RequestId>().map(|id| id.0.clone()))
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use opentelemetry::TraceId;
+    use opentelemetry::trace::TraceState;
+    use opentelemetry_sdk::trace::{
+        InMemorySpanExporter, SamplingDecision, SamplingResult, ShouldSample,
+    };
+
+    use super::*;
+
+    /// Samples everything, and keeps what it could go by.
+    #[derive(Clone, Debug, Default)]
+    struct Curious(Arc<Mutex<Vec<KeyValue>>>);
+
+    impl ShouldSample for Curious {
+        fn should_sample(
+            &self,
+            _: Option<&Context>,
+            _: TraceId,
+            _: &str,
+            _: &SpanKind,
+            attributes: &[KeyValue],
+            _: &[Link],
+        ) -> SamplingResult {
+            self.0.lock().unwrap().extend_from_slice(attributes);
+            let (decision, trace_state) =
+                (SamplingDecision::RecordAndSample, TraceState::default());
+            SamplingResult { decision, attributes: Vec::new(), trace_state }
+        }
+    }
+
+    #[test]
+    fn a_sampler_may_go_by_the_method_of_a_call() {
+        let (sampler, spans) = (Curious::default(), InMemorySpanExporter::default());
+        let provider = SdkTracerProvider::builder()
+            .with_sampler(sampler.clone())
+            .with_simple_exporter(spans.clone())
+            .build();
+        let ago = Duration::from_secs(3);
+        Tracer::of(&provider).server(None, "pay/Charge", ago).span().end();
+        let known = [
+            KeyValue::new(attribute::RPC_SYSTEM_NAME, "grpc"),
+            KeyValue::new(attribute::RPC_METHOD, "pay/Charge"),
+        ];
+        assert_eq!(*sampler.0.lock().unwrap(), known);
+        let spans = spans.get_finished_spans().unwrap();
+        let [span] = &spans[..] else { panic!("one span: {spans:#?}") };
+        assert_eq!(span.attributes, known);
+        assert!(span.end_time.duration_since(span.start_time).unwrap() >= ago, "{span:#?}");
+        let schema = span.instrumentation_scope.schema_url();
+        assert_eq!(schema, Some("https://opentelemetry.io/schemas/1.40.0"));
+    }
 }

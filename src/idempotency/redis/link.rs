@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::failure::Remedy;
 use super::locator::Locator;
-use crate::idempotency::store::StoreError;
+use crate::idempotency::store::{Refusal, StoreError};
 
 /// How long to wait before asking again while data moves or a master is being chosen.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -118,14 +118,19 @@ impl Link {
             };
             *last = before;
             match Remedy::of(&error) {
-                Remedy::SendText => return Err(StoreError::Refused(error.to_string())),
-                Remedy::Refuse(text) => return Err(refused(doubtful, text)),
-                Remedy::Unreadable(text) => return Err(StoreError::Unreadable(text)),
-                Remedy::Locate(text) => {
-                    self.forget(Some(held.number));
-                    blame(last, doubtful, StoreError::Refused(text));
+                Remedy::SendText => {
+                    let refusal = Refusal::by_server(error.code(), &error.to_string());
+                    return Err(StoreError::Refused(refusal));
                 }
-                Remedy::TryAgain(text) => blame(last, doubtful, StoreError::Refused(text)),
+                Remedy::Refuse(refusal) => return Err(refused(doubtful, refusal)),
+                Remedy::Unreadable(text) => return Err(StoreError::Unreadable(text)),
+                Remedy::Locate(refusal) => {
+                    self.forget(Some(held.number));
+                    blame(last, doubtful, StoreError::Refused(refusal));
+                }
+                Remedy::TryAgain(refusal) => {
+                    blame(last, doubtful, StoreError::Refused(refusal));
+                }
                 Remedy::Reconnect(text) => {
                     self.forget(Some(held.number));
                     doubtful = true;
@@ -188,6 +193,9 @@ fn blame(last: &mut Option<StoreError>, doubtful: bool, error: StoreError) {
 }
 
 /// A refusal after a try that may have been applied is no proof that nothing was.
-fn refused(doubtful: bool, text: String) -> StoreError {
-    if doubtful { StoreError::Broken(text) } else { StoreError::Refused(text) }
+fn refused(doubtful: bool, refusal: Refusal) -> StoreError {
+    match doubtful {
+        true => StoreError::Broken(refusal.to_string()),
+        false => StoreError::Refused(refusal),
+    }
 }

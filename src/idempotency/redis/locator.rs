@@ -51,7 +51,7 @@ impl Locator {
             .await
             .map_err(|error| unreachable(&error))?;
         if first_text(&role).as_deref() != Some("master") {
-            return Err(StoreError::Refused(format!("{host} is not a master")));
+            return Err(StoreError::Refused(format!("{host} is not a master").into()));
         }
         Ok(connection)
     }
@@ -115,7 +115,7 @@ impl Locator {
             match self.ask_node(node, secrets).await {
                 Ok(Some(host)) => return Ok(host),
                 Ok(None) => {
-                    last = StoreError::Refused(format!("{node}: no node serves the slot"));
+                    last = StoreError::Refused(format!("{node}: no node serves the slot").into());
                 }
                 Err(error) => last = error,
             }

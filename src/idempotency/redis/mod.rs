@@ -118,12 +118,13 @@ impl RedisStore {
     #[must_use]
     pub fn new(settings: RedisSettings) -> Self {
         let names = Names::new(&settings.account, settings.environment);
+        let server = ServerAddress::of_database(settings.url.database);
         let locator = Locator {
             url: settings.url,
             password_file: settings.password_file,
             ca_file: settings.ca_file,
             slot_key: names.of("canary"),
-            server: ServerAddress::default(),
+            server,
         };
         Self {
             link: Link::new(locator, settings.step_timeout),

@@ -21,7 +21,7 @@ impl RedisStore {
         }
         match self.announce(keys).await {
             Ok(found) => faults.extend(found),
-            Err(StoreError::Refused(text)) if text.contains("READONLY") => {
+            Err(StoreError::Refused(refusal)) if refusal.text().contains("READONLY") => {
                 faults.push(NotReady::ReadOnly);
             }
             Err(error) => return Err(error),

@@ -81,12 +81,12 @@ async fn a_step_of_the_store_is_called_what_it_is_and_tells_where() {
     let port = lab.store_url.rsplit(':').next().unwrap().trim_end_matches('/');
     let server = format!("server_address=\"127.0.0.1\",server_port=\"{port}\"");
     let count = "db_client_operation_duration_seconds_count";
-    let redis = "db_system_name=\"redis\"";
+    let (database, redis) = ("db_namespace=\"0\"", "db_system_name=\"redis\"");
     for labels in [
         format!(
-            "db_operation_name=\"EVALSHA\",db_stored_procedure_name=\"claim\",{redis},{server}"
+            "{database},db_operation_name=\"EVALSHA\",db_stored_procedure_name=\"claim\",{redis},{server}"
         ),
-        format!("db_operation_name=\"readiness\",{redis},{server}"),
+        format!("{database},db_operation_name=\"readiness\",{redis},{server}"),
     ] {
         let line = format!("{count}{{{labels}}} ");
         assert!(text.contains(&line), "{line}\n{text}");

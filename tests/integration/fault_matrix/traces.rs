@@ -124,7 +124,9 @@ async fn a_charge_that_needed_a_retry_is_one_trace_from_its_caller_to_zentra() {
     assert_eq!(says(policy, "zentra_sidecar.policy.rule_id"), "the-shop");
     assert!(policy.end <= below[0].start, "decided before the store is asked: {below:?}");
     assert_eq!(says(below[0], "db.system.name"), "redis");
+    assert_eq!(says(below[0], "db.namespace"), "0");
     assert_eq!(says(below[0], "db.operation.name"), "EVALSHA");
+    assert_eq!(says(below[0], "db.response.status_code"), "", "the store did not refuse it");
     assert_eq!(says(below[0], "db.stored_procedure.name"), "claim");
     assert_eq!(says(below[0], "server.address"), "127.0.0.1");
     assert!(lab.store_url.contains(&format!(":{}", says(below[0], "server.port"))));
@@ -155,6 +157,7 @@ async fn a_charge_that_needed_a_retry_is_one_trace_from_its_caller_to_zentra() {
         assert_eq!(headers.get("baggage"), None, "it may hold anything");
     }
     assert!(!rotel.text().contains("secret"));
+    assert!(rotel.text().contains("https://opentelemetry.io/schemas/1.40.0"));
 }
 
 #[tokio::test]
@@ -259,6 +262,21 @@ async fn spans_and_metrics_say_which_service_they_come_from() {
             rotel.printed(attribute).await;
         }
     }
+}
+
+/// Over the second database of a store that takes no more.
+#[tokio::test]
+async fn a_step_that_the_store_refuses_says_by_which_code() {
+    let (lab, rotel) = (Lab::start().await, Rotel::start().await);
+    let store = format!("{}/2", lab.store_url);
+    let sidecar = traced(&lab, &rotel).flag("--store", &store).start().await;
+    let _: String = lab.redis().ask(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    assert_eq!(charge(&sidecar, FIRST).await, None);
+    let spans = rotel.spans("EVALSHA claim", 1).await;
+    let claim = only(&spans, "EVALSHA claim", FIRST.0);
+    assert_eq!(says(claim, "db.namespace"), "2");
+    assert_eq!(says(claim, "db.response.status_code"), "OOM");
+    assert_eq!(says(claim, "error.type"), "refused");
 }
 
 /// The other temporality is obeyed: what is sent counts from the last sending.

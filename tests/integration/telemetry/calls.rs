@@ -1,6 +1,7 @@
 //! Each call has its line, its time and its span, also one that its caller has left.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -8,7 +9,9 @@ use opentelemetry::Value as AttributeValue;
 use opentelemetry::trace::SpanKind;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::time::sleep;
 use tower::util::BoxCloneSyncService;
 use zentra_sidecar::telemetry::Telemetry;
 use zentra_sidecar::upstream::{TransportError, Upstream};
@@ -232,4 +235,40 @@ async fn a_call_that_no_handler_has_begun_with_is_told_too() {
         servers.map(|span| says(span, "rpc.response.status_code").unwrap().to_string()).collect();
     assert_eq!(codes, ["INTERNAL", "OUT_OF_RANGE", "INVALID_ARGUMENT"]);
     assert_eq!(lines.all(), Vec::<Value>::new(), "nobody knows what it asked for");
+}
+
+/// From the head of its request on, whether there is a handler by then or not: here a message takes
+/// long to come, and is none or one that is refused.
+#[tokio::test]
+async fn a_call_whose_message_comes_slowly_is_told_with_the_whole_time() {
+    const SLOW: Duration = Duration::from_millis(200);
+    for (message, outcome) in [(&[0, 0, 0, 0, 0][..], "INVALID_REQUEST"), (&[7; 5], "INTERNAL")] {
+        let watched = Watched::start().await;
+        let stream = TcpStream::connect(watched.sidecar.address()).await.unwrap();
+        let (requests, mut connection) = h2::client::handshake(stream).await.unwrap();
+        let mut pings = connection.ping_pong().unwrap();
+        let connection = tokio::spawn(connection);
+        let path = "http://sidecar/zentra.gateway.v1.PaymentService/Verify";
+        let request = Request::post(path).header("content-type", "application/grpc");
+        let request = request.header("te", "trailers").body(()).unwrap();
+        let mut requests = requests.ready().await.unwrap();
+        let (answer, mut body) = requests.send_request(request, false).unwrap();
+        // Answered once the head has come, which is before it on the same connection.
+        soon(pings.ping(h2::Ping::opaque())).await.unwrap();
+        sleep(SLOW).await;
+        body.send_data(Bytes::copy_from_slice(message), true).unwrap();
+        soon(answer).await.unwrap();
+        drop((requests, body));
+        soon(connection).await.unwrap().unwrap();
+        let (line, spans, _, metrics) = watched.ended().await;
+        assert_eq!(line["outcome"], json!(outcome));
+        // The pong may have overtaken the call by a moment.
+        let least = SLOW / 2;
+        assert!(line["duration_ms"].as_f64().unwrap() >= 1000.0 * least.as_secs_f64(), "{line}");
+        let span = server_span(&spans);
+        assert!(span.end_time.duration_since(span.start_time).unwrap() >= least, "{span:#?}");
+        let sum = metrics.lines().find(|it| it.starts_with("rpc_server_call_duration_seconds_sum"));
+        let sum: f64 = sum.unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+        assert!(sum >= least.as_secs_f64(), "{metrics}");
+    }
 }

@@ -49,7 +49,7 @@ async fn send<D: Deliver>(collector: D) -> (u64, String) {
     let (near, far) = queue(collector, QueueSettings::default(), dropped.clone());
     let provider = SdkTracerProvider::builder().with_span_processor(near).build();
     for _ in 0..5 {
-        Tracer::of(&provider).server(None, "a call").span().end();
+        Tracer::of(&provider).server(None, "a call", Duration::ZERO).span().end();
     }
     let end = CancellationToken::new();
     end.cancel();
@@ -135,7 +135,7 @@ async fn a_pause_beyond_a_batchs_time_costs_that_batch_and_is_kept() {
     let (near, far) = queue(collector.clone(), settings, dropped.clone());
     let provider = SdkTracerProvider::builder().with_span_processor(near).build();
     for _ in 0..6 {
-        Tracer::of(&provider).server(None, "a call").span().end();
+        Tracer::of(&provider).server(None, "a call", Duration::ZERO).span().end();
     }
     let end = CancellationToken::new();
     let sending = tokio::spawn(far.run(end.clone()));

@@ -48,7 +48,7 @@ async fn end(batches: usize, limit: Duration) -> (Duration, Vec<Value>) {
     let queue = exports.send_spans(Collector(Arc::new(AtomicUsize::new(batches))), settings);
     let provider = SdkTracerProvider::builder().with_span_processor(queue).build();
     for _ in 0..5 {
-        Tracer::of(&provider).server(None, "a call").span().end();
+        Tracer::of(&provider).server(None, "a call", Duration::ZERO).span().end();
     }
     let began = Instant::now();
     exports.flush(limit).await;

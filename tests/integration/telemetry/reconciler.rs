@@ -71,7 +71,8 @@ async fn it_is_linked_told_to_the_audit_log_and_counted() {
     let caller = Caller::new("shop/checkout").unwrap();
 
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    let context = telemetry.tracer().server(trace_context::parse(parent, None), "a call");
+    let context =
+        telemetry.tracer().server(trace_context::parse(parent, None), "a call", Duration::ZERO);
     let answer_by = Instant::now() + Duration::from_secs(5);
     let call = engine.execute(&caller, answer_by, command(), Terms::default(), Admitted::default());
     call.with_context(context.clone()).await.unwrap_err();

@@ -1,5 +1,7 @@
 //! What operators see of tries that end without an answer.
 
+use std::time::Duration;
+
 use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::SpanKind;
 use tokio::time::{Instant, timeout};
@@ -14,7 +16,7 @@ use crate::telemetry::kept;
 async fn hung(effect: Effect, patience: u32) -> (Option<TransportError>, Vec<String>, Vec<String>) {
     let (telemetry, spans, _) = kept();
     let rig = Rig::telling(&StackSettings::default(), [Step::Hangs], telemetry.clone());
-    let call = telemetry.tracer().server(None, "a call");
+    let call = telemetry.tracer().server(None, "a call", Duration::ZERO);
     let exchange = rig.exchange(effect, TIME).with_context(call);
     let answer = timeout(patience * SECOND, exchange).await;
     let text = telemetry.prometheus_text();
