@@ -19,7 +19,7 @@ use super::store::{InitAnswer, NotReady, Step, Store, StoreError};
 use super::waiters::Waiter;
 use crate::domain::Reference;
 use crate::telemetry::Telemetry;
-use crate::telemetry::measure::StoreStep;
+use crate::telemetry::measure::{StepFailure, StoreStep};
 use crate::telemetry::names::attribute;
 use crate::telemetry::trace::ClientSpan;
 
@@ -137,12 +137,12 @@ impl Untold<'_> {
         let time = began.elapsed();
         // Known by now, where the step had to connect first.
         let step = self.what.at(&self.store.server);
+        let code = code.map(|it| KeyValue::new(attribute::DB_RESPONSE_STATUS_CODE, it.to_owned()));
         if let Some(mut span) = span {
-            let code =
-                code.map(|it| KeyValue::new(attribute::DB_RESPONSE_STATUS_CODE, it.to_owned()));
-            span.set(step.place().chain(code));
+            span.set(step.place().chain(code.clone()));
             span.end(error.map(Into::into));
         }
+        let error = error.map(|kind| StepFailure { kind, code });
         self.store.telemetry.measures().store_step(step, error, time);
     }
 }

@@ -95,6 +95,15 @@ pub struct StoreStep {
     pub server: Option<(Arc<str>, u16)>,
 }
 
+/// What went wrong with a step of the store.
+#[derive(Clone, Debug)]
+pub struct StepFailure {
+    /// By its kind.
+    pub kind: &'static str,
+    /// The label of the server's code, where the server refused.
+    pub code: Option<KeyValue>,
+}
+
 impl StoreStep {
     /// What it is, as attributes and labels tell it.
     pub fn what(&self) -> impl Iterator<Item = KeyValue> + use<> {
@@ -269,11 +278,14 @@ impl Measures {
     }
 
     /// A step of the store ended.
-    pub fn store_step(&self, step: StoreStep, error: Option<&'static str>, time: Duration) {
+    pub fn store_step(&self, step: StoreStep, failure: Option<StepFailure>, time: Duration) {
         let labels = |step: &StoreStep| step.what().chain(step.place());
         let seconds = time.as_secs_f64();
-        match error {
-            Some(error) => self.store_steps.record_seldom(seconds, &failed(labels(&step), error)),
+        match failure {
+            Some(StepFailure { kind, code }) => {
+                let labels = failed(labels(&step).chain(code), kind);
+                self.store_steps.record_seldom(seconds, &labels);
+            }
             None => self.store_steps.record(step, seconds, |it| labels(it).collect::<Vec<_>>()),
         }
     }

@@ -3,6 +3,7 @@ traffic that makes each metric appear."""
 
 import json
 import pathlib
+import socket
 import subprocess
 import time
 import urllib.parse
@@ -160,8 +161,21 @@ class World(Fleet):
         with refused() as denial:
             wallet.charge(self.order(), DENIED_AMOUNT)
         assert denial.code == grpc.StatusCode.PERMISSION_DENIED
+        self._fill_the_store(1)
+        with refused() as refusal:
+            wallet.charge(self.order())
+        assert refusal.code == grpc.StatusCode.UNAVAILABLE
+        self._fill_the_store(0)
         with refused():
             payments.GetCharge(api.GetChargeRequest(reference=fresh("nowhere")), timeout=TIMEOUT_SECONDS)
+
+    def _fill_the_store(self, limit: int) -> None:
+        """The store takes no more than these bytes, which is nothing at all; or all, of 0."""
+        store = next(flag for flag in self._flags if flag.startswith("--store="))
+        port = int(store.rsplit(":", 1)[1])
+        with socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS) as redis:
+            redis.sendall(f"CONFIG SET maxmemory {limit}\r\n".encode())
+            assert redis.recv(5) == b"+OK\r\n"
 
     def lose_the_store(self) -> None:
         """Redis ends while Zentra makes a payment: its caller hears the truth, nobody stores it."""

@@ -8,6 +8,7 @@ use zentra_sidecar::simulator::Route;
 
 use super::answers::status;
 use super::lab::{CUSTOMER, Lab, PATIENCE};
+use super::metrics::shown;
 use super::sidecar::{Launch, Sidecar, money};
 use crate::support::rotel::{Rotel, Span};
 
@@ -277,6 +278,11 @@ async fn a_step_that_the_store_refuses_says_by_which_code() {
     assert_eq!(says(claim, "db.namespace"), "2");
     assert_eq!(says(claim, "db.response.status_code"), "OOM");
     assert_eq!(says(claim, "error.type"), "refused");
+    let counted = shown(&sidecar).await;
+    let claims = "db_client_operation_duration_seconds_count{db_namespace=\"2\",\
+                  db_operation_name=\"EVALSHA\",db_response_status_code=\"OOM\",\
+                  db_stored_procedure_name=\"claim\"";
+    assert!(counted.contains(claims), "{counted}");
 }
 
 /// The other temporality is obeyed: what is sent counts from the last sending.
