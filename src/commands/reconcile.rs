@@ -40,7 +40,10 @@ async fn once(args: &ServeArgs) -> Ended {
         Ok(engine) => engine,
         Err(code) => return code.into(),
     };
+    let telemetry = engine.telemetry().clone();
     let code = pass(Reconciler::new(engine, settings.reconciler)).await;
+    // Who leads no more shows no states: nothing would ever say that these are over.
+    telemetry.measures().pending(None);
     exports.flush(FLUSH).await;
     // Dropped at the end, it tells what did not leave.
     Ended { code, last_words: Some(LastWords { exports, _lines: Lines::default() }) }

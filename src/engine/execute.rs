@@ -231,7 +231,10 @@ impl<P: Payment> PaymentCall<P> {
                 self.was_begun(&record);
                 self.engine.shared.replay(&self.payment, &record)
             }
-            ClaimAnswer::KeyReused { record } => Err(key_reused(&record)),
+            ClaimAnswer::KeyReused { record } => {
+                self.was_begun(&record);
+                Err(key_reused(&record))
+            }
             // This key has no record: where the store remembers, it never made a payment.
             ClaimAnswer::ReferenceTaken { outcome, look_ups_first, .. } => {
                 Err(reference_taken(outcome.as_ref(), unless_lost(look_ups_first)))

@@ -122,8 +122,7 @@ impl CallSettings {
             return Err(status::from_error(&Error::new(Reason::CallerNotAllowed), ""));
         };
         let call = self.begin(operation, peer.caller(), &metadata, message.reference(), arrived);
-        // Its time runs from here on: a message that came slowly has cost its caller some of it.
-        let result = match self.admit(&metadata, peer, now) {
+        let result = match self.admit(&metadata, peer, arrived, now) {
             Ok(admitted) => {
                 // Beside the work, the answer holds them: until its caller has taken it.
                 let places = Places { _admitted: admitted.admitted.clone(), _under_way: under_way };
@@ -220,6 +219,7 @@ impl CallSettings {
         &self,
         metadata: &MetadataMap,
         peer: &Peer,
+        arrived: Instant,
         now: Instant,
     ) -> Result<gateway::Call, Error> {
         if !peer.is_allowed() {
@@ -229,7 +229,7 @@ impl CallSettings {
             let wait = Duration::from_millis(rand::random_range(ELSEWHERE_MS));
             return Err(Error::new(Reason::ShuttingDown).retry(Retry::After(wait)));
         }
-        let answer_by = self.deadlines.answer_by(metadata, now)?;
+        let answer_by = self.deadlines.answer_by(metadata, arrived, now)?;
         let admitted = self.admission.enter()?;
         Ok(gateway::Call { caller: peer.caller().clone(), answer_by, admitted })
     }
@@ -433,7 +433,7 @@ mod tests {
 
     /// Of a message that takes long to come the call tells the whole time, and has its own after that.
     #[tokio::test(start_paused = true)]
-    async fn a_call_is_timed_from_its_arrival_and_its_deadline_from_its_message() {
+    async fn a_call_is_timed_from_its_arrival_and_a_deadline_of_our_own_from_its_message() {
         let settings = settings();
         let mut request = request();
         request.extensions_mut().insert(Peer::new(Caller::new("local").unwrap(), true));

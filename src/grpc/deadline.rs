@@ -22,21 +22,28 @@ pub struct Deadlines {
 }
 
 impl Deadlines {
-    /// The moment at which the answer has to leave.
+    /// The moment at which the answer to a call has to leave that arrived at `arrived`. Its message may
+    /// have come long after that, of which the caller's time is one.
     ///
     /// # Errors
     /// `DEADLINE_TOO_SHORT`; nothing was sent.
-    pub(super) fn answer_by(self, metadata: &MetadataMap, now: Instant) -> Result<Instant, Error> {
+    pub(super) fn answer_by(
+        self,
+        metadata: &MetadataMap,
+        arrived: Instant,
+        now: Instant,
+    ) -> Result<Instant, Error> {
         let asked = metadata.get(HEADER).and_then(|value| parse(value.to_str().ok()?));
         let Some(asked) = asked else {
             return Ok(now + self.default);
         };
-        if asked < self.minimum {
+        let left = asked.saturating_sub(now.saturating_duration_since(arrived));
+        if left < self.minimum {
             return Err(Error::new(Reason::DeadlineTooShort));
         }
         // The margin is for the way back; a short deadline keeps half of its time for the work.
-        let margin = self.margin.min(asked / 2);
-        Ok(now + (asked - margin).min(LONGEST))
+        let margin = self.margin.min(left / 2);
+        Ok(now + (left - margin).min(LONGEST))
     }
 }
 
@@ -74,12 +81,28 @@ mod tests {
     };
 
     fn time(header: Option<&str>) -> Option<Duration> {
+        time_after(Duration::ZERO, header)
+    }
+
+    /// Where the message came so long after the head.
+    fn time_after(late: Duration, header: Option<&str>) -> Option<Duration> {
         let mut metadata = MetadataMap::new();
         if let Some(header) = header {
             metadata.insert(HEADER, header.parse().unwrap());
         }
-        let now = Instant::now();
-        DEADLINES.answer_by(&metadata, now).ok().map(|at| at - now)
+        let arrived = Instant::now();
+        let now = arrived + late;
+        DEADLINES.answer_by(&metadata, arrived, now).ok().map(|at| at - now)
+    }
+
+    #[test]
+    fn a_message_that_comes_slowly_takes_its_callers_time() {
+        let late = Duration::from_secs(3);
+        assert_eq!(time_after(late, Some("5S")), Some(Duration::from_millis(1900)));
+        assert_eq!(time_after(late, Some("3100m")), Some(Duration::from_millis(50)));
+        assert_eq!(time_after(late, Some("3099m")), None);
+        assert_eq!(time_after(late, Some("1S")), None);
+        assert_eq!(time_after(late, None), Some(Duration::from_secs(15)));
     }
 
     #[test]

@@ -15,8 +15,8 @@ use self::queue::{End, Gather};
 use self::writer::{Tell, Writer};
 use crate::clock::{Clock as _, SystemClock};
 
-/// What writes lines behind the calls' backs. Dropped, it writes what is left, for about a second
-/// at most.
+/// What writes lines behind the calls' backs. Dropped, it writes what is left, for about a second a
+/// queue at most.
 #[derive(Default)]
 #[must_use]
 pub struct Lines {

@@ -100,11 +100,13 @@ impl Tracer {
     pub fn link_current(&self, traceparent: &str, why: &'static str) {
         let is_recording = Context::map_current(|current| {
             let span = current.span();
-            let is_recording = span.is_recording();
-            if is_recording && let Some(other) = trace_context::parse_kept(traceparent) {
+            if span.is_recording()
+                && let Some(other) = trace_context::parse_kept(traceparent)
+            {
                 span.add_link(other, vec![KeyValue::new(attribute::LINK, why)]);
             }
-            is_recording
+            // It may have ended just before the link: one too many does no harm.
+            span.is_recording()
         });
         if !is_recording {
             self.link_below(traceparent, why);

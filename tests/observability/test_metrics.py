@@ -96,11 +96,16 @@ def test_promtool_can_read_every_query(tmp_path):
 def test_what_is_open_adds_up_over_accounts_and_the_oldest_of_all_is_shown(tmp_path):
     counts = ("zentra_sidecar_payments_unknown", "zentra_sidecar_payments_open", "zentra_sidecar_payments_conflict")
     age = "zentra_sidecar_payments_unknown_oldest_age_seconds"
-    # Two accounts' sidecars; of each account only the reconciler that leads shows these.
-    values = {name: (2, 3) for name in counts} | {age: (20, 30)}
+    # Two accounts' sidecars. Of each account only the reconciler that leads shows these, and for a while
+    # the one that led before it.
+    values = {name: (2, 1, 3) for name in counts} | {age: (20, 25, 30)}
+    sidecars = (("shop", "a"), ("shop", "b"), ("club", "a"))
     series = [
-        {"series": f'{name}{{job="{job}",instance="a"}}', "values": str(value)}
-        for name, both in values.items() for job, value in zip(("shop", "club"), both)
+        {"series": f'{name}{{job="{job}",instance="{instance}"}}', "values": str(value)}
+        for name, all_values in values.items() for (job, instance), value in zip(sidecars, all_values)
+    ] + [
+        {"series": f'zentra_sidecar_account_info{{job="{job}",instance="{instance}",account="{job}",environment="live"}}',
+         "values": "1"} for job, instance in sidecars
     ]
     wanted = {name: 5 for name in counts} | {age: 30}
     tests = [

@@ -66,7 +66,6 @@ impl<P: Payment> Session<'_, P> {
             }
             // Another owner was faster: its outcome is the truth.
             Some(DoubtAnswer::Fenced { record }) if record.state == State::Done => {
-                self.call.was_begun(&record);
                 self.shared.replay(&self.call.payment, &record)
             }
             Some(DoubtAnswer::Fenced { record }) if record.state == State::Conflict => {

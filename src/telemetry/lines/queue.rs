@@ -78,8 +78,9 @@ impl Queue {
         Ok((queue.clone(), End(queue)))
     }
 
-    /// Takes a whole line, or counts it as lost.
+    /// Takes a whole line, or counts it as lost. A line break stands at its end and nowhere else in it.
     pub(in crate::telemetry) fn put(&self, line: &[u8]) {
+        debug_assert_eq!(line.iter().position(|byte| *byte == b'\n'), line.len().checked_sub(1));
         let shared = &*self.0;
         let mut waiting = shared.lock();
         let is_full = waiting.lines >= LINES_WAITING || waiting.bytes + line.len() > BYTES_WAITING;
@@ -105,8 +106,8 @@ impl Shared {
         while let Some(is_ending) = self.take(&mut taken) {
             writer.write(&taken, |lines, bytes| {
                 let mut waiting = self.lock();
-                waiting.lines -= lines;
-                waiting.bytes -= bytes;
+                waiting.lines = waiting.lines.saturating_sub(lines);
+                waiting.bytes = waiting.bytes.saturating_sub(bytes);
             });
             taken.clear();
             taken.shrink_to(BUFFER_KEPT);

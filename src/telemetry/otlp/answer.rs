@@ -25,13 +25,13 @@ struct PartialSuccess {
 }
 
 impl Answer {
-    /// What it says, without anything that the collector was told by `headers`.
+    /// What it says. Without the words of a collector that was told `headers`: it may repeat those.
     pub(super) fn taken(self, headers: &Headers) -> Taken {
         let PartialSuccess { rejected_spans, error_message } =
             self.partial_success.unwrap_or_default();
         Taken {
             rejected: u64::try_from(rejected_spans).unwrap_or_default(),
-            why: shortened(&headers.hidden_in(&error_message)),
+            why: if headers.is_empty() { shortened(&error_message) } else { String::new() },
         }
     }
 }

@@ -42,7 +42,7 @@ impl Batch {
 pub struct Taken {
     /// Spans of the batch that it did not take, and will not: sent again, it would say the same.
     pub rejected: u64,
-    /// Why, in the collector's words.
+    /// Why, in the collector's words; empty where it has none, or may repeat what it was told.
     pub why: String,
 }
 

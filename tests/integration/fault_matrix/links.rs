@@ -107,10 +107,12 @@ async fn one_pass_of_the_look_ups_leads_to_the_lost_trace_and_tells_what_it_foun
 /// A collector that nobody listens at keeps it for no longer than any process, and is told.
 #[tokio::test]
 async fn one_pass_whose_spans_cannot_leave_says_so() {
-    let lab = Lab::start().await;
-    let nobody = lab.sidecar().variable("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1");
+    let (lab, _rotel, _) = lost().await;
+    let _: u64 = lab.redis().ask(&["DEL", "{zs:default:simulated}:reconciler"]).await;
+    let nobody = lab.sidecar().variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://127.0.0.1:1");
     let ended = nobody.operate(&["reconcile", "--once"]).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(ended.stdout.starts_with("resolved 0"), "{ended:?}");
-    assert!(ended.stderr.contains("could not be sent"), "{ended:?}");
+    assert!(ended.stdout.starts_with("resolved 1"), "{ended:?}");
+    assert!(ended.stderr.contains("spans could not be sent"), "{ended:?}");
+    assert!(ended.stderr.contains("spans were left when the process ended"), "{ended:?}");
 }
