@@ -15,9 +15,13 @@ use super::TransportError;
 /// What an exchange comes to.
 pub(super) type Answer = Result<Response<Bytes>, TransportError>;
 
+/// A request on its way through the layers. In a box, as each layer's future holds it more than
+/// once: bare, it would make each of them larger than what an allocator has at hand.
+pub(super) type Boxed = Box<Request<Bytes>>;
+
 /// A service that layers can stand around.
 pub(super) trait Exchange:
-    Service<Request<Bytes>, Response = Response<Bytes>, Error = TransportError, Future: Send>
+    Service<Boxed, Response = Response<Bytes>, Error = TransportError, Future: Send>
     + Clone
     + Send
     + Sync
@@ -26,7 +30,7 @@ pub(super) trait Exchange:
 }
 
 impl<S> Exchange for S where
-    S: Service<Request<Bytes>, Response = Response<Bytes>, Error = TransportError, Future: Send>
+    S: Service<Boxed, Response = Response<Bytes>, Error = TransportError, Future: Send>
         + Clone
         + Send
         + Sync
@@ -37,15 +41,11 @@ impl<S> Exchange for S where
 /// What a layer does around the rest.
 pub(super) trait Around: Send + Sync + 'static {
     /// Passes `request` on to `rest`, or answers in its stead.
-    fn around<S: Exchange>(
-        &self,
-        request: Request<Bytes>,
-        rest: &S,
-    ) -> impl Future<Output = Answer> + Send;
+    fn around<S: Exchange>(&self, request: Boxed, rest: &S) -> impl Future<Output = Answer> + Send;
 }
 
 /// Passes a request on, once the rest is ready for it.
-pub(super) async fn pass_on<S: Exchange>(request: Request<Bytes>, rest: &S) -> Answer {
+pub(super) async fn pass_on<S: Exchange>(request: Boxed, rest: &S) -> Answer {
     rest.clone().oneshot(request).await
 }
 
@@ -76,7 +76,7 @@ impl<A, S> Clone for AroundService<A, S> {
     }
 }
 
-impl<A: Around, S: Exchange> Service<Request<Bytes>> for AroundService<A, S> {
+impl<A: Around, S: Exchange> Service<Boxed> for AroundService<A, S> {
     type Response = Response<Bytes>;
     type Error = TransportError;
     type Future = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -86,7 +86,7 @@ impl<A: Around, S: Exchange> Service<Request<Bytes>> for AroundService<A, S> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
+    fn call(&mut self, request: Boxed) -> Self::Future {
         let layer = self.0.clone();
         Box::pin(async move {
             let (around, rest) = &*layer;

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::StatusCode;
 use tokio::time::Instant;
 
-use super::around::{Answer, Around, Exchange, pass_on};
+use super::around::{Answer, Around, Boxed, Exchange, pass_on};
 use super::circuit::{Circuit, Health, Pass};
 use super::terms::WaitingSince;
 use super::{Effect, Terms, TransportError};
@@ -33,7 +32,7 @@ impl Drop for Watched<'_> {
 }
 
 impl Around for Breaker {
-    async fn around<S: Exchange>(&self, mut request: Request<Bytes>, rest: &S) -> Answer {
+    async fn around<S: Exchange>(&self, mut request: Boxed, rest: &S) -> Answer {
         // What became of a payment is asked whatever the circuit says. Nor does the answer say
         // anything to it: where Zentra reads but cannot write, each failed write is followed by a
         // look-up that works.

@@ -1,10 +1,8 @@
 //! The outermost layer: the time of the whole operation.
 
-use bytes::Bytes;
-use http::Request;
 use tokio::time::{Instant, timeout_at};
 
-use super::around::{Answer, Around, Exchange, pass_on};
+use super::around::{Answer, Around, Boxed, Exchange, pass_on};
 use super::{Effect, Terms, TransportError};
 
 /// Begins nothing that is late, and ends reads that are. A write is never cut off here: it may
@@ -12,7 +10,7 @@ use super::{Effect, Terms, TransportError};
 pub(super) struct Deadline;
 
 impl Around for Deadline {
-    async fn around<S: Exchange>(&self, request: Request<Bytes>, rest: &S) -> Answer {
+    async fn around<S: Exchange>(&self, request: Boxed, rest: &S) -> Answer {
         let (effect, deadline) = Terms::read(&request, |terms| (terms.effect, terms.deadline));
         let Some(deadline) = deadline else { return pass_on(request, rest).await };
         if Instant::now() >= deadline {

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::Request;
 use tower::ServiceExt;
 
-use super::around::{Answer, Around, Exchange};
+use super::around::{Answer, Around, Boxed, Exchange};
 use super::{Terms, TransportError};
 use crate::failpoint::{Point, reach};
 
@@ -17,7 +15,7 @@ pub(super) struct LeaseCheck {
 }
 
 impl Around for LeaseCheck {
-    async fn around<S: Exchange>(&self, request: Request<Bytes>, rest: &S) -> Answer {
+    async fn around<S: Exchange>(&self, request: Boxed, rest: &S) -> Answer {
         // The one that says it is ready is the one that is called.
         let mut rest = rest.clone();
         rest.ready().await?;

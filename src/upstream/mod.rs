@@ -135,6 +135,8 @@ pub fn stack(
     let repeats =
         retry::Repeats { settings: retry, budget, jitter, clock, draining: draining.clone() };
     let service = ServiceBuilder::new()
+        // As the layers hand it on.
+        .map_request(Box::new)
         // Around the repeats and their pauses: the caller's time is one budget for all of them.
         .layer(AroundLayer::new(deadline::Deadline))
         // Repeats what is provably unprocessed. Each repeat passes all that follows once more.

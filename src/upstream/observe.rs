@@ -11,7 +11,7 @@ use opentelemetry::KeyValue;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
-use super::around::{self, Answer};
+use super::around::Answer;
 use super::terms::AttemptEnds;
 use super::{Terms, TransportError, TryNumber};
 use crate::telemetry::Telemetry;
@@ -35,6 +35,25 @@ impl<S> Layer<S> for ObserveLayer {
     }
 }
 
+/// What carries a try.
+pub(super) trait Transport:
+    Service<Request<Bytes>, Response = Response<Bytes>, Error = TransportError, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> Transport for S where
+    S: Service<Request<Bytes>, Response = Response<Bytes>, Error = TransportError, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
 /// A transport whose tries are told.
 #[derive(Clone)]
 pub(super) struct Observe<S> {
@@ -43,7 +62,7 @@ pub(super) struct Observe<S> {
     transport: S,
 }
 
-impl<S: around::Exchange> Service<Request<Bytes>> for Observe<S> {
+impl<S: Transport> Service<Request<Bytes>> for Observe<S> {
     type Response = Response<Bytes>;
     type Error = TransportError;
     type Future = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -64,7 +83,7 @@ impl<S: around::Exchange> Service<Request<Bytes>> for Observe<S> {
     }
 }
 
-impl<S: around::Exchange> Observe<S> {
+impl<S: Transport> Observe<S> {
     async fn told(&mut self, mut request: Request<Bytes>) -> Answer {
         let exchange = self.exchange(&request);
         let span = self.telemetry.tracer().client(|| {

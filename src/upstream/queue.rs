@@ -10,7 +10,7 @@ use http::Request;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
-use super::around::{Answer, Around, Exchange, pass_on};
+use super::around::{Answer, Around, Boxed, Exchange, pass_on};
 use super::circuit::{Circuit, Pass};
 use super::{Terms, TransportError};
 use crate::shutdown::Draining;
@@ -23,7 +23,7 @@ pub(super) struct Queue {
 }
 
 impl Around for Queue {
-    async fn around<S: Exchange>(&self, request: Request<Bytes>, rest: &S) -> Answer {
+    async fn around<S: Exchange>(&self, request: Boxed, rest: &S) -> Answer {
         let _place = match self.places.try_acquire() {
             Ok(place) => Some(place),
             Err(_) => {

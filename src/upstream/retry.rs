@@ -7,11 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::Request;
 use tokio::time::{Instant, sleep};
 
-use super::around::{Answer, Around, Exchange, pass_on};
+use super::around::{Answer, Around, Boxed, Exchange, pass_on};
 use super::classify::{Verdict, classify};
 use super::{Budget, Effect, Jitter, Repeated, Terms, TransportError};
 use crate::clock::Clock;
@@ -56,7 +54,7 @@ pub(super) struct Repeats {
 }
 
 impl Around for Repeats {
-    async fn around<S: Exchange>(&self, request: Request<Bytes>, rest: &S) -> Answer {
+    async fn around<S: Exchange>(&self, request: Boxed, rest: &S) -> Answer {
         let terms = Terms::of(&request);
         if terms.is_repeat && self.draining.is_waiting_over() {
             // It takes as long as a try may, which may be more than is left.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
 
+use super::around::Boxed;
 use super::rate_limit::RateLimit;
 use super::{Terms, TryNumber};
 
@@ -17,15 +18,13 @@ pub trait Credentials: Send + Sync + 'static {
     fn authorization(&self) -> HeaderValue;
 }
 
-/// Signs and numbers each try.
-pub(super) fn sign(
-    credentials: Arc<dyn Credentials>,
-) -> impl Fn(Request<Bytes>) -> Request<Bytes> + Clone {
-    move |mut request| {
+/// Signs and numbers each try, which leaves its box here.
+pub(super) fn sign(credentials: Arc<dyn Credentials>) -> impl Fn(Boxed) -> Request<Bytes> + Clone {
+    move |mut request: Boxed| {
         let number = Terms::read(&request, |terms| terms.tries.next());
         request.headers_mut().insert(AUTHORIZATION, credentials.authorization());
         request.extensions_mut().insert(TryNumber(number));
-        request
+        *request
     }
 }
 

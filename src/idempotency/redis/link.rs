@@ -97,7 +97,11 @@ impl Link {
             if last.is_none() {
                 *last = Some(StoreError::Unreachable("connecting took too long".to_owned()));
             }
-            let connected = self.connection().await;
+            let connected = match self.held() {
+                Some(held) => Ok(held),
+                // In a box, as it is seldom needed and far larger than all the rest of a step.
+                None => Box::pin(self.connection()).await,
+            };
             let held = match connected {
                 Ok(held) => held,
                 Err(error) => {
