@@ -213,8 +213,12 @@ mod tests {
         begun.recv_timeout(LONGEST).unwrap();
         assert_eq!(disk.writes(), ["one\n", "two\nthree\n"]);
         queue.put(b"four\n");
+        let ending = std::thread::spawn(move || drop(guard));
+        while !queue.0.lock().is_ending {
+            std::thread::yield_now();
+        }
         drop(end);
-        drop(guard);
+        ending.join().unwrap();
         assert_eq!(disk.text(), "one\ntwo\nthree\nfour\n", "the end leaves nothing behind");
         assert!(begun.try_recv().is_err(), "nor does it wait for more");
         queue.put(b"five\n");
