@@ -38,7 +38,8 @@ impl Deadlines {
             return Ok(now + self.default);
         };
         let left = asked.saturating_sub(now.saturating_duration_since(arrived));
-        if left < self.minimum {
+        // Of the least time that a caller may ask for, half may be gone with the message.
+        if asked < self.minimum || left < self.minimum / 2 {
             return Err(Error::new(Reason::DeadlineTooShort));
         }
         // The margin is for the way back; a short deadline keeps half of its time for the work.
@@ -100,7 +101,8 @@ mod tests {
         let late = Duration::from_secs(3);
         assert_eq!(time_after(late, Some("5S")), Some(Duration::from_millis(1900)));
         assert_eq!(time_after(late, Some("3100m")), Some(Duration::from_millis(50)));
-        assert_eq!(time_after(late, Some("3099m")), None);
+        assert_eq!(time_after(late, Some("3050m")), Some(Duration::from_millis(25)));
+        assert_eq!(time_after(late, Some("3049m")), None);
         assert_eq!(time_after(late, Some("1S")), None);
         assert_eq!(time_after(late, None), Some(Duration::from_secs(15)));
     }
