@@ -15,7 +15,7 @@ const SHAPES: [(&str, Shape); 2] =
 const NAMES: [&str; 4] = ["off", "off again", "1 %", "100 %"];
 
 pub(crate) async fn run(program: &str, quick: bool) {
-    let (rounds, time) = if quick { (1, 1) } else { (11, 2) };
+    let (rounds, time) = if quick { (1, 1) } else { (21, 2) };
     let time = Duration::from_secs(time);
     let stage = contestants::Stage::start(program).await;
     let (_collector, endpoint) = stage.collector().await;

@@ -32,6 +32,10 @@ TELEMETRY = [
     ("OTEL_TRACES_SAMPLER_ARG", "9.9e-1"), ("OTEL_TRACES_SAMPLER_ARG", "1.0"), ("OTEL_TRACES_SAMPLER_ARG", "1.01"),
     ("OTEL_TRACES_SAMPLER_ARG", ".5"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:65535"),
     ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://collector:65536"), ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://[fd00::1]:4318/v1/traces"),
+    *(("OTEL_RESOURCE_ATTRIBUTES", text)
+      for text in ("team=shop", "team=a%2Cb, k8s.pod.name = x=y ,", "team", "=shop", "team=%ff", "team=%C3%A4", "team=ä", "%2C=1", "a=,b=")),
+    *(("OTEL_SPAN_LINK_COUNT_LIMIT", text) for text in ("1", "128", "1000", "1001", "0", "many")),
+    ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "0"), ("OTEL_SPAN_EVENT_COUNT_LIMIT", "7"),
 ]
 # The program takes these, and everybody who may read the pod would read the secret in them.
 TELLTALE = [
