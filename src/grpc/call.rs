@@ -453,6 +453,24 @@ mod tests {
         assert!(sum.is_some_and(|it| it.ends_with(" 3")), "{text}");
     }
 
+    /// A caller does not wait longer because its message was slow.
+    #[tokio::test(start_paused = true)]
+    async fn a_callers_deadline_runs_from_its_calls_arrival() {
+        let settings = settings();
+        let mut request = request();
+        request.set_timeout(Duration::from_secs(10));
+        request.extensions_mut().insert(Peer::new(Caller::new("local").unwrap(), true));
+        request.extensions_mut().insert(Arrival::now());
+        let arrived = Instant::now();
+        tokio::time::advance(Duration::from_secs(3)).await;
+        let handle = |call: gateway::Call, _| async move {
+            // But for the margin.
+            assert_eq!(call.answer_by - arrived, Duration::from_secs(9));
+            Ok(Told::default().with(()))
+        };
+        settings.run(Operation::Charge, request, handle).await.unwrap();
+    }
+
     #[tokio::test]
     async fn a_call_of_nobody_is_refused() {
         let handle = |_, _| async { panic!("no work begins") };

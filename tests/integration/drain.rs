@@ -292,11 +292,9 @@ async fn a_second_signal_ends_at_once_and_what_it_cuts_off_is_on_record() {
     assert_eq!(left["spans"], 4, "{log}");
 }
 
-#[tokio::test]
-async fn the_time_to_drain_is_bounded_and_what_was_cut_off_is_told() {
-    let (zentra, mut arrivals, _answer) = slow_zentra().await;
-    let books = Books::open();
-    let serving = Serving::of(books.command(&zentra, &["--drain-seconds=0"])).await;
+/// Ends a process without time to drain, while Zentra has a request of its call.
+async fn cut_off(books: &Books, zentra: &Stub, arrivals: &mut mpsc::UnboundedReceiver<()>) {
+    let serving = Serving::of(books.command(zentra, &["--drain-seconds=0"])).await;
     let mut client = serving.client().await;
     let call = tokio::spawn(async move { client.charge(traced_charge()).await });
     soon(arrivals.recv()).await.unwrap();
@@ -305,6 +303,13 @@ async fn the_time_to_drain_is_bounded_and_what_was_cut_off_is_told() {
     assert_eq!(status.code(), Some(1));
     assert!(log.contains("calls under way were cut off"), "{log}");
     assert!(soon(call).await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn the_time_to_drain_is_bounded_and_what_was_cut_off_is_told() {
+    let (zentra, mut arrivals, _answer) = slow_zentra().await;
+    let books = Books::open();
+    cut_off(&books, &zentra, &mut arrivals).await;
     assert_eq!(books.accounted(), json!(["allowed", "OUTCOME_UNKNOWN", "unknown", true, 1]));
 }
 
@@ -319,13 +324,7 @@ async fn what_is_cut_off_before_its_first_post_is_told_as_not_sent() {
     })
     .await;
     let books = Books::open();
-    let serving = Serving::of(books.command(&zentra, &["--drain-seconds=0"])).await;
-    let mut client = serving.client().await;
-    let call = tokio::spawn(async move { client.charge(traced_charge()).await });
-    soon(arrivals.recv()).await.unwrap();
-    serving.signal("TERM").await;
-    assert_eq!(serving.end().await.0.code(), Some(1));
-    assert!(soon(call).await.unwrap().is_err());
+    cut_off(&books, &zentra, &mut arrivals).await;
     assert_eq!(posts(&zentra), 0);
     assert_eq!(books.accounted(), json!(["allowed", "OUTCOME_UNKNOWN", "unknown", false, 0]));
 }

@@ -47,7 +47,14 @@ impl Refused {
     }
 }
 
+/// An error with what it comes from: the outermost says little.
+pub(super) fn told(fault: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(fault), |it| it.source());
+    let texts: Vec<_> = causes.map(ToString::to_string).collect();
+    shortened(&texts.join(": "))
+}
+
 /// The beginning of a collector's text.
-pub(super) fn shortened(text: &str) -> String {
+fn shortened(text: &str) -> String {
     text.chars().take(TEXT).collect()
 }

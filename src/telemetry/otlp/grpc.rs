@@ -11,7 +11,7 @@ use tonic::{Code, Request, Status};
 use tonic_prost::ProstDecoder;
 use tonic_types::StatusExt as _;
 
-use super::answer::{Answer, shortened};
+use super::answer::{Answer, told};
 use super::{Batch, Deliver, Refused, Taken};
 use crate::telemetry::headers::Headers;
 use crate::telemetry::settings::Destination;
@@ -74,13 +74,6 @@ impl Deliver for Grpc {
         let answer = client.unary(request, path, Encoded).await;
         answer.map(|it| it.into_inner().taken(&self.headers)).map_err(|status| refused(&status))
     }
-}
-
-/// An error with what it comes from: the outermost says little.
-fn told(fault: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(fault), |it| it.source());
-    let texts: Vec<_> = causes.map(ToString::to_string).collect();
-    shortened(&texts.join(": "))
 }
 
 /// Which of gRPC's codes may pass is OTLP's to say. What the collector says beside the code is not

@@ -10,7 +10,7 @@ use prost::Message as _;
 use reqwest::{Client, Response};
 use tokio::time::timeout;
 
-use super::answer::Answer;
+use super::answer::{Answer, told};
 use super::{Batch, Deliver, Refused, Taken};
 use crate::telemetry::headers::Headers;
 use crate::telemetry::settings::Destination;
@@ -64,7 +64,8 @@ impl Deliver for Http {
     async fn deliver(&self, batch: Batch) -> Result<Taken, Refused> {
         let body = self.body(&batch).map_err(|fault| Refused::never(fault.to_string()))?;
         let request = self.client.post(&self.endpoint).headers(self.headers.clone()).body(body);
-        let broken = |fault: reqwest::Error| Refused::later(told(fault), None);
+        // Without the address, which may hold a token.
+        let broken = |fault: reqwest::Error| Refused::later(told(&fault.without_url()), None);
         let answer = request.send().await.map_err(broken)?;
         let status = answer.status();
         if status.is_success() {
@@ -97,12 +98,4 @@ async fn read(mut answer: Response) -> Vec<u8> {
         body.extend_from_slice(&chunk);
     }
     body
-}
-
-/// Without the address, which may hold a token.
-fn told(fault: reqwest::Error) -> String {
-    let fault = fault.without_url();
-    let causes = std::iter::successors(Some(&fault as &dyn std::error::Error), |it| it.source());
-    let texts: Vec<_> = causes.map(ToString::to_string).collect();
-    super::answer::shortened(&texts.join(": "))
 }
