@@ -3,7 +3,8 @@
 //!
 //! Two processes of one program differ by some percent for as long as they live, as by where their
 //! memory lies. So each round has processes of its own, in another order than the one before, and one
-//! more that is off like the first: what those two differ by is what the other ratios are good for.
+//! more that is off like the first: what those two differ by is what the other ratios are good for. It
+//! takes many rounds to tell a percent from that, and each ratio comes with what it may be off by.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ const SHAPES: [(&str, Shape); 2] =
 const NAMES: [&str; 4] = ["off", "off again", "1 %", "100 %"];
 
 pub(crate) async fn run(program: &str, quick: bool) {
-    let (rounds, time) = if quick { (1, 1) } else { (13, 2) };
+    let (rounds, time) = if quick { (1, 1) } else { (41, 2) };
     let time = Duration::from_secs(time);
     let stage = contestants::Stage::start(program).await;
     let (_collector, endpoint) = stage.collector().await;
@@ -36,7 +37,7 @@ pub(crate) async fn run(program: &str, quick: bool) {
     println!("|---|---|---|---|---|---|---|---|");
     for ((name, _), all) in SHAPES.into_iter().zip(&all) {
         let told: Vec<String> = (1..NAMES.len())
-            .map(|at| format!("{:.1} µs | {:.3}", median(&all[at], cost_us), to_off(all, at)))
+            .map(|at| format!("{:.1} µs | {}", median(&all[at], cost_us), to_off(all, at)))
             .collect();
         println!("| {name} | {:.1} µs | {} |", median(&all[0], cost_us), told.join(" | "));
     }
@@ -70,10 +71,15 @@ async fn contestants(
     contestants
 }
 
-/// The median over the rounds of each one's own ratio: what slows the machine slows all of a round.
-fn to_off(all: &[Vec<Round>], at: usize) -> f64 {
+/// The median over the rounds of each one's own ratio, as what slows the machine slows all of a round;
+/// and between which two of them the true median lies in 95 of 100 such runs.
+fn to_off(all: &[Vec<Round>], at: usize) -> String {
     let mut ratios: Vec<f64> =
         all[0].iter().zip(&all[at]).map(|(off, on)| cost_us(on) / cost_us(off)).collect();
     ratios.sort_by(f64::total_cmp);
-    ratios[ratios.len() / 2]
+    // How many rounds fall below the median is as with coins; 1.96 of their deviations are the 95.
+    let rounds = ratios.len();
+    let below = ((rounds as f64 - 1.96 * (rounds as f64).sqrt()) / 2.0).max(1.0) as usize;
+    let (low, high) = (ratios[below - 1], ratios[rounds - below]);
+    format!("{:.3} ({low:.3} to {high:.3})", ratios[rounds / 2])
 }

@@ -231,9 +231,7 @@ pub fn current_trace_id() -> String {
 /// The id of a context's trace, in hex; empty where there is none.
 #[must_use]
 pub fn trace_id(context: &Context) -> String {
-    let span = context.span();
-    let span = span.span_context();
-    if span.is_valid() { hex::encode(span.trace_id().to_bytes()) } else { String::new() }
+    trace_context::trace_id(context.span().span_context())
 }
 
 /// Our id of the call that the current work is for; empty where no call asked for it.

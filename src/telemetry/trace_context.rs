@@ -81,9 +81,22 @@ pub fn format(context: &SpanContext) -> String {
     str::from_utf8(&text).ok().filter(|_| is_written).map(str::to_owned).unwrap_or_default()
 }
 
-/// Each member has a key, which the SDK does not ask for.
+/// The id of a span's trace, in hex; empty where there is none.
+#[must_use]
+pub fn trace_id(context: &SpanContext) -> String {
+    if !context.is_valid() {
+        return String::new();
+    }
+    // Not `hex::encode`, which gathers it digit by digit: each line of a call has it.
+    let mut text = [0; 32];
+    let written = hex::encode_to_slice(context.trace_id().to_bytes(), &mut text);
+    written.ok().and_then(|()| str::from_utf8(&text).ok()).map(str::to_owned).unwrap_or_default()
+}
+
+/// Each member has a key, which the SDK does not ask for. Members may be empty.
 fn has_keys(state: &str) -> bool {
-    state.split(',').all(|member| member.trim().find('=').is_some_and(|at| at > 0))
+    let mut members = state.split(',').map(str::trim).filter(|member| !member.is_empty());
+    members.all(|member| member.find('=').is_some_and(|at| at > 0))
 }
 
 /// Whether a card number hides in what goes into records, logs and Zentra's requests: in one of the
@@ -173,6 +186,14 @@ mod tests {
         let cards = ["v=4111111111111111", "v=4111-1111-1111-1111", "a=1,b=x4111111111111111x"];
         for state in ["=", "a=b,=c", "word", &long].into_iter().chain(cards) {
             assert_eq!(parse(GOOD, Some(state)).unwrap().trace_state().header(), "", "{state}");
+        }
+    }
+
+    #[test]
+    fn members_of_a_state_may_be_empty() {
+        for state in ["a=1,b=2", "a=1,,b=2,", " a=1 ,\t, b=2"] {
+            let context = parse(GOOD, Some(state)).unwrap();
+            assert_eq!(context.trace_state().header(), "a=1,b=2", "{state}");
         }
     }
 
