@@ -28,7 +28,7 @@ struct Begun {
     name: &'static str,
     /// Lines that found it full or could not be written.
     lost: Arc<AtomicU64>,
-    _end: End,
+    end: End,
 }
 
 impl Lines {
@@ -74,7 +74,7 @@ impl Lines {
         let writer = Writer::new(target, tell);
         let lost = writer.lost();
         let (queue, end) = Queue::start(name, writer, gather)?;
-        self.queues.push(Begun { name, lost, _end: end });
+        self.queues.push(Begun { name, lost, end });
         Ok(queue)
     }
 
@@ -82,6 +82,13 @@ impl Lines {
     pub(super) fn lost(&self) -> impl Fn() -> Vec<(&'static str, u64)> + Send + Sync + 'static {
         let counters: Vec<_> = self.queues.iter().map(|it| (it.name, it.lost.clone())).collect();
         move || counters.iter().map(|(name, lost)| (*name, lost.load(Ordering::Relaxed))).collect()
+    }
+}
+
+impl Drop for Lines {
+    /// What one queue cannot write is told in the other: neither ends before both have written all.
+    fn drop(&mut self) {
+        self.queues.iter_mut().for_each(|it| it.end.settle());
     }
 }
 
@@ -108,8 +115,37 @@ fn unwritable_log(fault: &io::Error) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::writer::tests::Disk;
     use super::*;
+
+    /// Takes nothing, and says so once the log's queue is over, or after a while in which it is not.
+    struct FailsLate(Queue);
+
+    impl Write for FailsLate {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            self.0.is_over_within(Duration::from_millis(200));
+            Err(io::ErrorKind::StorageFull.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_an_audit_log_first_fails_at_in_the_end_finds_the_log_still_there() {
+        let log = Disk::with_room(1000);
+        let mut lines = Lines::default();
+        let queue = lines.log(log.clone()).unwrap();
+        let logger = queue.clone();
+        let tell = Box::new(move |_: Option<&io::Error>| logger.put(b"told\n"));
+        let audit = lines.queue("audit", FailsLate(queue), tell, Box::new(|| {})).unwrap();
+        audit.put(b"a line\n");
+        drop(lines);
+        assert_eq!(log.text(), "told\n");
+    }
 
     #[test]
     fn a_log_that_cannot_be_written_says_so_in_the_audit_logs_place() {

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::writer::Writer;
@@ -20,7 +21,7 @@ const LINES_WAITING: usize = 8192;
 const BYTES_WAITING: usize = LINES_WAITING * 2048;
 /// How long lines gather after others have left.
 const GATHERING: Duration = Duration::from_millis(2);
-/// How long the end waits for what is left to be written.
+/// How long whoever ends a queue waits for what is left to be written, in all.
 const TIME_TO_END: Duration = Duration::from_secs(1);
 /// What a buffer may keep to itself after a burst, in bytes.
 const BUFFER_KEPT: usize = 64 * 1024;
@@ -33,7 +34,8 @@ struct Shared {
     waiting: Mutex<Waiting>,
     /// There is something to write, or an end to come to.
     called: Condvar,
-    over: Condvar,
+    /// Nothing is left, or the thread has ended.
+    done: Condvar,
     lost: Arc<AtomicU64>,
 }
 
@@ -51,7 +53,11 @@ struct Waiting {
 }
 
 /// Ends its queue when dropped: what waits is written, for a second at most.
-pub(super) struct End(Queue);
+pub(super) struct End {
+    queue: Queue,
+    /// Of the second.
+    left: Duration,
+}
 
 /// Lets lines gather.
 pub(super) type Gather = Box<dyn FnMut() + Send>;
@@ -69,13 +75,13 @@ impl Queue {
         let queue = Self(Arc::new(Shared {
             waiting: Mutex::default(),
             called: Condvar::new(),
-            over: Condvar::new(),
+            done: Condvar::new(),
             lost: writer.lost(),
         }));
         let shared = queue.0.clone();
         let work = move || shared.write(&mut writer, &mut gather);
         std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
-        Ok((queue.clone(), End(queue)))
+        Ok((queue.clone(), End { queue, left: TIME_TO_END }))
     }
 
     /// Takes a whole line, or counts it as lost. A line break stands at its end and nowhere else in it.
@@ -99,6 +105,15 @@ impl Queue {
     }
 }
 
+#[cfg(test)]
+impl Queue {
+    /// Whether its thread ends within this time.
+    pub(super) fn is_over_within(&self, time: Duration) -> bool {
+        let waited = self.0.done.wait_timeout_while(self.0.lock(), time, |it| !it.is_over);
+        waited.unwrap_or_else(PoisonError::into_inner).0.is_over
+    }
+}
+
 impl Shared {
     /// The work of the thread, until the end.
     fn write(&self, writer: &mut Writer<impl Write>, gather: &mut Gather) {
@@ -108,6 +123,9 @@ impl Shared {
                 let mut waiting = self.lock();
                 waiting.lines = waiting.lines.saturating_sub(lines);
                 waiting.bytes = waiting.bytes.saturating_sub(bytes);
+                if waiting.lines == 0 {
+                    self.done.notify_all();
+                }
             });
             taken.clear();
             taken.shrink_to(BUFFER_KEPT);
@@ -124,7 +142,7 @@ impl Shared {
         while waiting.buffer.is_empty() {
             if waiting.is_ending {
                 waiting.is_over = true;
-                self.over.notify_all();
+                self.done.notify_all();
                 return None;
             }
             waiting.is_asleep = true;
@@ -140,14 +158,26 @@ impl Shared {
     }
 }
 
+impl End {
+    /// Waits until all that has come is written, or cannot be, and that is told. The queue goes on.
+    pub(super) fn settle(&mut self) {
+        self.wait(|waiting| waiting.lines > 0);
+    }
+
+    /// A reader that hangs puts off no end: all waits of a queue together have the one second.
+    fn wait(&mut self, is_left: impl FnMut(&mut Waiting) -> bool) {
+        let began = Instant::now();
+        let shared = &*self.queue.0;
+        drop(shared.done.wait_timeout_while(shared.lock(), self.left, is_left));
+        self.left = self.left.saturating_sub(began.elapsed());
+    }
+}
+
 impl Drop for End {
     fn drop(&mut self) {
-        let shared = &*self.0.0;
-        let mut waiting = shared.lock();
-        waiting.is_ending = true;
-        shared.called.notify_one();
-        // A reader that hangs puts off no end.
-        let _ = shared.over.wait_timeout_while(waiting, TIME_TO_END, |waiting| !waiting.is_over);
+        self.queue.0.lock().is_ending = true;
+        self.queue.0.called.notify_one();
+        self.wait(|waiting| !waiting.is_over);
     }
 }
 
