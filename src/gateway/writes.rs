@@ -16,6 +16,7 @@ use crate::engine::{Executed, Payment, Terms};
 use crate::error::{Error, MoneyMoved, Reason, Retry};
 use crate::idempotency::{Binding, CounterId, LimitName, MAX_SUM, Quantity, Take};
 use crate::policy::Action;
+use crate::telemetry::audit::Promised;
 
 impl Gateway {
     /// Saves a payment method.
@@ -62,6 +63,8 @@ impl Gateway {
         mut command: RefundCommand,
     ) -> Result<Executed<Refund>, Error> {
         self.admit(&call, &command)?;
+        // Its caller may leave before anything is decided.
+        Promised::keep(command.asked());
         let (ruling, tally) = match self.charge_facts(&call, &command.charge_reference).await {
             Ok(charge) => {
                 command.charge_amount = Some(charge.amount);

@@ -293,8 +293,9 @@ impl Call<'_> {
 
     /// Tells the audit log of a write that nobody has told it of, and nobody will.
     fn account(&self, end: End<'_>) {
-        let asked =
+        let known =
             || Asked { reference: self.reference.clone(), ..Asked::nothing(self.operation) };
+        let asked = || self.promised.asked().cloned().unwrap_or_else(known);
         let audit = self.telemetry.audit();
         match end {
             // What it asks for is not known.

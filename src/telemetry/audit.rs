@@ -6,8 +6,8 @@
 mod line;
 
 use std::io::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use opentelemetry::Context;
@@ -38,22 +38,39 @@ struct Inner {
 /// Whether the audit log has a line of a write, or will have one when its work ends; kept in the
 /// call's context, for whoever ends a call that its caller has left.
 #[derive(Clone, Debug, Default)]
-pub struct Promised(Arc<AtomicBool>);
+pub struct Promised(Arc<Promise>);
+
+#[derive(Debug, Default)]
+struct Promise {
+    is_given: AtomicBool,
+    asked: OnceLock<Asked>,
+}
 
 impl Promised {
     /// Promises a line of the current call.
     pub fn promise() {
-        Context::map_current(|current| {
-            if let Some(Self(promised)) = current.get::<Self>() {
-                promised.store(true, Ordering::Relaxed);
-            }
-        });
+        Self::current(|promise| promise.is_given.store(true, Ordering::Relaxed));
+    }
+
+    /// Keeps what the current call asks for while nothing is decided, and it may be left at any time.
+    pub fn keep(asked: Asked) {
+        Self::current(|promise| drop(promise.asked.set(asked)));
+    }
+
+    fn current(with: impl FnOnce(&Promise)) {
+        Context::map_current(|current| current.get::<Self>().map(|it| with(&it.0)));
     }
 
     /// True where a line was promised.
     #[must_use]
     pub fn is_promised(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.is_given.load(Ordering::Relaxed)
+    }
+
+    /// What was kept.
+    #[must_use]
+    pub fn asked(&self) -> Option<&Asked> {
+        self.0.asked.get()
     }
 }
 

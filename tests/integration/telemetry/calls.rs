@@ -145,7 +145,8 @@ async fn a_payment_whose_caller_hangs_up_ends_twice_and_has_one_line_of_the_audi
 async fn a_write_that_was_left_before_it_was_decided_has_its_line_too() {
     let mut watched = Watched::start().await;
     let mut client = watched.sidecar.client();
-    let request = requests::refund("refund-1", "order-1", Some(100));
+    let mut request = requests::refund("refund-1", "order-1", Some(100));
+    request.actor = "ada".to_owned();
     let call = tokio::spawn(async move { client.refund(request).await });
     watched.tap.began("GET /charges/order-1").await;
     call.abort();
@@ -156,6 +157,9 @@ async fn a_write_that_was_left_before_it_was_decided_has_its_line_too() {
         ("audit", json!("payment")),
         ("operation", json!("refund")),
         ("reference", json!("refund-1")),
+        ("charge_reference", json!("order-1")),
+        ("actor", json!("ada")),
+        ("amount_minor", json!(100)),
         ("outcome", json!("CANCELLED")),
         ("money_moved", json!("unknown")),
         ("sent", json!(false)),
