@@ -97,10 +97,11 @@ impl Reconciling {
     }
 
     /// Returns only where the work ends abnormally.
-    pub async fn broken(&mut self) -> String {
+    pub async fn broken(&mut self) -> &'static str {
         match (&mut self.work).await {
-            Err(fault) => fault.to_string(),
-            Ok(()) => "the look-ups ended".to_owned(),
+            // What they panicked with may be anything.
+            Err(_) => "the look-ups broke off",
+            Ok(()) => "the look-ups ended",
         }
     }
 }

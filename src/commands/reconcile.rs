@@ -93,12 +93,12 @@ async fn reconcile(
     tracing::info!(admin = %running.admin_address(), "reconciling");
     tokio::select! {
         () = signals.next() => {}
-        fault = running.broken() => return failed(fault),
+        fault = running.broken() => return serve::gone(fault),
     }
     let ended = running.shut_down().await;
     exports.flush(FLUSH).await;
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => failed(fault),
+        Err(_) => serve::gone("the look-ups broke off"),
     }
 }

@@ -136,6 +136,13 @@ pub(super) fn begin(args: &ServeArgs) -> Result<Begun, ExitCode> {
     Ok(Begun { settings, signals, telemetry, last_words: LastWords { exports, _lines: lines } })
 }
 
+/// Tells why a process that was at work goes on no more: in the log, as those who collect that may read
+/// nothing else.
+pub(super) fn gone(fault: &str) -> ExitCode {
+    tracing::error!(fault, "the process cannot go on");
+    ExitCode::FAILURE
+}
+
 /// Serves until a signal, then drains and sends what is left to tell. A second signal ends the
 /// process at once.
 pub(super) async fn until_signalled(
@@ -145,7 +152,7 @@ pub(super) async fn until_signalled(
 ) -> ExitCode {
     tokio::select! {
         () = signals.next() => {}
-        fault = running.broken() => return failed(fault),
+        fault = running.broken() => return gone(fault),
     }
     tracing::info!("draining");
     let until = Instant::now() + running.drain();
@@ -162,8 +169,14 @@ pub(super) async fn until_signalled(
                 tracing::info!("ended");
                 ExitCode::SUCCESS
             }
-            End::CutOff => failed("the time to drain was over; calls under way were cut off"),
+            End::CutOff => {
+                tracing::error!("the time to drain was over; calls under way were cut off");
+                ExitCode::FAILURE
+            }
         },
-        () = signals.next() => failed("ended at once by a second signal"),
+        () = signals.next() => {
+            tracing::error!("ended at once by a second signal");
+            ExitCode::FAILURE
+        }
     }
 }

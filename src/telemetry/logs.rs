@@ -2,10 +2,12 @@
 //! have standard output to themselves.
 
 use std::io::{self, IsTerminal};
+use std::panic::PanicHookInfo;
 
 use tracing_subscriber::{EnvFilter, fmt};
 
 use super::lines::{Lines, unbuffered};
+use super::trace::{current_request_id, current_trace_id};
 
 /// The variable that holds the filter, such as `info` or `zentra_sidecar=debug`.
 const FILTER_VARIABLE: &str = "SIDECAR_LOG";
@@ -48,6 +50,7 @@ pub fn start(default: &str) -> Result<(), String> {
 /// As [`start`].
 pub fn start_queued(default: &str) -> Result<Lines, String> {
     let filter = filter(default)?;
+    std::panic::set_hook(Box::new(tell_panic));
     let mut queues = Lines::default();
     if io::stderr().is_terminal() {
         let lines = fmt().with_env_filter(filter).with_writer(io::stderr);
@@ -60,4 +63,54 @@ pub fn start_queued(default: &str) -> Result<Lines, String> {
     let lines = fmt().with_env_filter(filter).with_writer(queue);
     let _ = lines.json().flatten_event(true).with_current_span(false).try_init();
     Ok(queues)
+}
+
+/// Tells where work broke off, and of which call. Not with what words, as the standard library does, and
+/// in a form of its own: those may hold anything.
+fn tell_panic(panic: &PanicHookInfo<'_>) {
+    let location = panic.location().map(tracing::field::display);
+    let (request_id, trace_id) = (current_request_id(), current_trace_id());
+    tracing::error!(location, request_id, trace_id, "work broke off by a panic");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use opentelemetry::Context;
+
+    use super::*;
+    use crate::telemetry::trace::RequestId;
+
+    #[derive(Clone, Default)]
+    struct Text(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Text {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_panic_is_told_by_its_place_and_its_call_and_not_by_its_words() {
+        let text = Text::default();
+        let writer = text.clone();
+        let subscriber = fmt().json().flatten_event(true).with_writer(move || writer.clone());
+        let _guard = tracing::subscriber::set_default(subscriber.finish());
+        let _context = Context::new().with_value(RequestId("our-id".to_owned())).attach();
+        std::panic::set_hook(Box::new(tell_panic));
+        let broken = std::panic::catch_unwind(|| panic!("4242424242424242"));
+        drop(std::panic::take_hook());
+        assert!(broken.is_err());
+        let text = String::from_utf8(text.0.lock().unwrap().clone()).unwrap();
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&line["level"], &line["request_id"]), (&"ERROR".into(), &"our-id".into()));
+        assert!(line["location"].as_str().unwrap().starts_with(file!()), "{text}");
+        assert!(!text.contains("4242424242424242"), "{text}");
+    }
 }
