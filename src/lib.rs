@@ -23,6 +23,7 @@ pub mod policy;
 pub mod process;
 pub mod readiness;
 pub mod reconciler;
+pub mod retry_after;
 pub mod shutdown;
 #[cfg(feature = "simulator")]
 pub mod simulator;

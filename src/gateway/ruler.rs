@@ -104,7 +104,7 @@ impl Ruler {
         let (verdict, rule_id) = (decision.verdict.as_str(), decision.rule_id());
         measures.policy_decision(action, verdict);
         if decision.verdict == Verdict::Failed
-            && let Some(unsaid) = self.failed.now((action, rule_id))
+            && let Some(unsaid) = self.failed.now((action, caller, rule_id))
         {
             tracing::error!(
                 action,

@@ -137,10 +137,13 @@ impl Untold<'_> {
         let time = began.elapsed();
         // Known by now, where the step had to connect first.
         let step = self.what.at(&self.store.server);
+        // A code is the kind where there is one, as the conventions have it.
+        let error: Option<Cow<'static, str>> =
+            code.map(|it| it.to_owned().into()).or(error.map(Into::into));
         let code = code.map(|it| KeyValue::new(attribute::DB_RESPONSE_STATUS_CODE, it.to_owned()));
         if let Some(mut span) = span {
             span.set(step.place().chain(code.clone()));
-            span.end(error.map(Into::into));
+            span.end(error.clone());
         }
         let error = error.map(|kind| StepFailure { kind, code });
         self.store.telemetry.measures().store_step(step, error, time);

@@ -98,8 +98,8 @@ pub struct StoreStep {
 /// What went wrong with a step of the store.
 #[derive(Clone, Debug)]
 pub struct StepFailure {
-    /// By its kind.
-    pub kind: &'static str,
+    /// By its kind, or by the server's code where it refused.
+    pub kind: Cow<'static, str>,
     /// The label of the server's code, where the server refused.
     pub code: Option<KeyValue>,
 }

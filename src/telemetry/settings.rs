@@ -54,6 +54,16 @@ impl Destination {
         // Schemes are of any case.
         self.endpoint.get(..8).is_some_and(|it| it.eq_ignore_ascii_case("https://"))
     }
+
+    /// Whether the collector is told something that nobody else may know, which it may repeat: by a
+    /// header, or by an address that says more than where the signals of OTLP go.
+    #[must_use]
+    pub fn holds_secret(&self) -> bool {
+        let Ok(address) = self.endpoint.parse::<http::Uri>() else { return true };
+        let has_user = address.authority().is_none_or(|it| it.as_str().contains('@'));
+        let is_usual = matches!(address.path(), "" | "/" | "/v1/traces" | "/v1/metrics");
+        !self.headers.is_empty() || has_user || !is_usual || address.query().is_some()
+    }
 }
 
 /// What is exported, and how.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
 use opentelemetry_otlp::{
     Compression, MetricExporter, WithExportConfig as _, WithHttpConfig as _, WithTonicConfig as _,
 };
@@ -19,7 +18,7 @@ use super::export::{self, Dropped, QueueSettings, SpanQueue};
 use super::headers::Headers;
 use super::lines::Lines;
 use super::names::{label, metric};
-use super::otlp::{Deliver, Grpc, Http};
+use super::otlp::{self, Deliver, Grpc, Http};
 use super::push::{self, SharedReader};
 use super::resource::resource;
 use super::settings::{Destination, OtelSettings, Protocol, PushSettings};
@@ -148,7 +147,8 @@ fn metric_exporter(to: &Destination, temporality: Temporality) -> Result<MetricE
             let builder = builder.with_metadata(to.headers.metadata());
             let builder =
                 if to.gzip { builder.with_compression(Compression::Gzip) } else { builder };
-            if to.is_tls() { builder.with_tls_config(system_roots()) } else { builder }.build()
+            // The library's own connections trust nobody at all, and wait for one that is gone.
+            builder.with_channel(otlp::channel(to)?).build()
         }
         Protocol::Http => {
             let builder = builder.with_http().with_endpoint(&to.endpoint);
@@ -159,11 +159,6 @@ fn metric_exporter(to: &Destination, temporality: Temporality) -> Result<MetricE
         }
     }
     .map_err(|fault| fault.to_string())
-}
-
-/// The library's own choice for https trusts nobody at all.
-fn system_roots() -> ClientTlsConfig {
-    ClientTlsConfig::new().with_native_roots()
 }
 
 /// As towards Zentra: no proxy that the environment names, and no redirects.

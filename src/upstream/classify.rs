@@ -6,8 +6,8 @@ use http::StatusCode;
 use jiff::Timestamp;
 
 use super::around::Answer;
-use super::retry_after::retry_after;
 use super::{Effect, TransportError};
+use crate::retry_after::retry_after;
 
 /// What may follow an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

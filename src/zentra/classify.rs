@@ -12,7 +12,7 @@ use super::trouble::{Trouble, TroubleKind};
 use super::wire;
 use crate::domain::ProviderText;
 use crate::error::ProviderNote;
-use crate::upstream::{LONGEST_WAIT, retry_after};
+use crate::retry_after::{LONGEST_WAIT, retry_after};
 
 /// A good answer: what was in the envelope.
 pub(super) struct Opened {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::{Again, Refused, Taken};
-use crate::telemetry::headers::Headers;
 
 /// The longest text of a collector's that is told to operators, in characters.
 const TEXT: usize = 200;
@@ -25,13 +24,13 @@ struct PartialSuccess {
 }
 
 impl Answer {
-    /// What it says. Without the words of a collector that was told `headers`: it may repeat those.
-    pub(super) fn taken(self, headers: &Headers) -> Taken {
+    /// What it says; without its words where it may repeat a secret.
+    pub(super) fn taken(self, may_repeat: bool) -> Taken {
         let PartialSuccess { rejected_spans, error_message } =
             self.partial_success.unwrap_or_default();
         Taken {
             rejected: u64::try_from(rejected_spans).unwrap_or_default(),
-            why: if headers.is_empty() { shortened(&error_message) } else { String::new() },
+            why: if may_repeat { String::new() } else { shortened(&error_message) },
         }
     }
 }

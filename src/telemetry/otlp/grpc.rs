@@ -13,7 +13,6 @@ use tonic_types::StatusExt as _;
 
 use super::answer::{Answer, told};
 use super::{Batch, Deliver, Refused, Taken};
-use crate::telemetry::headers::Headers;
 use crate::telemetry::settings::Destination;
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
@@ -21,17 +20,17 @@ const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Expor
 /// How long a connection may say nothing while something is on its way, before it is asked whether
 /// it is still there: a collector that moved is found again before TCP gives up, which takes a
 /// quarter of an hour. Longer than most answers take, as servers end a connection that asks often.
-const SILENCE: Duration = Duration::from_secs(10);
+const SILENCE: Duration = Duration::from_secs(5);
 
-/// How long a connection may take to come about, or to say that it is still there. Well within the
-/// time of a batch, which then goes over another one.
+/// How long a connection may take to come about, or to say that it is still there. After the silence
+/// it leaves a batch, which has ten seconds where nothing else is said, the time to go over another one.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A collector over gRPC.
 #[derive(Clone)]
 pub struct Grpc {
     client: tonic::client::Grpc<Channel>,
-    headers: Headers,
+    may_repeat: bool,
     metadata: MetadataMap,
 }
 
@@ -41,26 +40,34 @@ impl Grpc {
     /// # Errors
     /// A sentence for the operator where the address is none, or TLS cannot be set up.
     pub fn new(to: &Destination) -> Result<Self, String> {
-        let mut endpoint = Endpoint::from_shared(to.endpoint.clone())
-            .map_err(|fault| told(&fault))?
-            .user_agent(super::http::USER_AGENT)
-            .map_err(|fault| told(&fault))?
-            .connect_timeout(PATIENCE)
-            .http2_keep_alive_interval(SILENCE)
-            .keep_alive_timeout(PATIENCE);
-        if to.is_tls() {
-            // The library's own choice trusts nobody at all.
-            endpoint = endpoint
-                .tls_config(ClientTlsConfig::new().with_native_roots())
-                .map_err(|fault| told(&fault))?;
-        }
-        let mut client = tonic::client::Grpc::new(endpoint.connect_lazy());
+        let mut client = tonic::client::Grpc::new(channel(to)?);
         if to.gzip {
             client = client.send_compressed(CompressionEncoding::Gzip);
             client = client.accept_compressed(CompressionEncoding::Gzip);
         }
-        Ok(Self { client, headers: to.headers.clone(), metadata: to.headers.metadata() })
+        Ok(Self { client, may_repeat: to.holds_secret(), metadata: to.headers.metadata() })
     }
+}
+
+/// Connections to a collector, for spans and metrics alike. Needs a runtime.
+///
+/// # Errors
+/// A sentence for the operator where the address is none, or TLS cannot be set up.
+pub fn channel(to: &Destination) -> Result<Channel, String> {
+    let mut endpoint = Endpoint::from_shared(to.endpoint.clone())
+        .map_err(|fault| told(&fault))?
+        .user_agent(super::http::USER_AGENT)
+        .map_err(|fault| told(&fault))?
+        .connect_timeout(PATIENCE)
+        .http2_keep_alive_interval(SILENCE)
+        .keep_alive_timeout(PATIENCE);
+    if to.is_tls() {
+        // The library's own choice trusts nobody at all.
+        endpoint = endpoint
+            .tls_config(ClientTlsConfig::new().with_native_roots())
+            .map_err(|fault| told(&fault))?;
+    }
+    Ok(endpoint.connect_lazy())
 }
 
 impl Deliver for Grpc {
@@ -72,7 +79,7 @@ impl Deliver for Grpc {
         *request.metadata_mut() = self.metadata.clone();
         let path = PathAndQuery::from_static(EXPORT);
         let answer = client.unary(request, path, Encoded).await;
-        answer.map(|it| it.into_inner().taken(&self.headers)).map_err(|status| refused(&status))
+        answer.map(|it| it.into_inner().taken(self.may_repeat)).map_err(|status| refused(&status))
     }
 }
 

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::header::{self, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use http::header::{self, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use prost::Message as _;
 use reqwest::{Client, Response};
 use tokio::time::timeout;
 
 use super::answer::{Answer, told};
 use super::{Batch, Deliver, Refused, Taken};
-use crate::telemetry::headers::Headers;
+use crate::clock::{Clock as _, SystemClock};
+use crate::retry_after::retry_after;
 use crate::telemetry::settings::Destination;
 
 /// What we are called at collectors.
@@ -29,7 +30,7 @@ const ANSWER_TIME: Duration = Duration::from_secs(1);
 pub struct Http {
     client: Client,
     endpoint: String,
-    told: Headers,
+    may_repeat: bool,
     headers: HeaderMap,
     gzip: bool,
 }
@@ -44,8 +45,8 @@ impl Http {
         if to.gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        let (endpoint, told) = (to.endpoint.clone(), to.headers.clone());
-        Self { client, endpoint, told, headers, gzip: to.gzip }
+        let (endpoint, may_repeat) = (to.endpoint.clone(), to.holds_secret());
+        Self { client, endpoint, may_repeat, headers, gzip: to.gzip }
     }
 
     fn body(&self, batch: &Batch) -> Result<Vec<u8>, std::io::Error> {
@@ -71,21 +72,17 @@ impl Deliver for Http {
         if status.is_success() {
             // One that says nothing that can be read, or not in time, has taken it all the same.
             let body = timeout(ANSWER_TIME, read(answer)).await.unwrap_or_default();
-            return Ok(Answer::decode(&body[..]).unwrap_or_default().taken(&self.told));
+            return Ok(Answer::decode(&body[..]).unwrap_or_default().taken(self.may_repeat));
         }
         let fault = format!("answered {status}");
         // Which statuses may pass is OTLP's to say.
         Err(match status.as_u16() {
-            429 | 502 | 503 | 504 => Refused::later(fault, asked(&answer)),
+            429 | 502 | 503 | 504 => {
+                Refused::later(fault, retry_after(answer.headers(), SystemClock.now()))
+            }
             _ => Refused::never(fault),
         })
     }
-}
-
-/// The time that the collector asks for; dates are not read.
-fn asked(answer: &Response) -> Option<Duration> {
-    let text = answer.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    text.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// Nothing of an answer that breaks off or is too long: the batch was taken all the same.

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use grpc::Grpc;
+pub use grpc::{Grpc, channel};
 pub use http::Http;
 
 /// Spans that leave together: an `ExportTraceServiceRequest` in two parts. Clones share them.

@@ -181,3 +181,19 @@ fn a_ratio_needs_its_number() {
     let good = [("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0.01")];
     assert!(read(&good).is_ok());
 }
+
+#[test]
+fn a_collector_may_repeat_what_only_it_was_told() {
+    let told = |endpoint: &str, headers: &str| {
+        let headers = ("OTEL_EXPORTER_OTLP_HEADERS", headers);
+        let settings = read(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", endpoint), headers]);
+        settings.unwrap().traces.unwrap().holds_secret()
+    };
+    for usual in ["http://otel:4317", "http://otel:4318/", "https://otel:4318/v1/traces"] {
+        assert!(!told(usual, ""), "{usual}");
+        assert!(told(usual, "api-key=one"), "{usual}");
+    }
+    for telling in ["http://jo:one@otel:4317", "http://otel/v1/traces?key=one", "http://otel/one"] {
+        assert!(told(telling, ""), "{telling}");
+    }
+}

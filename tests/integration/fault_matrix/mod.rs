@@ -33,6 +33,7 @@ mod refunds;
 mod refusals;
 mod rest_refunds;
 mod restarts;
+mod sampling;
 mod scopes;
 mod second_answers;
 mod settling;

@@ -277,7 +277,7 @@ async fn a_step_that_the_store_refuses_says_by_which_code() {
     let claim = only(&spans, "EVALSHA claim", FIRST.0);
     assert_eq!(says(claim, "db.namespace"), "2");
     assert_eq!(says(claim, "db.response.status_code"), "OOM");
-    assert_eq!(says(claim, "error.type"), "refused");
+    assert_eq!(says(claim, "error.type"), "OOM");
     let counted = shown(&sidecar).await;
     let claims = "db_client_operation_duration_seconds_count{db_namespace=\"2\",\
                   db_operation_name=\"EVALSHA\",db_response_status_code=\"OOM\",\
