@@ -72,14 +72,17 @@ async fn contestants(
 }
 
 /// The median over the rounds of each one's own ratio, as what slows the machine slows all of a round;
-/// and between which two of them the true median lies in 95 of 100 such runs.
+/// and between which two of them the true median lies in 95 of 100 such runs at least. Of few rounds
+/// nothing can be said.
 fn to_off(all: &[Vec<Round>], at: usize) -> String {
     let mut ratios: Vec<f64> =
         all[0].iter().zip(&all[at]).map(|(off, on)| cost_us(on) / cost_us(off)).collect();
     ratios.sort_by(f64::total_cmp);
     // How many rounds fall below the median is as with coins; 1.96 of their deviations are the 95.
-    let rounds = ratios.len();
-    let below = ((rounds as f64 - 1.96 * (rounds as f64).sqrt()) / 2.0).max(1.0) as usize;
-    let (low, high) = (ratios[below - 1], ratios[rounds - below]);
-    format!("{:.3} ({low:.3} to {high:.3})", ratios[rounds / 2])
+    let (rounds, middle) = (ratios.len(), format!("{:.3}", ratios[ratios.len() / 2]));
+    let below = ((rounds as f64 - 1.96 * (rounds as f64).sqrt()) / 2.0) as usize;
+    match below {
+        0 => middle,
+        _ => format!("{middle} ({:.3} to {:.3})", ratios[below - 1], ratios[rounds - below]),
+    }
 }

@@ -136,10 +136,13 @@ pub(super) fn begin(args: &ServeArgs) -> Result<Begun, ExitCode> {
     Ok(Begun { settings, signals, telemetry, last_words: LastWords { exports, _lines: lines } })
 }
 
-/// Tells why a process that was at work goes on no more: in the log, as those who collect that may read
-/// nothing else.
-pub(super) fn gone(fault: &str) -> ExitCode {
-    tracing::error!(fault, "the process cannot go on");
+/// Tells why a process that was at work ends without peace: in the log, as those who collect that may
+/// read nothing else, but where it has no such lines.
+pub(super) fn gone(fault: &'static str) -> ExitCode {
+    if !tracing::enabled!(tracing::Level::ERROR) {
+        return failed(fault);
+    }
+    tracing::error!(fault, "the process ends with a fault");
     ExitCode::FAILURE
 }
 
@@ -169,14 +172,8 @@ pub(super) async fn until_signalled(
                 tracing::info!("ended");
                 ExitCode::SUCCESS
             }
-            End::CutOff => {
-                tracing::error!("the time to drain was over; calls under way were cut off");
-                ExitCode::FAILURE
-            }
+            End::CutOff => gone("the time to drain was over; calls under way were cut off"),
         },
-        () = signals.next() => {
-            tracing::error!("ended at once by a second signal");
-            ExitCode::FAILURE
-        }
+        () = signals.next() => gone("ended at once by a second signal"),
     }
 }

@@ -35,8 +35,8 @@ struct Inner {
     lines: AtomicU64,
 }
 
-/// Whether the audit log has a line of a write, or will have one when its work ends; kept in the
-/// call's context, for whoever ends a call that its caller has left.
+/// Whether the audit log has a line of a write, or will have one when its work ends, and what it asks for
+/// until then; kept in the call's context, for whoever ends a call that its caller has left.
 #[derive(Clone, Debug, Default)]
 pub struct Promised(Arc<Promise>);
 

@@ -125,7 +125,7 @@ mod tests {
 
     impl Write for FailsLate {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            self.0.is_over_within(Duration::from_millis(200));
+            self.0.wait_for_end(Duration::from_millis(200));
             Err(io::ErrorKind::StorageFull.into())
         }
 

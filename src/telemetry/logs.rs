@@ -1,9 +1,10 @@
 //! Log lines: JSON on a pipe, a human form on a terminal; to standard error, so that commands
 //! have standard output to themselves.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write as _};
 use std::panic::PanicHookInfo;
 
+use tracing_subscriber::fmt::SubscriberBuilder;
 use tracing_subscriber::{EnvFilter, fmt};
 
 use super::lines::{Lines, unbuffered};
@@ -34,7 +35,7 @@ fn filter(default: &str) -> Result<EnvFilter, String> {
 /// # Errors
 /// A sentence for the operator where the filter cannot be read.
 pub fn start(default: &str) -> Result<(), String> {
-    let lines = fmt().with_env_filter(filter(default)?).with_writer(io::stderr);
+    let lines = unpanicking().with_env_filter(filter(default)?).with_writer(io::stderr);
     // An error means that somebody logs already, as in a test.
     let _ = if io::stderr().is_terminal() {
         lines.with_target(false).try_init()
@@ -50,24 +51,42 @@ pub fn start(default: &str) -> Result<(), String> {
 /// As [`start`].
 pub fn start_queued(default: &str) -> Result<Lines, String> {
     let filter = filter(default)?;
-    std::panic::set_hook(Box::new(tell_panic));
     let mut queues = Lines::default();
     if io::stderr().is_terminal() {
-        let lines = fmt().with_env_filter(filter).with_writer(io::stderr);
-        let _ = lines.with_target(false).try_init();
+        let lines = unpanicking().with_env_filter(filter).with_writer(io::stderr);
+        hear_panics(&lines.with_target(false).try_init());
         return Ok(queues);
     }
     let queue = unbuffered(io::stderr())
         .and_then(|stderr| queues.log(stderr))
         .map_err(|fault| format!("standard error cannot be written: {fault}"))?;
-    let lines = fmt().with_env_filter(filter).with_writer(queue);
-    let _ = lines.json().flatten_event(true).with_current_span(false).try_init();
+    let lines = unpanicking().with_env_filter(filter).with_writer(queue).json();
+    hear_panics(&lines.flatten_event(true).with_current_span(false).try_init());
     Ok(queues)
+}
+
+/// Lines that are lost where they cannot be written. The library would print that, and panic where that
+/// cannot be printed either.
+fn unpanicking() -> SubscriberBuilder {
+    fmt().log_internal_errors(false)
+}
+
+/// Has panics told by whoever logs from now on, if that is us.
+fn hear_panics<E>(started: &Result<(), E>) {
+    if started.is_ok() {
+        std::panic::set_hook(Box::new(tell_panic));
+    }
 }
 
 /// Tells where work broke off, and of which call. Not with what words, as the standard library does, and
 /// in a form of its own: those may hold anything.
 fn tell_panic(panic: &PanicHookInfo<'_>) {
+    if !tracing::enabled!(tracing::Level::ERROR) {
+        // Nobody is told why work ends, if not here.
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
+        let _ = writeln!(io::stderr(), "zentra-sidecar: work broke off by a panic at {location}");
+        return;
+    }
     let location = panic.location().map(tracing::field::display);
     let (request_id, trace_id) = (current_request_id(), current_trace_id());
     tracing::error!(location, request_id, trace_id, "work broke off by a panic");
@@ -103,9 +122,10 @@ mod tests {
         let subscriber = fmt().json().flatten_event(true).with_writer(move || writer.clone());
         let _guard = tracing::subscriber::set_default(subscriber.finish());
         let _context = Context::new().with_value(RequestId("our-id".to_owned())).attach();
+        let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(tell_panic));
         let broken = std::panic::catch_unwind(|| panic!("4242424242424242"));
-        drop(std::panic::take_hook());
+        std::panic::set_hook(before);
         assert!(broken.is_err());
         let text = String::from_utf8(text.0.lock().unwrap().clone()).unwrap();
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -55,13 +55,14 @@ impl Destination {
         self.endpoint.get(..8).is_some_and(|it| it.eq_ignore_ascii_case("https://"))
     }
 
-    /// Whether the collector is told something that nobody else may know, which it may repeat: by a
-    /// header, or by an address that says more than where the signals of OTLP go.
+    /// Whether the collector may be told something that nobody else may know, and may repeat it: by a
+    /// header, or by an address that has more than a host and the path of OTLP.
     #[must_use]
-    pub fn holds_secret(&self) -> bool {
+    pub fn may_hold_secret(&self) -> bool {
         let Ok(address) = self.endpoint.parse::<http::Uri>() else { return true };
         let has_user = address.authority().is_none_or(|it| it.as_str().contains('@'));
-        let is_usual = matches!(address.path(), "" | "/" | "/v1/traces" | "/v1/metrics");
+        let is_usual =
+            matches!(address.path().trim_end_matches('/'), "" | "/v1/traces" | "/v1/metrics");
         !self.headers.is_empty() || has_user || !is_usual || address.query().is_some()
     }
 }

@@ -137,14 +137,13 @@ fn spans_to(
     })
 }
 
-/// The address and the headers are given to the library, which reads them too: what it makes of the
-/// variables is not always what the standard says.
+/// The way there and the headers are given to the library, which reads the variables too: what it makes of
+/// them is not always what the standard says.
 fn metric_exporter(to: &Destination, temporality: Temporality) -> Result<MetricExporter, String> {
     let builder = MetricExporter::builder().with_temporality(temporality);
     match to.protocol {
         Protocol::Grpc => {
-            let builder = builder.with_tonic().with_endpoint(&to.endpoint);
-            let builder = builder.with_metadata(to.headers.metadata());
+            let builder = builder.with_tonic().with_metadata(to.headers.metadata());
             let builder =
                 if to.gzip { builder.with_compression(Compression::Gzip) } else { builder };
             // The library's own connections trust nobody at all, and wait for one that is gone.

@@ -31,8 +31,9 @@ const SECRET_BODY_BYTES: usize = 4096;
 /// As large as the bodies of most payments.
 const BODY_BYTES: usize = 512;
 
-/// The headers of a request, those among them that the stack adds.
-const HEADERS: usize = 6;
+/// The headers of a request with and without a body, those among them that stack and client add: a map
+/// that has to grow is made anew.
+const HEADERS: (usize, usize) = (8, 6);
 
 /// How long a call may take whose maker sets no time, its repeats included.
 const USUAL_TIME: Duration = Duration::from_secs(15);
@@ -335,7 +336,8 @@ fn request(
     terms: Terms,
 ) -> Request<Bytes> {
     const JSON: HeaderValue = HeaderValue::from_static("application/json");
-    let mut headers = HeaderMap::with_capacity(HEADERS);
+    let room = if body.is_some() { HEADERS.0 } else { HEADERS.1 };
+    let mut headers = HeaderMap::with_capacity(room);
     headers.insert(header::ACCEPT, JSON);
     headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
     if body.is_some() {

@@ -107,10 +107,9 @@ impl Queue {
 
 #[cfg(test)]
 impl Queue {
-    /// Whether its thread ends within this time.
-    pub(super) fn is_over_within(&self, time: Duration) -> bool {
-        let waited = self.0.done.wait_timeout_while(self.0.lock(), time, |it| !it.is_over);
-        waited.unwrap_or_else(PoisonError::into_inner).0.is_over
+    /// Waits until its thread ends, for this long at most.
+    pub(super) fn wait_for_end(&self, time: Duration) {
+        drop(self.0.done.wait_timeout_while(self.0.lock(), time, |it| !it.is_over));
     }
 }
 

@@ -45,7 +45,7 @@ impl Grpc {
             client = client.send_compressed(CompressionEncoding::Gzip);
             client = client.accept_compressed(CompressionEncoding::Gzip);
         }
-        Ok(Self { client, may_repeat: to.holds_secret(), metadata: to.headers.metadata() })
+        Ok(Self { client, may_repeat: to.may_hold_secret(), metadata: to.headers.metadata() })
     }
 }
 

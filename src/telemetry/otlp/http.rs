@@ -45,7 +45,7 @@ impl Http {
         if to.gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        let (endpoint, may_repeat) = (to.endpoint.clone(), to.holds_secret());
+        let (endpoint, may_repeat) = (to.endpoint.clone(), to.may_hold_secret());
         Self { client, endpoint, may_repeat, headers, gzip: to.gzip }
     }
 

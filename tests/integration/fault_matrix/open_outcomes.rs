@@ -64,7 +64,11 @@ impl Inside {
         let clock = Arc::new(SystemClock);
         let parts = Parts::of(&settings(lab), Arc::new(SystemClock), Telemetry::quiet()).unwrap();
         let engine = app::engine(&settings(lab), clock.clone(), parts);
-        let reconciler = Reconciler::new(engine, ReconcilerSettings::default());
+        // It leads from before the sidecar is there, whose own would come in between.
+        let interval = Duration::from_secs(3600);
+        let long = ReconcilerSettings { interval, ..ReconcilerSettings::default() };
+        let reconciler = Reconciler::new(engine, long);
+        assert!(reconciler.pass_if_leading().await.unwrap().is_some());
         let running = app::start(settings(lab), clock, Telemetry::quiet()).await.unwrap();
         let address = format!("http://{}", running.addresses()[0]);
         let channel = Endpoint::from_shared(address).unwrap().connect().await.unwrap();

@@ -13,8 +13,8 @@ use super::sidecar::{Launch, Sidecar, money};
 use crate::support::rotel::{Rotel, Span};
 
 pub(super) const CHARGE: &str = "zentra.gateway.v1.PaymentService/Charge";
-const GET_CHARGE: &str = "zentra.gateway.v1.PaymentService/GetCharge";
-const POST: &str = "POST /api/v1/payments/charges";
+pub(super) const GET_CHARGE: &str = "zentra.gateway.v1.PaymentService/GetCharge";
+pub(super) const POST: &str = "POST /api/v1/payments/charges";
 const LOOK_UP: &str = "GET /api/v1/payments/charges/{reference}";
 /// What a charge takes that was doubtful once.
 const STEPS: [&str; 8] = [

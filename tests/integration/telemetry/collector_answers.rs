@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::routing::post;
 use flate2::read::GzDecoder;
 use opentelemetry::trace::TraceContextExt as _;
@@ -170,6 +170,8 @@ type Got = (Instant, ExportTraceServiceRequest, String);
 enum Says {
     /// Not now, and for how many seconds it is to be left alone.
     Later(Option<u64>),
+    /// Not before a date that is far away.
+    InTheFuture,
     Never,
     /// It takes all but so many.
     Takes(i64),
@@ -232,6 +234,7 @@ impl TraceService for Receiver {
             Says::Takes(rejected) => Ok(Response::new(answer(rejected))),
             Says::Never => Err(Status::unauthenticated(format!("no Bearer {TOKEN} is known"))),
             Says::Later(None) => Err(Status::unavailable("busy")),
+            Says::InTheFuture => Err(Status::unimplemented("there are no dates over gRPC")),
             Says::Later(Some(seconds)) => {
                 let delay = Some(Duration::from_secs(seconds));
                 let details = ErrorDetails::with_retry_info(delay);
@@ -260,6 +263,11 @@ async fn over_http(
         Says::Never => {
             let text = format!("no Bearer {TOKEN} is known");
             (StatusCode::UNAUTHORIZED, told, text.into_bytes())
+        }
+        Says::InTheFuture => {
+            let date = HeaderValue::from_static("Tue, 31 Dec 2999 23:59:59 GMT");
+            told.insert("retry-after", date);
+            (StatusCode::TOO_MANY_REQUESTS, told, Vec::new())
         }
         Says::Later(seconds) => {
             if let Some(seconds) = seconds {
@@ -328,6 +336,14 @@ async fn neither_protocol_sends_again_what_will_not_be_taken() {
         assert!(log.contains("spans could not be sent"), "{protocol:?}: {log}");
         assert!(log.contains("answered ") && !log.contains(TOKEN), "{protocol:?}: {log}");
     }
+}
+
+#[tokio::test]
+async fn the_pause_may_be_a_date_and_one_beyond_a_batchs_time_costs_it_at_once() {
+    let receiver = Receiver::saying([Says::InTheFuture]);
+    let (lost, log) = send_to(&receiver, Protocol::Http, false).await;
+    assert_eq!((lost, receiver.got.lock().unwrap().len()), (5, 1), "{log}");
+    assert!(log.contains("answered 429"), "{log}");
 }
 
 /// Reads what it is sent, and goes away; then it is there again.
