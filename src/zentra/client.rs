@@ -31,9 +31,12 @@ const SECRET_BODY_BYTES: usize = 4096;
 /// As large as the bodies of most payments.
 const BODY_BYTES: usize = 512;
 
-/// The headers of a request with and without a body, those among them that stack and client add: a map
-/// that has to grow is made anew.
-const HEADERS: (usize, usize) = (8, 6);
+/// The headers of a request, those among them that stack and client add: a map that has to grow is made
+/// anew.
+const HEADERS: usize = 6;
+
+/// The same of a request with a body.
+const HEADERS_WITH_BODY: usize = 8;
 
 /// How long a call may take whose maker sets no time, its repeats included.
 const USUAL_TIME: Duration = Duration::from_secs(15);
@@ -336,7 +339,7 @@ fn request(
     terms: Terms,
 ) -> Request<Bytes> {
     const JSON: HeaderValue = HeaderValue::from_static("application/json");
-    let room = if body.is_some() { HEADERS.0 } else { HEADERS.1 };
+    let room = if body.is_some() { HEADERS_WITH_BODY } else { HEADERS };
     let mut headers = HeaderMap::with_capacity(room);
     headers.insert(header::ACCEPT, JSON);
     headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
